@@ -1,0 +1,1 @@
+"""The vocabulary that every other layer shares: errors, oids, time, file writing, reporting."""

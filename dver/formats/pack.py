@@ -1,0 +1,154 @@
+"""The pack: an immutable container of stored objects and chunks.
+
+Page: ``docs/format/pack.md``. A pack's name is the BLAKE3 of all its bytes::
+
+    header   32 bytes   magic "DVERPACK", version 1 (2), flags 0 (2), reserved 0 (4), salt (16)
+    frames              each a 56-byte frame header and the stored bytes
+    footer   56 n bytes one row per frame, in frame order
+    trailer  32 bytes   n (4), reserved 0 (4), XXH3 of the footer (8), XXH3 of the header (8),
+                        magic "DVERPEND"
+
+    frame header        magic "DVFR", kind (1), codec (1), reserved 0 (2), stored length (4), raw
+                        length (4), XXH3 of the stored bytes (8), oid (32)
+    footer row          oid (32), frame offset (4), stored length (4), raw length (4), kind (1),
+                        codec (1), reserved 0 (2), XXH3 of the stored bytes (8)
+
+The salt is random, so the name of a deleted pack can never come back. The frame headers repeat
+the footer, so that a pack without one can be salvaged by a forward scan. All integers are
+unsigned and little-endian; offsets count from the start of the pack.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from dver.base.errors import FormatError
+from dver.base.oid import OID_SIZE, Oid, checksum
+
+MAGIC = b"DVERPACK"
+END_MAGIC = b"DVERPEND"
+FRAME_MAGIC = b"DVFR"
+HEADER = struct.Struct("<8sHHI16s")
+FRAME = struct.Struct("<4sBBHIIQ32s")
+ROW = struct.Struct("<32sIIIBBHQ")
+TRAILER = struct.Struct("<IIQQ8s")
+
+#: A whole file's content, a whole tree, one chunk of a larger object, a list below the top, and
+#: the top list of a large file's content or of a large tree.
+BLOB, TREE, CHUNK, LIST, BLOB_LIST, TREE_LIST = range(1, 7)
+KINDS = range(1, 7)
+RAW, ZSTD = 0, 1
+
+#: No frame's content is longer than this, stored or raw (bytes): a maximal chunk or list, rounded.
+MAX_FRAME = 1 << 20
+#: No pack is longer than this (bytes).
+MAX_PACK = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where one stored object lies in a pack, and how it is stored. Lengths are in bytes."""
+
+    oid: Oid
+    offset: int
+    stored: int
+    raw: int
+    kind: int
+    codec: int
+    checksum: int
+
+    @property
+    def end(self) -> int:
+        """The offset of the first byte after the frame."""
+        return self.offset + FRAME.size + self.stored
+
+
+def encode_header(salt: bytes) -> bytes:
+    """Return the pack header for a random 16-byte salt."""
+    return HEADER.pack(MAGIC, 1, 0, 0, salt)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return a frame header; the stored bytes follow it in the pack."""
+    return FRAME.pack(
+        FRAME_MAGIC, frame.kind, frame.codec, 0, frame.stored, frame.raw, frame.checksum, frame.oid
+    )
+
+
+def encode_row(frame: Frame) -> bytes:
+    """Return a frame's footer row."""
+    return ROW.pack(
+        frame.oid, frame.offset, frame.stored, frame.raw, frame.kind, frame.codec, 0, frame.checksum
+    )
+
+
+def encode_trailer(header: bytes, rows: bytes) -> bytes:
+    """Return the trailer for a pack's header and its footer rows."""
+    return TRAILER.pack(len(rows) // ROW.size, 0, checksum(rows), checksum(header), END_MAGIC)
+
+
+def check_header(data: bytes) -> None:
+    """Raise FormatError unless ``data`` begins with a pack header that this dver reads."""
+    if len(data) < HEADER.size:
+        raise FormatError("a pack is shorter than its header")
+    magic, version, flags, reserved, _salt = HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise FormatError("a pack does not begin with its magic")
+    if version != 1 or flags != 0 or reserved != 0:
+        raise FormatError(f"a pack has format version {version}, flags {flags}; upgrade dver")
+
+
+def decode_frame(data: bytes | memoryview, offset: int) -> Frame:
+    """Parse the frame header in the first 56 bytes of ``data``, found at ``offset`` in its pack."""
+    if len(data) < FRAME.size:
+        raise FormatError("a frame is shorter than its header")
+    magic, kind, codec, reserved, stored, raw, check, oid = FRAME.unpack_from(data)
+    if magic != FRAME_MAGIC or reserved != 0:
+        raise FormatError("a frame does not begin with its magic")
+    _check_fields(kind, codec, stored, raw)
+    return Frame(Oid(oid), offset, stored, raw, kind, codec, check)
+
+
+def footer_length(trailer: bytes, pack_size: int) -> int:
+    """Return how many bytes before the trailer are footer rows."""
+    if len(trailer) != TRAILER.size:
+        raise FormatError("a pack is shorter than its trailer")
+    count, reserved, _rows, _header, magic = TRAILER.unpack(trailer)
+    length: int = count * ROW.size
+    if magic != END_MAGIC or reserved != 0:
+        raise FormatError("a pack does not end with its trailer")
+    if length + HEADER.size + TRAILER.size > pack_size:
+        raise FormatError("a pack's footer is longer than the pack")
+    return length
+
+
+def decode_footer(rows: bytes, trailer: bytes, pack_size: int) -> list[Frame]:
+    """Parse and check the footer of a pack of that size; frames must tile the pack exactly."""
+    if len(rows) != footer_length(trailer, pack_size):
+        raise FormatError("a pack's footer has the wrong length")
+    if checksum(rows) != TRAILER.unpack(trailer)[2]:
+        raise FormatError("a pack's footer does not match its checksum")
+    frames = []
+    at = HEADER.size
+    for oid, offset, stored, raw, kind, codec, reserved, check in ROW.iter_unpack(rows):
+        _check_fields(kind, codec, stored, raw)
+        if offset != at or reserved != 0:
+            raise FormatError("a pack's frames do not follow each other")
+        at += FRAME.size + stored
+        frames.append(Frame(Oid(oid), offset, stored, raw, kind, codec, check))
+    if at != pack_size - len(rows) - TRAILER.size:
+        raise FormatError("a pack's frames do not fill it")
+    return frames
+
+
+def _check_fields(kind: int, codec: int, stored: int, raw: int) -> None:
+    if kind not in KINDS:
+        raise FormatError(f"a frame has the unknown kind {kind}")
+    if codec not in (RAW, ZSTD):
+        raise FormatError(f"a frame has the unknown codec {codec}")
+    if stored > MAX_FRAME or raw > MAX_FRAME or (codec == RAW and stored != raw):
+        raise FormatError("a frame's lengths are out of bounds")
+
+
+assert HEADER.size == 32 and FRAME.size == 56 and ROW.size == 24 + OID_SIZE and TRAILER.size == 32

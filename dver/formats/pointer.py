@@ -1,0 +1,144 @@
+"""The pointer: the small text file ``<name>.dver`` that git keeps in place of the data.
+
+Page: ``docs/format/pointer.md``. It is YAML that anyone can read, restricted to one spelling: a
+fixed first line, then one ``key: value`` per line in a fixed order. There is exactly one pointer
+for one content, whatever its path or machine, so pointers conflict only when the data does.
+
+Because of that one spelling no YAML parser is needed to read it, and none is used: there are no
+aliases, tags or duplicate keys to fear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dver.base.errors import FormatError
+from dver.base.oid import Oid, format_oid, parse_oid
+
+SUFFIX = ".dver"
+MAX_SIZE = 4096
+_FIRST_LINE = "dver: 1"
+_MAX_COUNT = (1 << 63) - 1
+
+Kind = Literal["file", "tree"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a pointer file says.
+
+    ``size`` is in bytes, summed over all files of a tree; ``files`` counts a tree's files and
+    symlinks and is 1 for a file; ``executable`` is the file's mode bit and False for a tree.
+    """
+
+    kind: Kind
+    oid: Oid
+    size: int
+    files: int = 1
+    executable: bool = False
+
+
+def encode(pointer: Pointer) -> bytes:
+    """Return the one canonical spelling of a pointer."""
+    lines = [
+        _FIRST_LINE,
+        f"kind: {pointer.kind}",
+        f"oid: {format_oid(pointer.oid)}",
+        f"size: {pointer.size}",
+    ]
+    if pointer.kind == "tree":
+        lines.append(f"files: {pointer.files}")
+    elif pointer.executable:
+        lines.append("executable: true")
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def decode(data: bytes) -> Pointer:
+    """Parse a pointer file.
+
+    Carriage returns that git added on checkout (``core.autocrlf``) and comment lines are let
+    pass. Everything else that is not the canonical spelling raises FormatError, which names the
+    line.
+    """
+    if len(data) > MAX_SIZE:
+        raise FormatError(f"it is {len(data)} bytes long, more than the {MAX_SIZE} of any pointer")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError("it is not text") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    _refuse_conflict(lines)
+    fields = _fields(lines)
+    version = fields.pop("dver", None)
+    if version is None:
+        raise FormatError("it does not begin with 'dver: 1'")
+    if version != "1":
+        raise FormatError(
+            f"its format is version {version!r} and this dver reads version 1",
+            hint="upgrade dver",
+        )
+    pointer = _build(fields)
+    if fields:
+        raise FormatError(f"it has an unknown field {next(iter(fields))!r}")
+    return pointer
+
+
+def _refuse_conflict(lines: list[str]) -> None:
+    for line in lines:
+        if line.startswith(("<<<<<<<", ">>>>>>>", "|||||||")) or line == "=======":
+            raise FormatError(
+                "it has git conflict markers",
+                hint="choose a side with 'git checkout --ours' or '--theirs' on the pointer,"
+                " then 'git add' it and run 'dver checkout'",
+            )
+
+
+def _fields(lines: list[str]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    if lines and lines[-1] == "":
+        lines = lines[:-1]
+    for number, line in enumerate(lines, 1):
+        if line.startswith("#"):
+            continue
+        key, colon, value = line.partition(": ")
+        if not colon or not key.isidentifier() or not value or value != value.strip():
+            raise FormatError(f"line {number} is not 'key: value': {line[:60]!r}")
+        if key in fields:
+            raise FormatError(f"line {number} repeats the field {key!r}")
+        fields[key] = value
+    return fields
+
+
+def _build(fields: dict[str, str]) -> Pointer:
+    kind = _take(fields, "kind")
+    oid_text = _take(fields, "oid")
+    try:
+        oid = parse_oid(oid_text) if oid_text.startswith("blake3:") else None
+    except ValueError:
+        oid = None
+    if oid is None:
+        raise FormatError(f"its oid is not 'blake3:' and 64 hex digits: {oid_text[:80]!r}")
+    size = _count(fields, "size")
+    if kind == "tree":
+        return Pointer("tree", oid, size, _count(fields, "files"))
+    if kind != "file":
+        raise FormatError(f"its kind is neither 'file' nor 'tree': {kind[:40]!r}")
+    executable = fields.pop("executable", "false")
+    if executable not in ("true", "false"):
+        raise FormatError(f"its field 'executable' is neither true nor false: {executable[:40]!r}")
+    return Pointer("file", oid, size, 1, executable == "true")
+
+
+def _take(fields: dict[str, str], key: str) -> str:
+    try:
+        return fields.pop(key)
+    except KeyError:
+        raise FormatError(f"it has no field {key!r}") from None
+
+
+def _count(fields: dict[str, str], key: str) -> int:
+    text = _take(fields, key)
+    if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > _MAX_COUNT:
+        raise FormatError(f"its field {key!r} is not a number of bytes or files: {text[:40]!r}")
+    return int(text)
