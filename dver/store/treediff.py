@@ -21,7 +21,8 @@ class Change:
     """One path that differs. ``old`` is None where it was added, ``new`` where it was removed.
 
     Both are set where a file or symlink has other content or another kind. A directory comes by
-    itself only when it is empty and was added or removed; otherwise its files come.
+    itself only when it is empty and was added or removed; otherwise its files come. Where a
+    directory gave way to a file, or the other way round, removals and additions come apart.
     """
 
     path: bytes
@@ -46,6 +47,19 @@ def diff_trees(
         yield from _diff(source, old, new, prefix, 0, budget or Budget())
 
 
+def diff_entries(
+    source: TreeSource,
+    old: Entry | None,
+    new: Entry | None,
+    path: bytes,
+    *,
+    budget: Budget | None = None,
+) -> Iterator[Change]:
+    """Yield what differs between two entries, of any kind or absent, that stand for one path."""
+    if old is None or new is None or old.oid != new.oid or old.kind != new.kind:
+        yield from _pair(source, old, new, path, 0, budget or Budget())
+
+
 def _diff(
     source: TreeSource, old: Oid | None, new: Oid | None, path: bytes, depth: int, budget: Budget
 ) -> Iterator[Change]:
@@ -54,13 +68,31 @@ def _diff(
     budget.spend(before, depth)
     budget.spend(after, depth)
     for one, other in unequal(before, after):
-        old_dir, old_leaf = _part(one, other)
-        new_dir, new_leaf = _part(other, one)
-        name = join(path, one.name if one is not None else other.name)  # type: ignore[union-attr]
-        if old_leaf is not None or new_leaf is not None:
-            yield Change(name, old_leaf, new_leaf)
-        if old_dir is not None or new_dir is not None:
-            yield from _diff(source, old_dir, new_dir, name, depth + 1, budget)
+        name = one.name if one is not None else other.name  # type: ignore[union-attr]
+        yield from _pair(source, one, other, join(path, name), depth + 1, budget)
+
+
+def _pair(
+    source: TreeSource,
+    old: Entry | None,
+    new: Entry | None,
+    path: bytes,
+    depth: int,
+    budget: Budget,
+) -> Iterator[Change]:
+    old_dir, old_leaf = _part(old, new)
+    new_dir, new_leaf = _part(new, old)
+    if (
+        old_leaf is not None
+        and new_leaf is not None
+        and DIRECTORY in (old_leaf.kind, new_leaf.kind)
+    ):
+        yield Change(path, old_leaf, None)
+        old_leaf = None
+    if old_leaf is not None or new_leaf is not None:
+        yield Change(path, old_leaf, new_leaf)
+    if old_dir is not None or new_dir is not None:
+        yield from _diff(source, old_dir, new_dir, path, depth, budget)
 
 
 def _part(entry: Entry | None, against: Entry | None) -> tuple[Oid | None, Entry | None]:
