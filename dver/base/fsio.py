@@ -17,8 +17,10 @@ import os
 import secrets
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 from dver.base import clock
 from dver.base.errors import LockedError, SystemFailure
@@ -26,6 +28,9 @@ from dver.base.errors import LockedError, SystemFailure
 PathLike = str | bytes | os.PathLike[str]
 
 TEMP_PREFIX = ".dver-tmp-"
+
+#: What every ``os.open`` adds: not inherited by child processes, and binary on Windows.
+OPEN_FLAGS = getattr(os, "OOPEN_FLAGS", 0) | getattr(os, "O_BINARY", 0)
 
 _hook: Callable[[str], None] | None = None
 
@@ -56,7 +61,11 @@ _REASONS = {
 
 def failure(error: OSError, doing: str, path: PathLike) -> SystemFailure:
     """Return the error that says what could not be done to which path, and why."""
-    text, hint = _REASONS.get(error.errno or 0, (os.strerror(error.errno or 0).lower(), None))
+    number = error.errno
+    text, hint = _REASONS.get(number or 0) or (
+        os.strerror(number).lower() if number else str(error) or type(error).__name__,
+        None,
+    )
     return SystemFailure(f"cannot {doing} {show(path)}: {text}", hint=hint)
 
 
@@ -70,23 +79,42 @@ def explained(doing: str, path: PathLike) -> Iterator[None]:
 
 
 def show(path: PathLike) -> str:
-    """Return a path as one line of printable text, quoted as git quotes when it needs to be."""
+    """Return a path as one line of printable text, quoted as git quotes when it needs to be.
+
+    That is git's quoting with ``core.quotePath`` off: a name with a double quote, a backslash or
+    anything that does not print stands in double quotes with C escapes, and letters of any script
+    stay readable. What git would still print raw but a terminal could be fooled by, such as a
+    right-to-left override, is escaped byte by byte.
+    """
     text = os.fsdecode(path)
-    if text.isprintable() and not text.startswith('"'):
+    if text.isprintable() and not any(char in text for char in _MUST_QUOTE):
         return text
-    out = []
-    for byte in os.fsencode(path):
-        char = chr(byte)
-        if char in _QUOTED:
-            out.append(_QUOTED[char])
-        elif 32 <= byte < 127:
-            out.append(char)
-        else:
-            out.append(f"\\{byte:03o}")
-    return '"' + "".join(out) + '"'
+    return '"' + "".join(map(_escaped, text)) + '"'
 
 
-_QUOTED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_QUOTED = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\a": "\\a",
+    "\b": "\\b",
+    "\t": "\\t",
+    "\n": "\\n",
+    "\v": "\\v",
+    "\f": "\\f",
+    "\r": "\\r",
+}
+# On Windows a backslash is a separator of directories, and no file name can hold one.
+_MUST_QUOTE = '"' if os.name == "nt" else '"\\'
+
+
+def _escaped(char: str) -> str:
+    if char in _QUOTED:
+        return _QUOTED[char]
+    if char.isprintable():
+        return char
+    if "\udc80" <= char <= "\udcff":
+        return f"\\{ord(char) - 0xDC00:03o}"
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
 def create_temp(directory: PathLike, *, mode: int = 0o666) -> tuple[int, str]:
@@ -94,27 +122,29 @@ def create_temp(directory: PathLike, *, mode: int = 0o666) -> tuple[int, str]:
 
     ``mode`` is subject to the umask. The directory is created when it is missing.
     """
-    base = os.fsdecode(directory)
+    base = os.fsdecode(directory) or "."
+    attempts = 0
     while True:
         path = os.path.join(base, TEMP_PREFIX + secrets.token_hex(8))
         step("create")
         try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _CLOEXEC, mode), path
-        except FileExistsError:
-            continue
-        except FileNotFoundError:
-            make_dirs(base)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, mode), path
         except OSError as error:
-            raise failure(error, "create a file in", base) from error
+            # A taken name is next to impossible; a directory may go between the two calls, or
+            # be a deleted one that still answers. Neither may become an endless loop.
+            attempts += 1
+            if attempts == _ATTEMPTS or not isinstance(error, (FileExistsError, FileNotFoundError)):
+                raise failure(error, "create a file in", base) from error
+        make_dirs(base)
 
 
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_ATTEMPTS = 10
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview, path: PathLike) -> None:
     """Write all of ``data`` at the descriptor's position."""
     step("write")
-    view = memoryview(data)
+    view = memoryview(data).cast("B")
     try:
         while view:
             view = view[os.write(fd, view) :]
@@ -122,17 +152,36 @@ def write_all(fd: int, data: bytes | bytearray | memoryview, path: PathLike) -> 
         raise failure(error, "write", path) from error
 
 
+if hasattr(os, "pread"):
+    pread = os.pread
+else:
+    _seeking = threading.Lock()
+
+    def pread(fd: int, length: int, offset: int, /) -> bytes:
+        """Read at an offset without using the descriptor's own position."""
+        with _seeking:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.read(fd, length)
+
+
 _SYNC_UNSUPPORTED = {errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP}
 
 
 def sync_file(fd: int, path: PathLike) -> None:
-    """Make a file's bytes durable. File systems without fsync (some network mounts) are let pass."""
+    """Make a file's bytes durable. Mounts that know no fsync are let pass."""
     step("fsync")
     try:
         if sys.platform == "darwin":
             import fcntl
 
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            try:
+                fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            except OSError as error:
+                # Network mounts know only the plain one. After a true failure a second attempt
+                # could succeed without the bytes, so it is not made.
+                if error.errno not in _SYNC_UNSUPPORTED:
+                    raise
+                os.fsync(fd)
         else:
             os.fsync(fd)
     except OSError as error:
@@ -145,7 +194,7 @@ def sync_dir(path: PathLike) -> None:
     if os.name == "nt":
         return
     with explained("open", path):
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | OPEN_FLAGS)
     try:
         sync_file(fd, path)
     finally:
@@ -162,25 +211,24 @@ def publish(temp: PathLike, final: PathLike, *, replace: bool = False) -> bool:
     step("rename")
     with explained("write", final):
         if replace or os.name == "nt":
-            if not replace and os.path.exists(final):
+            if not replace and os.path.lexists(final):
                 os.unlink(temp)
                 return False
             os.replace(temp, final)
             return True
         try:
             os.link(temp, final)
-        except FileExistsError:
-            os.unlink(temp)
-            return False
-        except OSError:
+        except OSError as error:
             # Some file systems have no hard links (exFAT, some network mounts).
-            if os.path.exists(final):
-                os.unlink(temp)
-                return False
-            os.rename(temp, final)
-            return True
+            if not isinstance(error, FileExistsError) and not os.path.lexists(final):
+                os.rename(temp, final)
+                return True
+            placed = False
+        else:
+            placed = True
+        step("unlink")
         os.unlink(temp)
-        return True
+        return placed
 
 
 def write_atomic(
@@ -194,7 +242,8 @@ def write_atomic(
     """Create or replace a small file so that a crash leaves the old or the new one, never a mix.
 
     Returns False when ``replace`` is off and the name was taken. An existing file's permission
-    bits are kept. With ``durable`` the new content survives a power cut once this returns.
+    bits are kept; a symbolic link is itself replaced, never written through. With ``durable`` the
+    new content survives a power cut once this returns.
     """
     final = os.fsdecode(path)
     directory = os.path.dirname(final) or "."
@@ -203,11 +252,14 @@ def write_atomic(
         write_all(fd, data, final)
         if replace and hasattr(os, "fchmod"):
             with contextlib.suppress(OSError):
-                os.fchmod(fd, stat.S_IMODE(os.stat(final, follow_symlinks=False).st_mode))
+                old = os.stat(final, follow_symlinks=False).st_mode
+                if stat.S_ISREG(old):
+                    os.fchmod(fd, old & 0o777)
         if durable:
             sync_file(fd, final)
-        os.close(fd)
-        fd = -1
+        closing, fd = fd, -1
+        with explained("write", final):
+            os.close(closing)
         placed = publish(temp, final, replace=replace)
         temp = ""
         if durable:
@@ -257,7 +309,10 @@ class Lock:
     """An advisory lock on a file, shared or exclusive, freed by the kernel when the holder dies.
 
     The file is never deleted, since deleting a lock file races with its next taker. It carries
-    the process id and command of the last exclusive holder, for messages only.
+    the process id and command of the last exclusive holder, for messages only. A lock is not
+    re-entrant: taking it twice in one process waits like any other taker. On Windows a shared
+    lock is an exclusive one. On a read-only file system, where nobody can write, a shared lock is
+    granted without a file.
     """
 
     def __init__(self, path: Path, *, exclusive: bool, timeout: float = 60.0) -> None:
@@ -266,53 +321,98 @@ class Lock:
         self.timeout = timeout
         self._fd = -1
 
-    def __enter__(self) -> Lock:
-        make_dirs(self.path.parent)
+    def __enter__(self) -> Self:
         with explained("open the lock", self.path):
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | _CLOEXEC, 0o666)
-        deadline = clock.monotonic() + self.timeout
-        wait = 0.01
-        while not _try_lock(self._fd, self.exclusive):
-            if clock.monotonic() >= deadline:
-                holder = self._holder()
-                os.close(self._fd)
-                self._fd = -1
-                raise LockedError(
-                    f"{show(self.path)} is locked{holder}",
-                    hint="wait for the other command to end, then run this one again",
-                )
-            clock.sleep(wait)
-            wait = min(wait * 2, 0.5)
-        if self.exclusive:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, 0)
-                os.pwrite(self._fd, f"{os.getpid()} {' '.join(sys.argv[:3])}\n".encode(), 0)
+            try:
+                self._fd = self._open()
+            except OSError as error:
+                if self.exclusive or error.errno != errno.EROFS:
+                    raise
+                return self
+        try:
+            with explained("take the lock", self.path):
+                self._wait()
+                if self.exclusive:
+                    self._sign()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                _unlock(self._fd)
+        self._close()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+        except FileNotFoundError:
+            make_dirs(self.path.parent)
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+        except PermissionError:
+            if self.exclusive:
+                raise
+            # A reader of somebody else's store: a descriptor open for reading locks as well.
+            return os.open(self.path, os.O_RDONLY | OPEN_FLAGS)
+
+    def _wait(self) -> None:
+        deadline = clock.monotonic() + self.timeout
+        wait = 0.01
+        while not _try_lock(self._fd, self.exclusive):
+            if clock.monotonic() >= deadline:
+                raise LockedError(
+                    f"{show(self.path)} is locked{self._holder()}",
+                    hint="wait for the other command to end, then run this one again",
+                )
+            clock.sleep(wait)
+            wait = min(wait * 2, 0.5)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
+    def _sign(self) -> None:
+        # Only plain words of the command line: an argument may be a URL, which may hold a secret.
+        words = [os.path.basename(sys.argv[0])] + [word for word in sys.argv[1:3] if word.isalpha()]
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            os.write(self._fd, f"{os.getpid()} {' '.join(words)}\n".encode(errors="replace"))
+
     def _holder(self) -> str:
         try:
-            text = os.pread(self._fd, 200, 0).decode(errors="replace").strip()
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            text = os.read(self._fd, 100).decode(errors="replace").strip()
         except OSError:
             return ""
+        text = "".join(char if char.isprintable() else "?" for char in text)
         return f" (last held by process {text})" if text else ""
 
 
-if os.name == "nt":
+_LOCK_UNSUPPORTED = _SYNC_UNSUPPORTED | {errno.ENOLCK, errno.ENOSYS}
 
-    def _try_lock(fd: int, exclusive: bool) -> bool:
+if os.name == "nt":
+    # The byte that is locked lies beyond the text, which stays readable to those who wait.
+    _LOCK_AT = 1 << 20
+
+    def _try_lock(fd: int, exclusive: bool) -> bool:  # noqa: ARG001 - all are exclusive here
         import msvcrt
 
-        os.lseek(fd, 1 << 20, os.SEEK_SET)
+        os.lseek(fd, _LOCK_AT, os.SEEK_SET)
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         except OSError:
             return False
         return True
+
+    def _unlock(fd: int) -> None:
+        import msvcrt
+
+        os.lseek(fd, _LOCK_AT, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
 
 else:
 
@@ -324,7 +424,13 @@ else:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno in _SYNC_UNSUPPORTED or error.errno == errno.ENOLCK:
+            if error.errno in _LOCK_UNSUPPORTED:
                 return True
             raise
         return True
+
+    def _unlock(fd: int) -> None:
+        import fcntl
+
+        # Closing is not enough while a child process still shares the descriptor.
+        fcntl.flock(fd, fcntl.LOCK_UN)

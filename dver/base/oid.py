@@ -46,7 +46,7 @@ def parse_oid(text: str) -> Oid:
     """
     digits = text.removeprefix(PREFIX)
     if not _HEX.fullmatch(digits):
-        raise ValueError(f"not an oid: {text!r} (expected blake3:<64 hex digits>)")
+        raise ValueError(f"not an oid: {text[:80]!r} (expected blake3:<64 hex digits>)")
     return Oid(bytes.fromhex(digits))
 
 

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Objects over packs and segments: writing, finding, reading, and verifying them."""

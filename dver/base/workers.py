@@ -1,0 +1,186 @@
+"""Worker processes for work that is too small per item for threads to help.
+
+A worker is a fresh interpreter that runs one function of dver over the jobs it is sent. Nothing is
+forked, so threads, notebooks and scripts without a ``__main__`` guard are safe; nothing is
+imported from the current directory (``-P``), which may be a stranger's repository. Jobs and
+answers travel as :mod:`marshal` values (numbers, bytes, text, lists, tuples, dicts) between two
+processes of one interpreter version, through pipes that nobody else can reach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import marshal
+import os
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any, Self
+
+from dver.base import errors
+
+#: A handler is made once per worker from its set-up value, called per job, and closed at the end;
+#: what ``close`` returns is the worker's last answer.
+Handler = Any
+
+_LENGTH = struct.Struct("<Q")
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]);"
+    "from dver.base.workers import main; main(sys.argv[2])"
+)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_jobs(
+    handler: str,
+    setup: object,
+    jobs: Iterable[object],
+    *,
+    workers: int,
+    answered: Callable[[Any, Any], None],
+) -> list[Any]:
+    """Run every job in one of several worker processes; return each worker's closing answer.
+
+    ``handler`` names a class as ``module:Class``; each worker makes one with ``Class(setup)``,
+    calls it with each job, and at the end calls ``close()``. ``answered(job, answer)`` is called
+    in this process, one call at a time. Errors of dver raised in a worker are raised here again,
+    after all workers have stopped.
+    """
+    source = iter(jobs)
+    lock = threading.Lock()
+    stop = threading.Event()
+    closing: list[Any] = []
+    failures: list[BaseException] = []
+
+    def next_job() -> Iterator[object]:
+        while not stop.is_set():
+            with lock:
+                try:
+                    job = next(source)
+                except StopIteration:
+                    return
+            yield job
+
+    def serve() -> None:
+        try:
+            with _Worker(handler, setup) as worker:
+                for job in next_job():
+                    answer = worker.ask(("job", job))
+                    with lock:
+                        answered(job, answer)
+                if not stop.is_set():
+                    last = worker.ask(("close", None))
+                    with lock:
+                        closing.append(last)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread below
+            stop.set()
+            failures.append(error)
+
+    threads = [threading.Thread(target=serve, daemon=True) for _ in range(max(workers, 1))]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        stop.set()
+        raise
+    if failures:
+        raise failures[0]
+    return closing
+
+
+class _Worker:
+    """One worker process, and the conversation with it."""
+
+    def __init__(self, handler: str, setup: object) -> None:
+        import subprocess
+
+        package_parent = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+        command = [sys.executable, "-P", "-c", _BOOT, package_parent, handler]
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=True
+            )
+        except OSError as error:
+            raise errors.SystemFailure(f"cannot start a worker process: {error}") from error
+        self._stdin: Any = self._process.stdin
+        self._stdout: Any = self._process.stdout
+        self.ask(("setup", setup))
+
+    def ask(self, message: tuple[str, object]) -> Any:
+        try:
+            _send(self._stdin, message)
+            status, value = _receive(self._stdout)
+        except (OSError, EOFError) as error:
+            raise errors.SystemFailure("a worker process died", hint="run it again") from error
+        if status == "ok":
+            return value
+        if status == "error":
+            name, text, hint, paths = value
+            kind = getattr(errors, name, errors.DverError)
+            raise kind(text, hint=hint, paths=paths)
+        raise RuntimeError(f"a worker process failed:\n{value}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        if exc[0] is not None:
+            self._process.kill()
+        self._process.wait()
+        self._stdout.close()
+
+
+def _send(stream: IO[bytes], value: Any) -> None:
+    data = marshal.dumps(value)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> Any:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    return marshal.loads(stream.read(_LENGTH.unpack(head)[0]))  # noqa: S302 - our own child
+
+
+def main(handler: str) -> None:
+    """Serve jobs from standard input until it ends. The entry point of a worker process."""
+    import signal
+    import traceback
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    module, _, name = handler.partition(":")
+    running: Handler = None
+    while True:
+        try:
+            verb, value = _receive(stdin)
+        except EOFError:
+            return
+        try:
+            answer: Any = None
+            if verb == "setup":
+                running = getattr(importlib.import_module(module), name)(value)
+            elif verb == "job":
+                answer = running(value)
+            else:
+                answer = running.close()
+            _send(stdout, ("ok", answer))
+        except errors.DverError as error:
+            reason = (type(error).__name__, error.message, error.hint, error.paths)
+            _send(stdout, ("error", reason))
+        except Exception:  # noqa: BLE001 - the parent shows it
+            _send(stdout, ("bug", traceback.format_exc()))

@@ -1,0 +1,129 @@
+"""From an oid to its place: the segments of one store, memory-mapped."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Iterator
+
+from dver.base.errors import CorruptError
+from dver.base.fsio import show
+from dver.base.oid import OID_SIZE, Oid
+from dver.formats import segment
+from dver.formats.segment import Place
+
+_FANOUT = struct.Struct("<II")
+_ROW_SIZE = segment.ROW.size
+
+
+class Segment:
+    """One segment where it lies: looked up without a Python object per row."""
+
+    def __init__(self, name: bytes, data: bytes | mmap.mmap) -> None:
+        self.name = name
+        self._data = data
+        self.layout = segment.decode_header(data[: segment.HEADER.size], len(data))
+        table = data[self.layout.packs_at : self.layout.superseded_at]
+        self.packs = segment.decode_packs(table)
+        names = data[self.layout.superseded_at : self.layout.fanout_at]
+        self.superseded = [names[i : i + OID_SIZE] for i in range(0, len(names), OID_SIZE)]
+        self._shift = 32 - self.layout.fanout_bits
+
+    @classmethod
+    def map(cls, path: str, name: bytes) -> Segment:
+        """Map a segment file. Raises CorruptError, or OSError if it cannot be opened."""
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            if os.fstat(fd).st_size < segment.HEADER.size:
+                raise CorruptError(f"{show(path)} is shorter than a segment")
+            data = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(fd)
+        try:
+            return cls(name, data)
+        except CorruptError as error:
+            raise type(error)(f"{show(path)}: {error.message}", hint="run 'dver fsck'") from error
+
+    def __len__(self) -> int:
+        return self.layout.rows
+
+    def find(self, oid: Oid) -> Place | None:
+        """Return where the segment says an object is, or None."""
+        at = self._position(oid)
+        if at < 0:
+            return None
+        ordinal, offset, stored, raw, kind, codec, _ = segment.PLACE.unpack_from(
+            self._data, at + OID_SIZE
+        )
+        if ordinal >= len(self.packs):
+            raise CorruptError(f"the index segment {self.name.hex()} names an unknown pack")
+        return Place(self.packs[ordinal][0], offset, stored, raw, kind, codec)
+
+    def __contains__(self, oid: Oid) -> bool:
+        return self._position(oid) >= 0
+
+    def _position(self, oid: Oid) -> int:
+        bucket = int.from_bytes(oid[:4], "big") >> self._shift
+        first, end = _FANOUT.unpack_from(self._data, self.layout.fanout_at + 4 * bucket)
+        base = self.layout.rows_at
+        low, high = base + first * _ROW_SIZE, base + min(end, self.layout.rows) * _ROW_SIZE
+        found = self._data.find(oid, low, high)
+        while found >= 0 and (found - base) % _ROW_SIZE:
+            found = self._data.find(oid, found + 1, high)
+        return found
+
+    def rows(self) -> Iterator[bytes]:
+        """Yield the 52-byte rows in ascending order of oid."""
+        data, end = self._data, self.layout.trailer_at
+        for at in range(self.layout.rows_at, end, _ROW_SIZE):
+            yield data[at : at + _ROW_SIZE]
+
+    def oids(self) -> Iterator[Oid]:
+        """Yield the oids in ascending order."""
+        data, end = self._data, self.layout.trailer_at
+        for at in range(self.layout.rows_at, end, _ROW_SIZE):
+            yield Oid(data[at : at + OID_SIZE])
+
+    def places(self) -> Iterator[tuple[Oid, Place]]:
+        """Yield every (oid, place) in ascending order of oid."""
+        packs = [name for name, _ in self.packs]
+        body = self._data[self.layout.rows_at : self.layout.trailer_at]
+        for oid, ordinal, *place, _ in segment.ROW.iter_unpack(body):
+            yield Oid(oid), Place(packs[ordinal], *place)
+
+    def check(self) -> None:
+        """Check the whole segment. Raises CorruptError."""
+        segment.check(self._data[:])
+
+
+class Index:
+    """All segments of one store that no other segment supersedes, newest first."""
+
+    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+        found = list(segments)
+        present = {one.name for one in found}
+        gone = {
+            old for one in found for old in one.superseded if old != one.name and old in present
+        }
+        self.segments = [one for one in found if one.name not in gone]
+        self.obsolete = sorted(gone)
+
+    def find(self, oid: Oid) -> Place | None:
+        """Return an object's place, or None if no segment has it."""
+        for one in self.segments:
+            place = one.find(oid)
+            if place is not None:
+                return place
+        return None
+
+    def __contains__(self, oid: Oid) -> bool:
+        return any(oid in one for one in self.segments)
+
+    def __len__(self) -> int:
+        """Return the number of rows, which counts an object twice if two segments have it."""
+        return sum(len(one) for one in self.segments)
+
+    def packs(self) -> dict[bytes, int]:
+        """Return the packs that the segments name, with their sizes in bytes."""
+        return {name: size for one in self.segments for name, size in one.packs}

@@ -1,0 +1,35 @@
+"""The names of things inside a store, the same in a local store and in a remote."""
+
+from __future__ import annotations
+
+PACKS = "packs/"
+INDEX = "index/"
+ROOTS = "roots/"
+
+
+def pack_key(name: bytes) -> str:
+    """Return the key of a pack by its 32-byte name."""
+    text = name.hex()
+    return f"{PACKS}{text[:2]}/{text}"
+
+
+def segment_key(name: bytes) -> str:
+    """Return the key of an index segment by its 32-byte name."""
+    return INDEX + name.hex()
+
+
+def root_key(session: str) -> str:
+    """Return the key of a root record by its session."""
+    return ROOTS + session
+
+
+def name_of(key: str) -> bytes | None:
+    """Return the 32-byte name at the end of a pack's or segment's key, or None for another file."""
+    text = key.rpartition("/")[2]
+    if len(text) != 64:
+        return None
+    try:
+        name = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return name if name.hex() == text else None

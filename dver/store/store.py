@@ -1,0 +1,322 @@
+"""The store: finding and reading objects, verified, from a local store or a remote."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dver.base import fsio
+from dver.base.errors import (
+    AlreadyExists,
+    CorruptError,
+    FormatError,
+    MissingContentError,
+    ObjectNotFound,
+    RepositoryError,
+)
+from dver.base.oid import Hasher, Oid, finish, format_oid, oid_of
+from dver.formats import chunklist, pack, storeinfo, tree
+from dver.formats.segment import Place
+from dver.formats.storeinfo import Chunker, StoreInfo
+from dver.storage.base import Storage
+from dver.store import layout
+from dver.store.codec import Buffer
+from dver.store.index import Index, Segment
+from dver.store.packfile import open_frame
+
+if TYPE_CHECKING:
+    from dver.store.writer import Writer
+
+_LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
+_MAX_OPEN_PACKS = 64
+#: Objects longer than this are read with :meth:`Store.stream`, not into memory (bytes).
+READ_LIMIT = 4 << 30
+
+
+class Store:
+    """Objects over packs and segments over a storage.
+
+    Reading may happen in several threads. Everything that leaves ``read``, ``stream`` and
+    ``read_tree`` was hashed and compared with its oid.
+    """
+
+    def __init__(self, storage: Storage, info: StoreInfo, index: Index) -> None:
+        self.storage = storage
+        self.info = info
+        self.index = index
+        self._open_packs: OrderedDict[bytes, _PackFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, storage: Storage, chunker: Chunker | None = None) -> Store:
+        """Make a storage a store if it is not one yet, and open it."""
+        info = StoreInfo(secrets.token_hex(16), chunker or Chunker())
+        if storage.head(storeinfo.KEY) is None:
+            with contextlib.suppress(AlreadyExists):
+                storage.put(storeinfo.KEY, storeinfo.encode(info), if_absent=True)
+        return cls.open(storage)
+
+    @classmethod
+    def open(cls, storage: Storage) -> Store:
+        """Open a local store. Raises RepositoryError if there is none."""
+        try:
+            info = storeinfo.decode(storage.get(storeinfo.KEY))
+        except ObjectNotFound as error:
+            raise RepositoryError(
+                f"{storage.description} is not a dver store: it has no format.json",
+                hint="run 'dver init'",
+            ) from error
+        store = cls(storage, info, Index())
+        store.refresh()
+        return store
+
+    def refresh(self) -> None:
+        """List the segments again, so that what others added or merged is seen."""
+        known = {one.name: one for one in self.index.segments}
+        directory = os.path.join(self.local_directory(), "index")
+        try:
+            names = os.listdir(directory)
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise fsio.failure(error, "list", directory) from error
+        segments = []
+        for text in names:
+            name = layout.name_of(text)
+            if name is None:
+                continue
+            try:
+                segments.append(known.get(name) or Segment.map(os.path.join(directory, text), name))
+            except FileNotFoundError:
+                continue  # merged and removed by another process since the listing
+            except OSError as error:
+                raise fsio.failure(error, "read", os.path.join(directory, text)) from error
+        segments.sort(key=len, reverse=True)
+        self.index = Index(segments)
+
+    def local_directory(self) -> str:
+        """Return the directory of a local store. Raises ValueError for any other."""
+        path = self.storage.local_path(storeinfo.KEY)
+        if path is None:
+            raise ValueError(f"{self.storage.description} is not a local store")
+        return os.path.dirname(path)
+
+    @contextlib.contextmanager
+    def hold(self, *, exclusive: bool = False, timeout: float = 3600.0) -> Iterator[None]:
+        """Hold the store's lock: shared while adding and referring, exclusive to delete.
+
+        Whoever adds objects holds it until the pointers to them are written, so that garbage
+        collection, which takes it exclusively, cannot come between.
+        """
+        lock = Path(self.local_directory(), "lock")
+        with fsio.Lock(lock, exclusive=exclusive, timeout=timeout):
+            yield
+
+    def writer(self) -> Writer:
+        """Return a :class:`~dver.store.writer.Writer`, to be used in a ``with`` block."""
+        from dver.store.writer import Writer
+
+        return Writer(self)
+
+    # finding
+
+    def place(self, oid: Oid) -> Place | None:
+        """Return where an object is, or None if the index does not have it."""
+        return self.index.find(oid)
+
+    def has(self, oid: Oid) -> bool:
+        """Say whether the index has an object (for a list: the list, not yet its parts)."""
+        return oid in self.index
+
+    def missing(self, oids: Iterable[Oid]) -> list[Oid]:
+        """Return the distinct oids that the index does not have, in their order."""
+        return [oid for oid in dict.fromkeys(oids) if oid not in self.index]
+
+    def size(self, oid: Oid) -> int:
+        """Return the length of an object's content in bytes."""
+        place = self._find(oid)
+        if place.kind in _LISTS:
+            return self._read_list(oid, place).size
+        return place.raw
+
+    def parts(self, oid: Oid) -> Iterator[tuple[Oid, Place]]:
+        """Yield every frame that an object consists of: itself, its lists, its chunks.
+
+        Raises MissingContentError at the first part that the index does not have.
+        """
+        place = self._find(oid)
+        yield oid, place
+        if place.kind in _LISTS:
+            for row, level, _ in self._walk_rows(oid, place):
+                part = self._find(row)
+                yield row, part
+                if level == 0 and part.kind in _LISTS:
+                    raise CorruptError(f"a chunk list of {format_oid(oid)} names a list as chunk")
+
+    def is_complete(self, oid: Oid) -> bool:
+        """Say whether the index has an object and every part of it."""
+        try:
+            for _ in self.parts(oid):
+                pass
+        except MissingContentError:
+            return False
+        return True
+
+    # reading
+
+    def read(self, oid: Oid, *, limit: int = READ_LIMIT) -> bytes:
+        """Return an object's content. Raises MissingContentError or CorruptError.
+
+        ``limit`` bounds the memory (bytes); a longer object is a CorruptError, since its pointer
+        or tree promised less.
+        """
+        place = self._find(oid)
+        if place.kind not in _LISTS:
+            data = self._open(oid, place)
+            if oid_of(data) != oid:
+                raise self._damaged(oid, place)
+            return data if isinstance(data, bytes) else bytes(data)
+        if self._read_list(oid, place).size > limit:
+            raise CorruptError(f"the object {format_oid(oid)} is longer than {limit} bytes")
+        return b"".join(self.stream(oid))
+
+    def read_tree(self, oid: Oid) -> tree.Tree:
+        """Return a decoded tree. Raises MissingContentError or CorruptError."""
+        try:
+            return tree.decode(self.read(oid))
+        except FormatError as error:
+            raise CorruptError(
+                f"the tree {format_oid(oid)} is malformed: {error.message}"
+            ) from error
+
+    def stream(self, oid: Oid) -> Iterator[Buffer]:
+        """Yield an object's content in order, in pieces of at most 1 MiB.
+
+        The pieces are checked against accidents one by one, and against people when the last
+        one was taken: the content counts only if the iteration ends without CorruptError.
+        """
+        place = self._find(oid)
+        if place.kind not in _LISTS:
+            yield self.read(oid)
+            return
+        whole = Hasher()
+        for row, level, size in self._walk_rows(oid, place):
+            if level:
+                continue
+            part = self._find(row)
+            if part.kind in _LISTS or part.raw != size:
+                raise CorruptError(f"the chunk list of {format_oid(oid)} does not fit its chunks")
+            data = self._open(row, part)
+            whole.update(data)
+            yield data
+        if finish(whole) != oid:
+            raise self._damaged(oid, place)
+
+    def read_frame(self, place: Place) -> Buffer:
+        """Return a frame's header and stored bytes as they lie in the pack, unchecked."""
+        length = pack.FRAME.size + place.stored
+        if not self.storage.facts.local:
+            return self.storage.get(layout.pack_key(place.pack), place.offset, length)
+        file = self._pack_file(place.pack)
+        with fsio.explained("read", file.path):
+            data = fsio.pread(file.fd, length, place.offset)
+        if len(data) != length:
+            raise CorruptError(f"the pack {place.pack.hex()} is shorter than its index says")
+        return data
+
+    def _open(self, oid: Oid, place: Place) -> Buffer:
+        where = f"pack {place.pack.hex()} at {place.offset}"
+        try:
+            _, data = open_frame(self.read_frame(place), where, oid=oid)
+        except CorruptError as error:
+            raise self._damaged(oid, place, error.message) from error
+        return data
+
+    def _read_list(self, oid: Oid, place: Place) -> chunklist.ChunkList:
+        data = self._open(oid, place)
+        if place.kind == pack.LIST and oid_of(data) != oid:
+            raise self._damaged(oid, place)
+        try:
+            return chunklist.decode(bytes(data))
+        except FormatError as error:
+            raise self._damaged(oid, place, error.message) from error
+
+    def _walk_rows(self, oid: Oid, place: Place) -> Iterator[tuple[Oid, int, int]]:
+        """Yield (part, level, content bytes) depth first; level 0 are the chunks."""
+        top = self._read_list(oid, place)
+        yield from self._walk_list(top, oid)
+
+    def _walk_list(self, chunks: chunklist.ChunkList, top: Oid) -> Iterator[tuple[Oid, int, int]]:
+        for row, size in chunks.rows:
+            yield row, chunks.level, size
+            if chunks.level:
+                place = self._find(row)
+                below = self._read_list(row, place) if place.kind == pack.LIST else None
+                if below is None or below.level != chunks.level - 1 or below.size != size:
+                    raise CorruptError(f"the chunk lists of {format_oid(top)} do not fit together")
+                yield from self._walk_list(below, top)
+
+    def _find(self, oid: Oid) -> Place:
+        place = self.index.find(oid)
+        if place is None:
+            raise MissingContentError(
+                f"the object {format_oid(oid)} is not in {self.storage.description}"
+            )
+        return place
+
+    def _damaged(
+        self, oid: Oid, place: Place, why: str = "its content has another hash"
+    ) -> CorruptError:
+        return CorruptError(
+            f"the object {format_oid(oid)} in pack {place.pack.hex()}"
+            f" of {self.storage.description} is damaged: {why}",
+            hint="run 'dver fsck --full' to see what else is, and 'dver fetch' to get a good copy",
+        )
+
+    def _pack_file(self, name: bytes) -> _PackFile:
+        with self._lock:
+            file = self._open_packs.get(name)
+            if file is not None:
+                self._open_packs.move_to_end(name)
+                return file
+            path = os.path.join(self.local_directory(), layout.pack_key(name))
+            try:
+                file = _PackFile(path)
+            except FileNotFoundError as error:
+                raise MissingContentError(
+                    f"the pack {name.hex()} is gone from {self.storage.description}",
+                    hint="run 'dver fsck', then 'dver fetch' to get its objects again",
+                ) from error
+            except OSError as error:
+                raise fsio.failure(error, "read", path) from error
+            while len(self._open_packs) >= _MAX_OPEN_PACKS:
+                self._open_packs.popitem(last=False)
+            self._open_packs[name] = file
+            return file
+
+    def close(self) -> None:
+        """Close open packs and the storage."""
+        with self._lock:
+            self._open_packs.clear()
+        self.storage.close()
+
+
+class _PackFile:
+    """An open pack, closed when the last thread that reads from it lets go of it."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str) -> None:
+        self.fd = -1
+        self.path = path
+        self.fd = os.open(path, os.O_RDONLY | fsio.OPEN_FLAGS)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)

@@ -1,0 +1,261 @@
+"""Adding objects to a local store: packs first, then the segment that makes them visible."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+from dver.base import fsio
+from dver.base.oid import Oid, oid_of
+from dver.formats import chunklist, pack, segment
+from dver.store import layout
+from dver.store.chunking import cut
+from dver.store.codec import Buffer, compress
+from dver.store.packfile import Background, FinishedPack, PackBuilder
+
+if TYPE_CHECKING:
+    from dver.store.store import Store
+
+#: A pack is closed once it is this long (bytes).
+PACK_TARGET = 64 << 20
+
+
+class PackSet:
+    """Objects going into new packs: data in one, trees in another, each closed at 64 MiB.
+
+    Nothing is written that the store's index or this set has already. The packs stay invisible
+    temporary files until a :class:`Writer` publishes them.
+    """
+
+    def __init__(self, store: Store, directory: str) -> None:
+        self._index = store.index
+        self.chunker = store.info.chunker
+        self._directory = directory
+        self._background: Background | None = None
+        self._open: dict[bool, PackBuilder] = {}
+        self._closing: list[PackBuilder] = []
+        self._seen: set[Oid] = set()
+        self.stored_bytes = 0
+        self.new_objects = 0
+
+    def __contains__(self, oid: Oid) -> bool:
+        return oid in self._seen or oid in self._index
+
+    def write_in_background(self) -> None:
+        """Let the packs opened from now on be written by threads, beside the caller's work."""
+        if self._background is None:
+            self._background = Background()
+
+    def add(self, data: Buffer, kind: int = pack.BLOB) -> Oid:
+        """Store one object held in memory and return its oid."""
+        oid = oid_of(data)
+        if oid in self:
+            return oid
+        tree = kind == pack.TREE
+        if len(data) <= self.chunker.max_size:
+            self.put(oid, kind, data, tree=tree)
+            self.new_objects += 1
+            return oid
+        view = memoryview(data)
+        pieces = cut(view, self.chunker, last=True)
+        rows = [self.add_chunk(view[at : at + length], tree=tree) for at, length in pieces]
+        self.flush(tree=tree)
+        return self.add_list(oid, rows, kind)
+
+    def add_chunk(self, data: Buffer, *, tree: bool = False) -> chunklist.Row:
+        """Store one chunk and return its row. ``data`` must stay unchanged until a flush."""
+        oid = oid_of(data)
+        if oid not in self:
+            self.put(oid, pack.CHUNK, data, tree=tree)
+        return oid, len(data)
+
+    def add_list(self, oid: Oid, rows: Sequence[chunklist.Row], kind: int = pack.BLOB) -> Oid:
+        """Store the chunk list of an object whose chunks are stored, and return its ``oid``."""
+        if oid in self:
+            return oid
+        tree = kind == pack.TREE
+        level = 0
+        while len(rows) > chunklist.MIN_ROWS:
+            parts = [chunklist.ChunkList(level, tuple(part)) for part in chunklist.split(rows)]
+            if len(parts) == 1:
+                break
+            rows = [(self._add_sublist(part, tree=tree), part.size) for part in parts]
+            level += 1
+        data = chunklist.encode(chunklist.ChunkList(level, tuple(rows)))
+        self.put(oid, pack.TREE_LIST if tree else pack.BLOB_LIST, data, tree=tree)
+        self.new_objects += 1
+        return oid
+
+    def _add_sublist(self, part: chunklist.ChunkList, *, tree: bool) -> Oid:
+        data = chunklist.encode(part)
+        oid = oid_of(data)
+        if oid not in self:
+            self.put(oid, pack.LIST, data, tree=tree)
+        return oid
+
+    def add_frame(self, frame: pack.Frame, stored: Buffer, *, tree: bool) -> None:
+        """Store a frame of another store as it is. The caller has verified it."""
+        if frame.oid in self:
+            return
+        self._room(tree).add(frame.oid, frame.kind, frame.codec, bytes(stored), frame.raw)
+        self._seen.add(frame.oid)
+        self.stored_bytes += len(stored)
+        self.new_objects += frame.kind not in (pack.CHUNK, pack.LIST)
+
+    def put(self, oid: Oid, kind: int, data: Buffer, *, tree: bool = False) -> None:
+        """Store one frame whose oid is known and not stored yet."""
+        codec, stored = compress(data)
+        self._room(tree).add(oid, kind, codec, stored, len(data))
+        self._seen.add(oid)
+        self.stored_bytes += len(stored)
+
+    def _room(self, tree: bool) -> PackBuilder:
+        builder = self._open.get(tree)
+        if builder is not None and builder.size >= PACK_TARGET:
+            builder.finish()
+            self._closing.append(self._open.pop(tree))
+            builder = None
+        if builder is None:
+            builder = self._open[tree] = PackBuilder(self._directory, self._background)
+        return builder
+
+    def flush(self, *, tree: bool = False) -> None:
+        """Copy what is pending, so that the buffers given to ``add_chunk`` may change."""
+        if tree in self._open:
+            self._open[tree].flush()
+
+    def finish(self) -> list[FinishedPack]:
+        """Close the open packs and return all of them, durable."""
+        for tree in sorted(self._open):
+            self._open[tree].finish()
+            self._closing.append(self._open.pop(tree))
+        finished = [builder.result() for builder in self._closing]
+        self._closing.clear()
+        self._stop()
+        return finished
+
+    def abandon(self) -> None:
+        """Remove every temporary file."""
+        for builder in (*self._open.values(), *self._closing):
+            builder.abandon()
+        self._open.clear()
+        self._closing.clear()
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._background is not None:
+            self._background.close()
+            self._background = None
+
+
+class Writer:
+    """Adds objects to a local store. Leave the ``with`` block without :meth:`commit` to undo all.
+
+    Objects become visible together, when their segment is published: packs are durable before
+    the segment names them, and whoever refers to an object does so after ``commit`` returned.
+    While it is open, garbage collection waits.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.directory = store.local_directory()
+        self.temp = os.path.join(self.directory, "tmp")
+        self.packs = PackSet(store, self.temp)
+        self._adopted: list[FinishedPack] = []
+        self._held = contextlib.ExitStack()
+        self.stored_bytes = 0
+        self.new_objects = 0
+
+    def __enter__(self) -> Self:
+        self._held.enter_context(self._store.hold())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.packs.abandon()
+        for one in self._adopted:
+            with contextlib.suppress(OSError):
+                os.unlink(one.temp)
+        self._adopted.clear()
+        self._held.close()
+
+    def add(self, data: Buffer, kind: int = pack.BLOB) -> Oid:
+        """Store one object held in memory and return its oid."""
+        return self.packs.add(data, kind)
+
+    def add_frame(self, frame: pack.Frame, stored: Buffer) -> None:
+        """Copy a frame of another store as it is. The caller has verified it."""
+        self.packs.add_frame(frame, stored, tree=frame.kind in (pack.TREE, pack.TREE_LIST))
+
+    def adopt(self, finished: FinishedPack) -> None:
+        """Take over a durable temporary pack that somebody else wrote for this store."""
+        self._adopted.append(finished)
+
+    def commit(self) -> None:
+        """Publish everything that was added, durably; visible in ``store`` when this returns."""
+        finished = self.packs.finish() + self._adopted
+        self.stored_bytes += self.packs.stored_bytes
+        self.new_objects += self.packs.new_objects
+        self._adopted = list(finished)
+        finished = [one for one in finished if one.rows]
+        if finished:
+            publish_packs(self.directory, finished)
+            write_segment(self.directory, encode_rows(finished), _table(finished))
+            self._store.refresh()
+        for one in self._adopted:
+            with contextlib.suppress(OSError):
+                os.unlink(one.temp)
+        self._adopted.clear()
+
+
+def publish_packs(directory: str, finished: Iterable[FinishedPack]) -> None:
+    """Give durable temporary packs their names, and make the names durable."""
+    parents = set()
+    for one in finished:
+        final = os.path.join(directory, layout.pack_key(one.name))
+        parent = os.path.dirname(final)
+        if parent not in parents:
+            fsio.make_dirs(parent)
+            parents.add(parent)
+        fsio.publish(one.temp, final)
+    for parent in sorted(parents):
+        fsio.sync_dir(parent)
+
+
+def _table(finished: Iterable[FinishedPack]) -> list[tuple[bytes, int]]:
+    return sorted((one.name, one.size) for one in finished)
+
+
+def encode_rows(finished: Sequence[FinishedPack]) -> list[bytes]:
+    """Return the segment rows of some packs in ascending order, each oid once."""
+    rows: list[bytes] = []
+    for ordinal, one in enumerate(sorted(finished, key=lambda one: one.name)):
+        number = ordinal.to_bytes(4, "little")
+        size = pack.ROW.size
+        footer = one.rows
+        rows += [
+            footer[at : at + 32] + number + footer[at + 32 : at + 48]
+            for at in range(0, len(footer), size)
+        ]
+    rows.sort()
+    if any(a[:32] == b[:32] for a, b in pairwise(rows)):
+        rows = [row for i, row in enumerate(rows) if i == 0 or row[:32] != rows[i - 1][:32]]
+    return rows
+
+
+def write_segment(
+    directory: str,
+    rows: Sequence[bytes],
+    table: Sequence[tuple[bytes, int]],
+    superseded: Iterable[bytes] = (),
+) -> bytes:
+    """Write a segment durably into a local store and return its name."""
+    data = segment.encode(rows, table, secrets.token_bytes(16), superseded)
+    name = bytes(oid_of(data))
+    fsio.write_atomic(
+        os.path.join(directory, layout.segment_key(name)), data, mode=0o444, replace=False
+    )
+    return name
