@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""How dver talks: streams, colour, progress, tables, JSON. Nothing else knows a terminal."""

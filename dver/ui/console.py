@@ -1,0 +1,170 @@
+"""The two streams: results go to standard output, talk to standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO, Literal, TextIO, cast
+
+from dver.base.fsio import failure
+
+ColorChoice = Literal["auto", "always", "never"]
+Style = Literal["bold", "dim", "red", "green", "yellow", "cyan"]
+
+_CODES: dict[Style, str] = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+}
+
+
+class OutputClosedError(Exception):
+    """Whoever read our output has gone away (``dver log | head -1``); there is nothing to say."""
+
+
+class Console:
+    """Writes text with or without colour, and knows what the user wants to hear.
+
+    ``quiet`` drops talk and the reports of what a command has done, never a result that was asked
+    for. ``verbose`` adds detail. Where a stream cannot encode a character, it is escaped.
+    """
+
+    def __init__(
+        self,
+        *,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._out: Any = sys.stdout if out is None else out
+        self._err: Any = sys.stderr if err is None else err
+        self._environ = environ or {}
+        self.quiet = False
+        self.verbose = False
+        self.json = False
+        self._color: ColorChoice = "auto"
+        for stream in (self._out, self._err):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+
+    def choose_color(self, choice: ColorChoice) -> None:
+        """Colour always, never, or as git does: on a terminal that has not been asked not to."""
+        self._color = choice
+
+    @property
+    def err_stream(self) -> TextIO:
+        """Standard error, for a progress display."""
+        stream: TextIO = self._err
+        return stream
+
+    def is_terminal(self, which: Literal["out", "err"]) -> bool:
+        """Whether a stream is a terminal that understands escape codes."""
+        stream = self._out if which == "out" else self._err
+        return bool(stream.isatty()) and self._environ.get("TERM") != "dumb"
+
+    def has_color(self, which: Literal["out", "err"]) -> bool:
+        """Whether text for a stream is to be coloured."""
+        if self._color != "auto":
+            return self._color == "always"
+        return not self._environ.get("NO_COLOR") and self.is_terminal(which)
+
+    def style(self, text: str, *styles: Style, on: Literal["out", "err"] = "out") -> str:
+        """Return text with escape codes around it, or as it is when there is no colour."""
+        if not styles or not text or not self.has_color(on):
+            return text
+        return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
+
+    def print(self, text: str = "") -> None:
+        """Write a line of the result."""
+        self.write(text + "\n")
+
+    def write(self, text: str) -> None:
+        """Write text of the result as it stands.
+
+        Raises :class:`OutputClosedError` if nobody reads it any more, SystemFailure if it cannot be
+        written (a full disk).
+        """
+        try:
+            self._out.write(text)
+        except OSError as error:
+            raise _output_error(error) from error
+
+    def done(self, text: str) -> None:
+        """Write a line that reports what a command has done; ``--quiet`` drops it."""
+        if not self.quiet:
+            self.print(text)
+
+    def detail(self, text: str) -> None:
+        """Write a line of the result that only ``--verbose`` asks for."""
+        if self.verbose:
+            self.print(text)
+
+    def binary(self) -> BinaryIO:
+        """Return standard output for bytes, in order with the text written before."""
+        self.flush()
+        return cast("BinaryIO", _Bytes(self._out.buffer))
+
+    def talk(self, text: str) -> None:
+        """Write a line to standard error unless ``--quiet``."""
+        if not self.quiet:
+            self.complain(text)
+
+    def complain(self, text: str) -> None:
+        """Write a line to standard error, whatever the verbosity. A closed stream is let pass."""
+        with contextlib.suppress(OSError, ValueError):
+            self._err.write(text + "\n")
+            self._err.flush()
+
+    def warn(self, message: str, hint: str | None = None) -> None:
+        """Write a warning, and what to do about it, to standard error."""
+        self.complain(f"{self.style('warning:', 'yellow', 'bold', on='err')} {message}")
+        if hint is not None:
+            self.complain(f"{self.style('hint:', 'cyan', on='err')} {hint}")
+
+    def flush(self) -> None:
+        """Bring everything written so far on its way; the errors are those of :meth:`write`."""
+        try:
+            self._out.flush()
+        except OSError as error:
+            raise _output_error(error) from error
+
+    def abandon_output(self) -> None:
+        """Let nothing more go to standard output, so that the interpreter's exit is silent."""
+        with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
+            sink = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(sink, self._out.fileno())
+            os.close(sink)
+
+
+class _Bytes(io.RawIOBase):
+    """A binary view of standard output with the errors of :meth:`Console.write`."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            raise _output_error(error) from error
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _output_error(error) from error
+
+
+def _output_error(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return OutputClosedError()
+    return failure(error, "write", "standard output")
