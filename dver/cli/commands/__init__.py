@@ -1,0 +1,1 @@
+"""One module per command: its options, one call of an operation, and how the result reads."""

@@ -1,0 +1,104 @@
+"""What one run of the program knows: the streams, the global options, the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from dver.base.reporter import Reporter
+from dver.ui.console import Console
+
+if TYPE_CHECKING:
+    import click
+
+    from dver.repo import Repo
+    from dver.ui.progress import ConsoleReporter
+
+#: What a command needs: nothing, a git repository, or one in which ``dver init`` was run.
+Access = Literal["none", "repository", "initialised"]
+Result = TypeVar("Result")
+
+
+class App:
+    """Made once per run and handed to every command as its first argument.
+
+    ``overrides`` are the ``-c KEY=VALUE`` options in order. ``command`` is the command's name, for
+    messages and JSON.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.console = Console(environ=environ)
+        self.overrides: list[tuple[str, str]] = []
+        self.command = ""
+        self.debug = False
+        self.show_progress = True
+        self._repo: Repo | None = None
+        self._access: Access = "none"
+        self._reporter: ConsoleReporter | None = None
+
+    def need(self, access: Access) -> None:
+        """Fail now unless the command can have what it declares."""
+        self._access = access
+        if access != "none":
+            _ = self.repo
+
+    @property
+    def repo(self) -> Repo:
+        """The repository around the current directory, opened at the first use."""
+        if self._repo is None:
+            from dver.repo import Repo
+
+            self._repo = Repo.open(
+                overrides=self.overrides,
+                environ=self.environ,
+                initialised=self._access == "initialised",
+            )
+        return self._repo
+
+    @property
+    def reporter(self) -> Reporter:
+        """The way operations speak to the user."""
+        if self._reporter is None:
+            from dver.ui.progress import ConsoleReporter
+
+            console = self.console
+            self._reporter = ConsoleReporter(
+                console,
+                progress=self.show_progress
+                and not console.quiet
+                and not console.json
+                and console.is_terminal("err"),
+            )
+        return self._reporter
+
+    def finish(
+        self,
+        result: Result,
+        render: Callable[[Console, Result], None],
+        *,
+        exit_code: int = 0,
+    ) -> int:
+        """Show a result as JSON or through ``render``, and return the exit code."""
+        if self._reporter is not None:
+            self._reporter.close()
+        if self.console.json:
+            from dver.ui import jsonout
+
+            self.console.print(jsonout.result(self.command, result, exit_code))
+        else:
+            render(self.console, result)
+        return exit_code
+
+    def close(self) -> None:
+        """Take progress bars away and let go of the repository."""
+        if self._reporter is not None:
+            self._reporter.close()
+        if self._repo is not None:
+            self._repo.close()
+
+
+def app_of(ctx: click.Context) -> App:
+    """Return the App that the run's context carries."""
+    app: App = ctx.find_root().obj
+    return app

@@ -1,0 +1,169 @@
+"""From any exception to a message, a hint and an exit code. Nothing else prints errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+import dver
+from dver.base.errors import EXIT_BUG, EXIT_INTERRUPTED, DverError, SystemFailure, UsageError
+from dver.base.fsio import failure, show
+from dver.cli.command import UnknownCommandError
+from dver.cli.context import App
+from dver.cli.redact import redact
+from dver.ui.console import Console, OutputClosedError
+
+MAX_PATHS = 20
+EXIT_OUTPUT_CLOSED = 141
+
+
+def report(app: App, error: BaseException) -> int:
+    """Show an error as text or as JSON and return the exit code it stands for."""
+    try:
+        code = _report(app, error)
+        app.console.flush()
+    except (OutputClosedError, DverError):
+        # The error could not be shown on standard output either; its exit code still tells.
+        app.console.abandon_output()
+        return EXIT_OUTPUT_CLOSED if isinstance(error, OutputClosedError) else _code_of(error)
+    return code
+
+
+def _code_of(error: BaseException) -> int:
+    return error.exit_code if isinstance(error, DverError) else EXIT_BUG
+
+
+def _report(app: App, error: BaseException) -> int:
+    if isinstance(error, OutputClosedError):
+        app.console.abandon_output()
+        return EXIT_OUTPUT_CLOSED
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        _show(app, "interrupted", "interrupted", EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
+    if app.debug:
+        app.console.complain(redact("".join(traceback.format_exception(error)).rstrip()))
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        app.console.complain(error.format_message())
+        return error.exit_code
+    known = _known(error)
+    if known is None:
+        return _bug(app, error)
+    _show(app, known.code, known.message, known.exit_code, hint=known.hint, paths=known.paths)
+    return known.exit_code
+
+
+def _known(error: BaseException) -> DverError | None:
+    """Return the error of dver that an exception is or stands for, or None for a bug."""
+    if isinstance(error, DverError):
+        return error
+    if isinstance(error, click.ClickException):
+        return _usage(error)
+    if isinstance(error, MemoryError):
+        return SystemFailure("out of memory", hint="close other programs, or pass fewer paths")
+    if (
+        isinstance(error, OSError)
+        and error.filename is not None
+        and not isinstance(error.filename, int)
+    ):
+        # An operation that forgot to explain a failed system call still names the path.
+        return failure(error, "access", error.filename)
+    return None
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    if isinstance(error, UnknownCommandError) and error.near:
+        names = ", ".join(f"'{name}'" for name in error.near)
+        return UsageError(error.message, hint=f"did you mean {names}?")
+    hint = None
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"see '{error.ctx.command_path} --help'"
+    if isinstance(error, click.NoSuchOption):
+        near = error.possibilities
+        if near:
+            hint = f"did you mean {', '.join(near)}?"
+        return UsageError(f"no such option {error.option_name}", hint=hint)
+    text = error.format_message().rstrip(".")
+    return UsageError(text[:1].lower() + text[1:], hint=hint)
+
+
+def _show(
+    app: App,
+    code: str,
+    message: str,
+    exit_code: int,
+    *,
+    hint: str | None = None,
+    paths: Sequence[str] = (),
+) -> None:
+    message = redact(message, app.environ)
+    hint = None if hint is None else redact(hint, app.environ)
+    console = app.console
+    if console.json:
+        from dver.ui import jsonout
+
+        console.print(
+            jsonout.failure(
+                app.command,
+                code=code,
+                message=message,
+                hint=hint,
+                paths=tuple(paths),
+                exit_code=exit_code,
+            )
+        )
+        return
+    label = "" if code == "interrupted" else console.style("error:", "red", "bold", on="err") + " "
+    console.complain(label + message)
+    _show_paths(console, paths)
+    if hint is not None:
+        console.complain(f"{console.style('hint:', 'cyan', on='err')} {hint}")
+
+
+def _show_paths(console: Console, paths: Sequence[str]) -> None:
+    shown = paths if console.verbose else paths[:MAX_PATHS]
+    for path in shown:
+        console.complain(f"  {show(path)}")
+    if len(paths) > len(shown):
+        console.complain(f"  ... and {len(paths) - len(shown):,} more ({len(paths):,} in all)")
+
+
+def _bug(app: App, error: BaseException) -> int:
+    summary = " ".join(str(error).split())[:500]
+    text = f"{type(error).__name__}: {summary}" if summary else type(error).__name__
+    where = _where(error)
+    again = f"dver --debug {app.command} ..." if app.command else "dver --debug ..."
+    if app.console.json:
+        _show(app, "bug", f"this is a bug in dver: {text} ({where})", EXIT_BUG, hint=again)
+        return EXIT_BUG
+    label = app.console.style("error:", "red", "bold", on="err")
+    app.console.complain(
+        redact(
+            f"{label} this is a bug in dver: {text}\n"
+            f"  at       {where}\n"
+            f"  command  dver {app.command}\n"
+            f"  version  dver {dver.__version__}, python {platform.python_version()},"
+            f" {platform.system().lower()} {platform.machine()}\n"
+            f"hint: '{again}' shows the traceback; report it with these lines",
+            app.environ,
+        )
+    )
+    return EXIT_BUG
+
+
+def _where(error: BaseException) -> str:
+    """Return file and line of the innermost frame that is dver's own, relative to the package."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(dver.__file__)))
+    place = "unknown place"
+    with contextlib.suppress(Exception):
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename.startswith(home + os.sep + "dver"):
+                place = f"{os.path.relpath(frame.filename, home)}:{frame.lineno}"
+    return place.replace(os.sep, "/") if sys.platform == "win32" else place

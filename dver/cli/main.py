@@ -1,0 +1,67 @@
+"""The program ``dver``: from arguments to an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dver
+
+if TYPE_CHECKING:
+    from dver.cli.context import App
+
+PROGRAM = "dver"
+COMPLETE_VARIABLE = "_DVER_COMPLETE"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. Nothing but interpreter exits leaves this."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args == ["--version"]:
+        # Answered without importing anything else: scripts and shell prompts ask often.
+        sys.stdout.write(f"{PROGRAM} {dver.__version__}\n")
+        return 0
+    try:
+        from dver.cli.context import App
+
+        return _run(App(os.environ), args)
+    except KeyboardInterrupt:
+        # Before or after the command itself; the command's own interrupt is reported below.
+        sys.stderr.write("interrupted\n")
+        return 130
+
+
+def _run(app: App, args: list[str]) -> int:
+    # A usage error may come before the option is reached, and is to be in the asked form too.
+    options = args[: args.index("--")] if "--" in args else args
+    app.console.json = "--json" in options
+    try:
+        try:
+            code = _invoke(app, args)
+            app.console.flush()
+        finally:
+            app.close()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one error handler
+        from dver.cli.exits import report
+
+        return report(app, error)
+    return code
+
+
+def _invoke(app: App, args: list[str]) -> int:
+    from dver.cli.root import root
+
+    instruction = app.environ.get(COMPLETE_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(root, {"obj": app}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    with root.make_context(PROGRAM, args, obj=app) as context:
+        code = root.invoke(context)
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The root of the command tree: the table of commands, and the global options."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from dver.base.errors import NotFoundError, UsageError
+from dver.base.fsio import show
+from dver.cli.command import Lazy
+from dver.cli.context import app_of
+from dver.cli.options import global_options
+
+SECTIONS = {
+    "Start": {
+        "init": "Set dver up in a git repository.",
+        "demo": "Show the main job on real data, step by step, in a throw-away repository.",
+        "doctor": "Report versions, capabilities and problems of this set-up.",
+        "config": "Read and change settings.",
+        "completion": "Print the completion script of a shell.",
+    },
+    "Work with data": {
+        "add": "Put files and directories under dver, or record their present state.",
+        "status": "Show what differs between HEAD, pointers, workspace, store and remote.",
+        "diff": "Show which files differ between two versions.",
+        "checkout": "Bring the workspace in line with the pointers, or with a revision.",
+        "mv": "Move or rename tracked data.",
+        "rm": "Stop tracking data and remove it from the workspace.",
+    },
+    "Look at any version": {
+        "log": "List every version of some data across git history.",
+        "ls": "List tracked data at any revision.",
+        "get": "Write any version of some data to anywhere.",
+        "cat": "Print a file of any version.",
+        "du": "Show how much room data takes, as files and in the store.",
+        "whereis": "Tell where the content of some data is.",
+    },
+    "Share": {
+        "remote": "Manage the places where data is shared.",
+        "push": "Send content that pointers name to a remote.",
+        "fetch": "Bring content that pointers name into the local store.",
+        "pull": "Fetch content and check it out.",
+    },
+    "Look after the store": {
+        "fsck": "Verify the local store or a remote.",
+        "gc": "Remove content that nothing reaches from the local store.",
+    },
+}
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        import dver
+
+        click.echo(f"dver {dver.__version__}")
+        ctx.exit(0)
+
+
+class Root(Lazy):
+    """The program itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "dver",
+            package="dver.cli.commands",
+            sections=SECTIONS,
+            help="Version data and models beside code, the way git versions code.",
+            callback=_start,
+            params=[
+                click.Option(
+                    ["-C", "directory"],
+                    metavar="DIR",
+                    multiple=True,
+                    help="Run as if started in DIR. Several count from left to right, as in git.",
+                ),
+                click.Option(
+                    ["-c", "setting"],
+                    metavar="KEY=VALUE",
+                    multiple=True,
+                    help="Use this value of a setting, for this command only.",
+                ),
+                *global_options(),
+                click.Option(
+                    ["--version"],
+                    is_flag=True,
+                    is_eager=True,
+                    expose_value=False,
+                    callback=_version,
+                    help="Print the version.",
+                ),
+            ],
+        )
+
+
+@click.pass_context
+def _start(ctx: click.Context, /, directory: tuple[str, ...], setting: tuple[str, ...]) -> None:
+    """Apply the options that stand before the command."""
+    app = app_of(ctx)
+    for name in directory:
+        try:
+            os.chdir(name)
+        except OSError as error:
+            raise NotFoundError(f"cannot change to {show(name)}: {_reason(error)}") from error
+    for text in setting:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-c takes KEY=VALUE, not {text!r}", hint="dver -c core.jobs=4 push")
+        app.overrides.append((key, value))
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno or 0).lower()
+
+
+root = Root()
