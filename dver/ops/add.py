@@ -14,6 +14,8 @@ class AddOptions:
 
     ``paths`` are as typed, relative to where the user stands. ``paths_from`` holds a list of more
     of them as raw bytes, each ended by NUL if there is any NUL in it, else by a line feed.
+    ``update`` adds again every tracked target at or below ``paths`` (everywhere without any) whose
+    data is there, and starts tracking nothing, as ``git add -u`` does.
     ``stage`` runs ``git add`` on the pointers and .gitignore files; None leaves that to the
     setting ``core.autostage``. ``workers`` is how many processes read files; None decides by the
     amount of work.
@@ -21,6 +23,7 @@ class AddOptions:
 
     paths: tuple[str, ...] = ()
     paths_from: bytes | None = None
+    update: bool = False
     stage: bool | None = None
     workers: int | None = None
 
