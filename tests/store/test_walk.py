@@ -11,30 +11,10 @@ from hypothesis import strategies as st
 from dver.base.errors import FormatError, MissingContentError
 from dver.base.oid import Oid, oid_of
 from dver.formats import tree as trees
-from dver.formats.tree import DIRECTORY, EMPTY_BYTES, EMPTY_OID, EXECUTABLE, FILE, Entry
+from dver.formats.tree import DIRECTORY, EMPTY_BYTES, EMPTY_OID, Entry
 from dver.store import treediff, walk
 from dver.store.walk import Budget, EncodedTrees, Layered
-
-Nested = dict[str, "str | Nested"]
-
-
-def build(nested: Nested, into: dict[Oid, bytes]) -> tuple[Oid, int, int]:
-    """Encode nested dicts (text is a file's content) and return (oid, size, files) of the top."""
-    entries, below = [], 0
-    for name, value in nested.items():
-        if isinstance(value, dict):
-            oid, size, files = build(value, into)
-            below += files
-            entries.append(Entry(DIRECTORY, name.encode(), size, oid))
-        else:
-            kind = EXECUTABLE if value.startswith("#!") else FILE
-            content = value.encode()
-            entries.append(Entry(kind, name.encode(), len(content), oid_of(content)))
-    tree = trees.build(entries, below)
-    data = trees.encode(tree)
-    oid = oid_of(data)
-    into[oid] = data
-    return oid, tree.size, tree.files
+from tests.support.trees import Nested, build
 
 
 def flat(nested: Nested, prefix: str = "") -> dict[str, str]:
