@@ -1,0 +1,88 @@
+"""From what was typed on a command line to targets: lists, patterns, and the nearest names."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from dver.base.errors import NotFoundError
+from dver.base.fsio import show
+from dver.formats.pointer import SUFFIX
+
+_MAGIC = frozenset("*?[")
+
+
+def read_list(data: bytes) -> tuple[str, ...]:
+    """Split a list of paths: each ended by NUL if there is a NUL in it, else by a line feed."""
+    separator = b"\0" if b"\0" in data else b"\n"
+    return tuple(os.fsdecode(path) for path in data.split(separator) if path)
+
+
+def expand(cwd: str, args: Iterable[str], is_known: Callable[[str], bool]) -> list[str]:
+    """Expand the patterns that the shell left alone, relative to ``cwd``; keep all other names.
+
+    An argument is a pattern only if nothing of that very name exists, on disk or to ``is_known``.
+    Patterns have ``*``, ``?``, ``[...]`` and ``**``, pass over hidden files as a shell does, and
+    never match pointer files. One that matches nothing raises NotFoundError.
+    """
+    found: dict[str, None] = {}
+    for arg in args:
+        if not _MAGIC.intersection(arg) or os.path.lexists(os.path.join(cwd, arg)) or is_known(arg):
+            found[arg] = None
+            continue
+        import glob
+
+        matches = glob.glob(arg, root_dir=cwd, recursive=True)
+        matches = sorted(name for name in matches if not name.endswith(SUFFIX))
+        if not matches:
+            raise NotFoundError(
+                f"nothing matches the pattern {show(arg)}",
+                hint="quote a pattern to keep the shell from expanding it in another directory",
+            )
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def holder(targets: Collection[bytes], path: bytes) -> bytes | None:
+    """Return the target that a path is or lies in, or None."""
+    while path:
+        if path in targets:
+            return path
+        path = path.rpartition(b"/")[0]
+    return None
+
+
+def below(targets: Sequence[bytes], directory: bytes) -> Sequence[bytes]:
+    """Return those of the targets, given in ascending order, that lie in a directory."""
+    if not directory:
+        return targets
+    first = bisect_left(targets, directory + b"/")
+    # '0' is the byte after '/'.
+    return targets[first : bisect_left(targets, directory + b"0")]
+
+
+def not_found(
+    what: str, path: bytes, root: str, targets: Iterable[bytes], display: Callable[[bytes], str]
+) -> NotFoundError:
+    """Return the error for a path that does not exist, with the nearest name as a hint.
+
+    ``what`` begins the message, before the path. Names come from the path's directory on disk and
+    from the targets.
+    """
+    import difflib
+
+    directory, _, name = os.fsdecode(path).rpartition("/")
+    near: dict[str, bytes] = {}
+    try:
+        names = os.listdir(os.path.join(root, directory))
+    except OSError:
+        names = []
+    for other in names:
+        if not other.endswith(SUFFIX):
+            near[other] = os.fsencode(os.path.join(directory, other))
+    for target in targets:
+        near.setdefault(os.fsdecode(target.rpartition(b"/")[2]), target)
+    match = difflib.get_close_matches(name, near, n=1)
+    hint = f"did you mean {show(display(near[match[0]]))}?" if match else None
+    return NotFoundError(f"{what} {show(display(path))}", hint=hint)
