@@ -25,11 +25,14 @@ from dataclasses import dataclass
 
 from dver.base.errors import FormatError
 from dver.base.oid import Oid
+from dver.formats.pack import MAX_FRAME
 
 MAGIC = b"DVERLIST"
 MAX_LEVEL = 4
 MAX_ROWS = 4096
 MIN_ROWS = 256
+#: No object is longer than this (bytes); pointers and trees count in the same range.
+MAX_OBJECT = (1 << 63) - 1
 _MASK = 0x3FF
 _HEADER = struct.Struct("<8sBBHIQ")
 _ROW = struct.Struct("<32sQ")
@@ -61,15 +64,25 @@ def decode(data: bytes) -> ChunkList:
     if len(data) < _HEADER.size:
         raise FormatError("a chunk list is shorter than its header")
     magic, version, level, reserved, count, size = _HEADER.unpack_from(data)
-    if magic != MAGIC or version != 1 or reserved != 0:
-        raise FormatError("a chunk list does not begin with its header")
+    if magic != MAGIC:
+        raise FormatError("a chunk list does not begin with its magic")
+    if version != 1:
+        raise FormatError(
+            f"a chunk list has format version {version} and this dver reads version 1",
+            hint="upgrade dver",
+        )
+    if reserved != 0:
+        raise FormatError("a chunk list's header has reserved bytes that are not zero")
     if level > MAX_LEVEL or not 1 <= count <= MAX_ROWS:
         raise FormatError("a chunk list's level or number of rows is out of bounds")
     if len(data) != _HEADER.size + count * _ROW.size:
         raise FormatError("a chunk list's length does not agree with its header")
     rows = tuple(_ROW.iter_unpack(data[_HEADER.size :]))
-    if any(length == 0 for _, length in rows) or sum(length for _, length in rows) != size:
+    lengths = [length for _, length in rows]
+    if sum(lengths) != size or size > MAX_OBJECT:
         raise FormatError("a chunk list's sizes do not add up")
+    if min(lengths) == 0 or (level == 0 and max(lengths) > MAX_FRAME):
+        raise FormatError("a chunk list has a part of impossible size")
     return ChunkList(level, rows)
 
 

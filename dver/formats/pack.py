@@ -2,7 +2,7 @@
 
 Page: ``docs/format/pack.md``. A pack's name is the BLAKE3 of all its bytes::
 
-    header   32 bytes   magic "DVERPACK", version 1 (2), flags 0 (2), reserved 0 (4), salt (16)
+    header   32 bytes   magic "DVERPACK", version 1 (2), reserved 0 (6), salt (16)
     frames              each a 56-byte frame header and the stored bytes
     footer   56 n bytes one row per frame, in frame order
     trailer  32 bytes   n (4), reserved 0 (4), XXH3 of the footer (8), XXH3 of the header (8),
@@ -24,12 +24,12 @@ import struct
 from dataclasses import dataclass
 
 from dver.base.errors import FormatError
-from dver.base.oid import OID_SIZE, Oid, checksum
+from dver.base.oid import Oid, checksum
 
 MAGIC = b"DVERPACK"
 END_MAGIC = b"DVERPEND"
 FRAME_MAGIC = b"DVFR"
-HEADER = struct.Struct("<8sHHI16s")
+HEADER = struct.Struct("<8sH6s16s")
 FRAME = struct.Struct("<4sBBHIIQ32s")
 ROW = struct.Struct("<32sIIIBBHQ")
 TRAILER = struct.Struct("<IIQQ8s")
@@ -44,6 +44,9 @@ RAW, ZSTD = 0, 1
 MAX_FRAME = 1 << 20
 #: No pack is longer than this (bytes).
 MAX_PACK = 1 << 30
+#: No pack has more frames than this, which bounds the memory that its footer takes to parse.
+MAX_FRAMES = 1 << 21
+_RESERVED = bytes(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Frame:
 
 def encode_header(salt: bytes) -> bytes:
     """Return the pack header for a random 16-byte salt."""
-    return HEADER.pack(MAGIC, 1, 0, 0, salt)
+    return HEADER.pack(MAGIC, 1, _RESERVED, salt)
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -88,15 +91,25 @@ def encode_trailer(header: bytes, rows: bytes) -> bytes:
     return TRAILER.pack(len(rows) // ROW.size, 0, checksum(rows), checksum(header), END_MAGIC)
 
 
-def check_header(data: bytes) -> None:
-    """Raise FormatError unless ``data`` begins with a pack header that this dver reads."""
+def check_header(data: bytes | memoryview, trailer: bytes | None = None) -> None:
+    """Raise FormatError unless ``data`` begins with a pack header that this dver reads.
+
+    With the pack's ``trailer`` the header must also match the checksum that stands there.
+    """
     if len(data) < HEADER.size:
         raise FormatError("a pack is shorter than its header")
-    magic, version, flags, reserved, _salt = HEADER.unpack_from(data)
+    magic, version, reserved, _salt = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise FormatError("a pack does not begin with its magic")
-    if version != 1 or flags != 0 or reserved != 0:
-        raise FormatError(f"a pack has format version {version}, flags {flags}; upgrade dver")
+    if version != 1:
+        raise FormatError(
+            f"a pack has format version {version} and this dver reads version 1",
+            hint="upgrade dver",
+        )
+    if reserved != _RESERVED:
+        raise FormatError("a pack's header has reserved bytes that are not zero")
+    if trailer is not None and checksum(data[: HEADER.size]) != TRAILER.unpack(trailer)[3]:
+        raise FormatError("a pack's header does not match its checksum")
 
 
 def decode_frame(data: bytes | memoryview, offset: int) -> Frame:
@@ -118,6 +131,8 @@ def footer_length(trailer: bytes, pack_size: int) -> int:
     length: int = count * ROW.size
     if magic != END_MAGIC or reserved != 0:
         raise FormatError("a pack does not end with its trailer")
+    if pack_size > MAX_PACK or count > MAX_FRAMES:
+        raise FormatError("a pack is longer than any pack")
     if length + HEADER.size + TRAILER.size > pack_size:
         raise FormatError("a pack's footer is longer than the pack")
     return length
@@ -142,6 +157,26 @@ def decode_footer(rows: bytes, trailer: bytes, pack_size: int) -> list[Frame]:
     return frames
 
 
+def check(data: bytes | memoryview) -> list[Frame]:
+    """Check a whole pack but for its name and the hashes of its contents; return its frames.
+
+    Header, footer and trailer must be sound, every frame header must repeat its footer row, and
+    every frame's stored bytes must match their checksum. Raises FormatError.
+    """
+    view = memoryview(data)
+    end = len(view) - TRAILER.size
+    trailer = bytes(view[max(end, 0) :])
+    rows_at = end - footer_length(trailer, len(view))
+    check_header(view, trailer)
+    frames = decode_footer(bytes(view[rows_at:end]), trailer, len(view))
+    for frame in frames:
+        if decode_frame(view[frame.offset :], frame.offset) != frame:
+            raise FormatError("a frame's header differs from its row in the footer")
+        if checksum(view[frame.offset + FRAME.size : frame.end]) != frame.checksum:
+            raise FormatError("a frame does not match its checksum")
+    return frames
+
+
 def _check_fields(kind: int, codec: int, stored: int, raw: int) -> None:
     if kind not in KINDS:
         raise FormatError(f"a frame has the unknown kind {kind}")
@@ -149,6 +184,3 @@ def _check_fields(kind: int, codec: int, stored: int, raw: int) -> None:
         raise FormatError(f"a frame has the unknown codec {codec}")
     if stored > MAX_FRAME or raw > MAX_FRAME or (codec == RAW and stored != raw):
         raise FormatError("a frame's lengths are out of bounds")
-
-
-assert HEADER.size == 32 and FRAME.size == 56 and ROW.size == 24 + OID_SIZE and TRAILER.size == 32

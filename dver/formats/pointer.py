@@ -20,6 +20,8 @@ SUFFIX = ".dver"
 MAX_SIZE = 4096
 _FIRST_LINE = "dver: 1"
 _MAX_COUNT = (1 << 63) - 1
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_CONFLICT = ("<<<<<<<", ">>>>>>>", "|||||||")
 
 Kind = Literal["file", "tree"]
 
@@ -57,61 +59,78 @@ def encode(pointer: Pointer) -> bytes:
 def decode(data: bytes) -> Pointer:
     """Parse a pointer file.
 
-    Carriage returns that git added on checkout (``core.autocrlf``) and comment lines are let
-    pass. Everything else that is not the canonical spelling raises FormatError, which names the
-    line.
+    Carriage returns that git added on checkout (``core.autocrlf``) and lines that begin with ``#``
+    are let pass. Everything else that is not the canonical spelling raises FormatError, whose
+    message speaks of the file as "it", so that the caller puts the path before it.
     """
-    if len(data) > MAX_SIZE:
-        raise FormatError(f"it is {len(data)} bytes long, more than the {MAX_SIZE} of any pointer")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise FormatError("it is not text") from error
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    _refuse_conflict(lines)
+    lines = _lines(data)
+    _check_version(lines)
     fields = _fields(lines)
-    version = fields.pop("dver", None)
-    if version is None:
-        raise FormatError("it does not begin with 'dver: 1'")
-    if version != "1":
-        raise FormatError(
-            f"its format is version {version!r} and this dver reads version 1",
-            hint="upgrade dver",
-        )
     pointer = _build(fields)
     if fields:
-        raise FormatError(f"it has an unknown field {next(iter(fields))!r}")
+        raise FormatError(f"it has a field {next(iter(fields))!r}, which no {pointer.kind} has")
+    canonical = encode(pointer).decode("ascii").splitlines()
+    for (number, line), right in zip(lines, canonical, strict=True):
+        if line != right:
+            raise FormatError(f"line {number} is {line[:60]!r} where {right!r} belongs")
     return pointer
 
 
-def _refuse_conflict(lines: list[str]) -> None:
-    for line in lines:
-        if line.startswith(("<<<<<<<", ">>>>>>>", "|||||||")) or line == "=======":
-            raise FormatError(
-                "it has git conflict markers",
-                hint="choose a side with 'git checkout --ours' or '--theirs' on the pointer,"
-                " then 'git add' it and run 'dver checkout'",
-            )
+def _lines(data: bytes) -> list[tuple[int, str]]:
+    """Return the numbered lines that are not comments."""
+    if len(data) > MAX_SIZE:
+        raise FormatError(f"it is {len(data)} bytes long, more than the {MAX_SIZE} of any pointer")
+    if not data:
+        raise FormatError("it is empty", hint="restore it with 'git checkout' or 'git restore'")
+    if data.startswith(_BYTE_ORDER_MARK):
+        raise FormatError(
+            "it begins with a byte order mark", hint="save it as UTF-8 without a byte order mark"
+        )
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError("it is not UTF-8 text") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if any(line.startswith(_CONFLICT) or line == "=======" for line in lines):
+        raise FormatError(
+            "it has git conflict markers",
+            hint="choose a side with 'git checkout --ours' or '--theirs' on the pointer,"
+            " then 'git add' it and run 'dver checkout'",
+        )
+    if lines.pop() != "":
+        raise FormatError("its last line is not ended: it may have been cut off")
+    return [(number, line) for number, line in enumerate(lines, 1) if not line.startswith("#")]
 
 
-def _fields(lines: list[str]) -> dict[str, str]:
+def _check_version(lines: list[tuple[int, str]]) -> None:
+    first = lines[0][1] if lines else ""
+    key, _, version = first.partition(": ")
+    if key != "dver":
+        raise FormatError(f"it does not begin with {_FIRST_LINE!r}: it is not a pointer of dver")
+    if first != _FIRST_LINE:
+        raise FormatError(
+            f"its format is version {version[:40]!r} and this dver reads version 1",
+            hint="upgrade dver",
+        )
+
+
+def _fields(lines: list[tuple[int, str]]) -> dict[str, str]:
     fields: dict[str, str] = {}
-    if lines and lines[-1] == "":
-        lines = lines[:-1]
-    for number, line in enumerate(lines, 1):
-        if line.startswith("#"):
-            continue
+    for number, line in lines:
         key, colon, value = line.partition(": ")
         if not colon or not key.isidentifier() or not value or value != value.strip():
             raise FormatError(f"line {number} is not 'key: value': {line[:60]!r}")
         if key in fields:
             raise FormatError(f"line {number} repeats the field {key!r}")
         fields[key] = value
+    del fields["dver"]
     return fields
 
 
 def _build(fields: dict[str, str]) -> Pointer:
     kind = _take(fields, "kind")
+    if kind not in ("file", "tree"):
+        raise FormatError(f"its kind is neither 'file' nor 'tree': {kind[:40]!r}")
     oid_text = _take(fields, "oid")
     try:
         oid = parse_oid(oid_text) if oid_text.startswith("blake3:") else None
@@ -119,14 +138,14 @@ def _build(fields: dict[str, str]) -> Pointer:
         oid = None
     if oid is None:
         raise FormatError(f"its oid is not 'blake3:' and 64 hex digits: {oid_text[:80]!r}")
-    size = _count(fields, "size")
+    size = _count(fields, "size", "bytes")
     if kind == "tree":
-        return Pointer("tree", oid, size, _count(fields, "files"))
-    if kind != "file":
-        raise FormatError(f"its kind is neither 'file' nor 'tree': {kind[:40]!r}")
-    executable = fields.pop("executable", "false")
-    if executable not in ("true", "false"):
-        raise FormatError(f"its field 'executable' is neither true nor false: {executable[:40]!r}")
+        return Pointer("tree", oid, size, _count(fields, "files", "files"))
+    executable = fields.pop("executable", None)
+    if executable not in (None, "true"):
+        raise FormatError(
+            f"its field 'executable' is {executable[:40]!r}; it is 'true' or the line is left out"
+        )
     return Pointer("file", oid, size, 1, executable == "true")
 
 
@@ -137,8 +156,8 @@ def _take(fields: dict[str, str], key: str) -> str:
         raise FormatError(f"it has no field {key!r}") from None
 
 
-def _count(fields: dict[str, str], key: str) -> int:
+def _count(fields: dict[str, str], key: str, unit: str) -> int:
     text = _take(fields, key)
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > _MAX_COUNT:
-        raise FormatError(f"its field {key!r} is not a number of bytes or files: {text[:40]!r}")
+        raise FormatError(f"its field {key!r} is not a number of {unit}: {text[:40]!r}")
     return int(text)

@@ -1,6 +1,6 @@
 """The root: the record, in a remote, of what one push made reachable; the push's commit point.
 
-Page: ``docs/format/root.md``. A root is JSON with sorted keys and no insignificant space, followed by
+Page: ``docs/format/root.md``. A root is JSON with sorted keys and no insignificant space, ended by
 one line feed. It names what must be kept and served; whoever collects garbage in the remote reads
 roots and nothing else. Its key in the remote is ``roots/<session>``, a random name, created once.
 """
@@ -8,19 +8,27 @@ roots and nothing else. Its key in the remote is ``roots/<session>``, a random n
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from dver.base.errors import FormatError
 from dver.base.oid import Oid, format_oid, oid_of, parse_oid
 
-MAX_SIZE = 256 << 20
+MAX_SIZE = 64 << 20
+_MAX_TEXT = 16384
+_SESSION = re.compile(r"[0-9a-f]{32}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _KEYS = {"dver_root", "session", "created", "repo", "commits", "objects", "check"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RootObject:
-    """One thing that a root keeps: a file's content or a whole tree, and the path it was at."""
+    """One thing that a root keeps: a file's content or a whole tree, and the path it was at.
+
+    The path is for people; nothing is ever opened or written by it. ``size`` is in bytes.
+    """
 
     path: str
     kind: str
@@ -32,9 +40,9 @@ class RootObject:
 class Root:
     """What one push made reachable.
 
-    ``session`` is 32 hex digits; ``created`` is UTC in ISO 8601, for people only; ``repo`` names the
-    git repository by its root commits' hash or is empty; ``commits`` are the git commits whose
-    pointers the objects satisfy, in full hex.
+    ``session`` is 32 hex digits; ``created`` is UTC in ISO 8601, for people only; ``repo`` names
+    the git repository by its root commits' hash or is empty; ``commits`` are the git commits whose
+    pointers the objects satisfy, in full hex. :func:`decode` returns commits and objects sorted.
     """
 
     session: str
@@ -51,8 +59,8 @@ def encode(root: Root) -> bytes:
         "session": root.session,
         "created": root.created,
         "repo": root.repo,
-        "commits": sorted(root.commits),
-        "objects": [[o.path, o.kind, format_oid(o.oid), o.size] for o in sorted(root.objects)],
+        "commits": sorted(set(root.commits)),
+        "objects": [[o.path, o.kind, format_oid(o.oid), o.size] for o in sorted(set(root.objects))],
     }
     fields["check"] = format_oid(oid_of(_dump(fields)))
     return _dump(fields) + b"\n"
@@ -63,39 +71,49 @@ def decode(data: bytes) -> Root:
     if len(data) > MAX_SIZE:
         raise FormatError("a root is longer than any root")
     try:
-        fields = json.loads(data)
+        fields = json.loads(data.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise FormatError("a root is not JSON") from error
-    if not isinstance(fields, dict) or fields.get("dver_root") != 1 or set(fields) != _KEYS:
-        raise FormatError("a root is not of a version that this dver reads")
-    check = fields.pop("check")
-    if check != format_oid(oid_of(_dump(fields))):
-        raise FormatError("a root does not match its own hash")
+    version = fields.get("dver_root") if isinstance(fields, dict) else None
+    if not isinstance(version, int):
+        raise FormatError("a root is JSON, but not dver's")
+    if version != 1:
+        raise FormatError(
+            f"a root has format version {str(version)[:40]} and this dver reads version 1",
+            hint="upgrade dver",
+        )
+    if set(fields) != _KEYS:
+        raise FormatError("a root lacks a field or has an unknown one")
     try:
         root = Root(
-            _text(fields["session"]),
-            _text(fields["created"]),
+            _text(fields["session"], _SESSION),
+            _text(fields["created"], _MOMENT),
             _text(fields["repo"]),
-            tuple(_text(commit) for commit in fields["commits"]),
+            tuple(_text(commit, _COMMIT) for commit in fields["commits"]),
             tuple(_object(row) for row in fields["objects"]),
         )
     except (TypeError, ValueError) as error:
         raise FormatError(f"a root has a malformed field: {error}") from error
+    # One comparison covers the hash, the order, the spelling and anything else.
     if encode(root) != data:
-        raise FormatError("a root is not in its canonical spelling")
+        raise FormatError("a root does not match its own hash, or is not spelled canonically")
     return root
 
 
 def _object(row: Any) -> RootObject:
     path, kind, oid, size = row
-    if kind not in ("file", "tree") or not isinstance(size, int) or isinstance(size, bool):
-        raise ValueError("an object's kind or size")
+    if kind not in ("file", "tree"):
+        raise ValueError("an object's kind is neither file nor tree")
+    if not isinstance(size, int) or not 0 <= size < 1 << 63:
+        raise ValueError("an object's size is not a number of bytes")
     return RootObject(_text(path), kind, parse_oid(_text(oid)), size)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
+def _text(value: Any, shape: re.Pattern[str] | None = None) -> str:
+    if not isinstance(value, str) or len(value) > _MAX_TEXT:
         raise TypeError("expected text")
+    if shape is not None and not shape.fullmatch(value):
+        raise ValueError(f"{value[:80]!r}")
     return value
 
 

@@ -1,12 +1,13 @@
 """``format.json``: the first thing written to a store and the first thing read from it.
 
-Page: ``docs/format/store.md``. It names the format's version and the parameters by which objects are
-cut into chunks, which must be the same for everyone who adds to the store, or nothing dedups.
+Page: ``docs/format/store.md``. It names the format's version and the parameters by which objects
+are cut into chunks, which must be the same for everyone who adds to the store, or nothing dedups.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from dver.base.errors import FormatError
 
 KEY = "format.json"
 MAX_SIZE = 65536
+_KEYS = {"dver_store", "hash", "store_id", "chunker"}
+_STORE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +52,44 @@ def encode(info: StoreInfo) -> bytes:
 
 def decode(data: bytes) -> StoreInfo:
     """Parse ``format.json``. Raises FormatError for a newer version or parameters out of bounds."""
+    if len(data) > MAX_SIZE:
+        raise FormatError("format.json is too long: this is not a dver store")
     try:
-        fields: Any = json.loads(data) if len(data) <= MAX_SIZE else None
+        fields: Any = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise FormatError("format.json is not JSON: this is not a dver store") from error
-    if not isinstance(fields, dict) or "dver_store" not in fields:
+    if not isinstance(fields, dict) or not _is_number(fields.get("dver_store"), 1, 1 << 31):
         raise FormatError("format.json is not dver's: this is not a dver store")
-    if fields["dver_store"] != 1 or fields.get("hash") != "blake3-256":
+    if fields["dver_store"] != 1:
         raise FormatError(
-            f"the store has format version {fields['dver_store']}; this dver reads version 1",
+            f"the store has format version {fields['dver_store']} and this dver reads version 1",
             hint="upgrade dver",
         )
+    if set(fields) != _KEYS or fields["hash"] != "blake3-256":
+        raise FormatError("format.json has a field that this dver does not know, or lacks one")
+    store_id = fields["store_id"]
+    if not isinstance(store_id, str) or not _STORE_ID.fullmatch(store_id):
+        raise FormatError("format.json's store_id is not 32 hex digits")
+    return StoreInfo(store_id, _chunker(fields["chunker"]))
+
+
+def _chunker(fields: Any) -> Chunker:
     try:
-        chunker = Chunker(**fields["chunker"])
-        info = StoreInfo(fields["store_id"], chunker)
-    except (KeyError, TypeError) as error:
-        raise FormatError(f"format.json lacks or misspells a field: {error}") from error
-    numbers = (chunker.min_size, chunker.avg_size, chunker.max_size)
+        chunker = Chunker(**fields)
+    except TypeError as error:
+        raise FormatError("format.json's chunker has an unknown field") from error
+    sizes = (chunker.min_size, chunker.avg_size, chunker.max_size)
     if (
-        chunker.name != "fastcdc-2020"
-        or not isinstance(info.store_id, str)
-        or not all(
-            isinstance(number, int) for number in (*numbers, chunker.normalization, chunker.seed)
-        )
-        or not 1024 <= chunker.min_size < chunker.avg_size < chunker.max_size <= 1 << 20
+        len(fields) != len(asdict(chunker))
+        or chunker.name != "fastcdc-2020"
+        or not all(_is_number(size, 1024, 1 << 20) for size in sizes)
+        or not sizes[0] < sizes[1] < sizes[2]
+        or not _is_number(chunker.normalization, 0, 3)
+        or not _is_number(chunker.seed, 0, (1 << 64) - 1)
     ):
         raise FormatError("format.json has chunker parameters that this dver does not know")
-    return info
+    return chunker
+
+
+def _is_number(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

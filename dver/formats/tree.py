@@ -34,6 +34,7 @@ MAGIC = b"DVERTREE"
 _HEADER = struct.Struct("<8sIIQQQ")
 _KINDS = frozenset(b"fxld")
 MAX_ENTRIES = 50_000_000
+_MAX_TOTAL = (1 << 63) - 1
 #: How deep trees may nest; deeper ones are refused on add and on every walk.
 MAX_DEPTH = 256
 
@@ -120,7 +121,10 @@ def decode(data: bytes) -> Tree:
     if magic != MAGIC:
         raise FormatError("a tree does not begin with its magic")
     if version != 1:
-        raise FormatError(f"a tree has format version {version}; this dver reads version 1")
+        raise FormatError(
+            f"a tree has format version {version} and this dver reads version 1",
+            hint="upgrade dver",
+        )
     if count > MAX_ENTRIES or len(data) != _HEADER.size + count * (1 + 8 + OID_SIZE) + names_length:
         raise FormatError("a tree's length does not agree with its header")
     at = _HEADER.size
@@ -135,10 +139,11 @@ def decode(data: bytes) -> Tree:
     names = _names(data[at + OID_SIZE * count :], count)
     if not _KINDS.issuperset(kinds):
         raise FormatError("a tree has an entry of unknown kind")
-    if sum(sizes) != size:
-        raise FormatError("a tree's size is not the sum of its entries")
-    if files < count - kinds.count(DIRECTORY):
-        raise FormatError("a tree counts fewer files than it has entries")
+    if sum(sizes) != size or max(size, files) > _MAX_TOTAL:
+        raise FormatError("a tree's size is not the sum of its entries, or out of bounds")
+    own = count - kinds.count(DIRECTORY)
+    if files < own or (files > own and own == count):
+        raise FormatError("a tree's number of files does not fit its entries")
     return Tree(kinds, sizes, oids, names, size, files)
 
 
