@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Plumbing over the git executable: where we are, which pointers git knows, what it ignores."""

@@ -1,0 +1,465 @@
+"""One git repository: where it is, what HEAD and the refs name, which commits there are."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from dver.base.errors import NotFoundError, RepositoryError
+from dver.git import process
+from dver.git.process import Arg
+
+_HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# Files in a git directory that name commits which no ref may name.
+_PSEUDO_REFS = (
+    "MERGE_HEAD",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "REBASE_HEAD",
+    "ORIG_HEAD",
+    "FETCH_HEAD",
+    "BISECT_HEAD",
+    "AUTO_MERGE",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A branch, tag or other ref.
+
+    ``target`` is the object it names, ``commit`` that peeled, or None when it is no commit.
+    """
+
+    name: str
+    target: str
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit's id, parents, author, subject and times (seconds since the epoch)."""
+
+    id: str
+    parents: tuple[str, ...]
+    author_name: str
+    author_email: str
+    author_time: int
+    commit_time: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """One working tree of a repository.
+
+    ``path`` is gone when ``missing``; ``git_dir`` is its own git directory; ``head`` is None
+    before the first commit, and ``branch`` (``refs/heads/...``) is None when HEAD is detached.
+    """
+
+    path: Path
+    git_dir: Path
+    head: str | None
+    branch: str | None
+    bare: bool
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RevRange:
+    """A set of commits: those reachable from ``include`` and not from ``exclude`` (full ids)."""
+
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+    def args(self) -> list[str]:
+        """Return the spelling for ``git rev-list`` and ``git log``."""
+        return [*self.include, *(f"^{commit}" for commit in self.exclude)]
+
+
+@dataclass(frozen=True)
+class Git:
+    """A git repository as seen from one directory. Make one with :meth:`discover`.
+
+    ``root`` is the top of the working tree, symlinks resolved; in a bare repository it is the
+    git directory. ``prefix`` is where ``cwd`` is below ``root`` (``b""`` at the top), or None if
+    it is outside (only with GIT_WORK_TREE, or in a bare repository). ``git_dir`` belongs to this
+    working tree alone, ``common_dir`` to all working trees of the repository.
+    """
+
+    cwd: Path
+    root: Path
+    git_dir: Path
+    common_dir: Path
+    is_bare: bool
+    is_shallow: bool
+    prefix: bytes | None
+    env: Mapping[str, str]
+
+    @classmethod
+    def discover(cls, cwd: Path | str, *, environ: Mapping[str, str] | None = None) -> Git:
+        """Find the repository that ``cwd`` is in, as git does, with GIT_DIR and GIT_WORK_TREE.
+
+        Raises RepositoryError if there is none, or if git refuses it for its owner.
+        """
+        env = process.environment(environ)
+        where = os.path.realpath(cwd)
+        args = ["rev-parse", "--is-bare-repository", "--is-inside-work-tree"]
+        args += ["--is-shallow-repository", "--absolute-git-dir", "--git-common-dir"]
+        # The anchor of _from_lines, and last the one that fails where there is no working tree.
+        args += ["--is-inside-git-dir"] * 3 + ["--show-toplevel"]
+        code, out = process.run_code(args, cwd=where, env=env, answers=(0, 128))
+        lines = os.fsdecode(out).split("\n")
+        if code != 0 and len(lines) < 9:
+            # Ask again only to hear the reason.
+            process.run(["rev-parse", "--git-dir"], cwd=where, env=env)
+            raise RepositoryError("git does not say where its repository is; is it too old?")
+        return cls._from_lines(where, lines, has_tree=code == 0, env=env)
+
+    @classmethod
+    def _from_lines(
+        cls, where: str, lines: list[str], *, has_tree: bool, env: dict[str, str]
+    ) -> Git:
+        is_bare, _inside, is_shallow = (line == "true" for line in lines[:3])
+        # A path may itself hold line breaks, so look for the three equal words after the two paths.
+        after = next(
+            end
+            for end in range(len(lines) - 1, 5, -1)
+            if lines[end - 3 : end] in (["true"] * 3, ["false"] * 3)
+        )
+        git_dir, common_dir = _two_paths(lines[3 : after - 3], where)
+        if not has_tree and not is_bare:
+            raise RepositoryError(
+                "this is inside a git directory, not inside a working tree",
+                hint="change to the directory that your files are in",
+            )
+        root = git_dir
+        prefix: bytes | None = None
+        if has_tree:
+            root = os.path.realpath("\n".join(lines[after:]).removesuffix("\n"))
+            relative = os.path.relpath(where, root)
+            if relative != os.pardir and not relative.startswith(os.pardir + os.sep):
+                slashed = relative.replace(os.sep, "/") if os.sep != "/" else relative
+                prefix = b"" if relative == os.curdir else os.fsencode(slashed)
+        for name, value in (
+            ("GIT_DIR", git_dir),
+            ("GIT_WORK_TREE", root),
+            ("GIT_COMMON_DIR", common_dir),
+        ):
+            # They may be relative to where we stand, and git is run from the root.
+            if name in env:
+                env[name] = value
+        if "GIT_WORK_TREE" in env or ("GIT_DIR" in env and has_tree):
+            env["GIT_DIR"], env["GIT_WORK_TREE"] = git_dir, root
+        return cls(
+            cwd=Path(where),
+            root=Path(root),
+            git_dir=Path(git_dir),
+            common_dir=Path(common_dir),
+            is_bare=is_bare and not has_tree,
+            is_shallow=is_shallow,
+            prefix=prefix,
+            env=env,
+        )
+
+    # -- running ------------------------------------------------------------------------------
+
+    def run(
+        self,
+        *args: Arg,
+        stdin: bytes | None = None,
+        answers: Collection[int] = (0,),
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Run git from the root of the working tree and return its output; see process.run."""
+        return process.run(
+            args, cwd=str(self.root), env=env or self.env, stdin=stdin, answers=answers
+        )
+
+    def pipe(self, *args: Arg, stdin: bytes | None = None) -> AbstractContextManager[IO[bytes]]:
+        """Run git from the root and give its output to read while it runs; see process.pipe."""
+        return process.pipe(args, cwd=str(self.root), env=self.env, stdin=stdin)
+
+    # -- revisions ----------------------------------------------------------------------------
+
+    def head(self) -> str | None:
+        """Return the commit that HEAD names, or None before the first commit."""
+        out = self.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", answers=(0, 1, 128))
+        return out.decode().strip() or None
+
+    def branch(self) -> str | None:
+        """Return the short name of the branch that HEAD is on, or None if it is detached."""
+        out = self.run("symbolic-ref", "--quiet", "--short", "HEAD", answers=(0, 1))
+        return os.fsdecode(out).rstrip("\n") or None
+
+    def resolve(self, rev: str) -> str:
+        """Return the full id of the commit that a revision names.
+
+        Raises NotFoundError, which names the revision and what it may be a misspelling of.
+        """
+        found = self._verify(rev, "^{commit}")
+        if found is None:
+            raise self._unknown_revision(rev)
+        return found
+
+    def is_revision(self, rev: str) -> bool:
+        """Tell whether a text names a commit."""
+        return self._verify(rev, "^{commit}") is not None
+
+    def _verify(self, rev: str, peel: str) -> str | None:
+        if not rev or rev.startswith("-") or "\0" in rev or "\n" in rev:
+            return None
+        out = self.run("rev-parse", "--verify", "--quiet", rev + peel, answers=(0, 1, 128))
+        text = out.decode("ascii", "replace").strip()
+        return text if _HEX.fullmatch(text) else None
+
+    def _unknown_revision(self, rev: str) -> NotFoundError:
+        if self.head() is None and rev in ("HEAD", "@", ""):
+            return NotFoundError("there is no commit yet", hint="git commit")
+        if self._verify(rev, "") is not None:
+            return NotFoundError(f"{rev!r} is in git, but it is not a commit")
+        import difflib
+
+        names = [_short_ref(ref.name) for ref in self.refs()]
+        close = difflib.get_close_matches(rev, names, n=1)
+        hint = "'git log --oneline --all' and 'git tag' list what there is"
+        if close:
+            hint = f"did you mean {close[0]!r}?"
+        elif self.is_shallow:
+            hint = "this clone is shallow; 'git fetch --unshallow' gets the rest of its history"
+        return NotFoundError(f"no such revision: {rev!r}", hint=hint)
+
+    def resolve_range(self, spec: str) -> RevRange:
+        """Return the commits of ``A..B``, ``A...B`` or, for a plain revision, all it reaches.
+
+        An empty side means HEAD, as in git. Raises NotFoundError for an unknown side.
+        """
+        dots = "..." if "..." in spec else ".."
+        left, found, right = spec.partition(dots)
+        if not found:
+            return RevRange((self.resolve(spec),))
+        first, second = self.resolve(left or "HEAD"), self.resolve(right or "HEAD")
+        if dots == "..":
+            return RevRange((second,), (first,))
+        out = self.run("merge-base", "--all", first, second, answers=(0, 1))
+        return RevRange((first, second), tuple(out.decode().split()))
+
+    def refs(self, *patterns: str) -> list[Ref]:
+        """Return all refs, or those under prefixes such as ``refs/heads``, in order of name."""
+        out = self.run(
+            "for-each-ref",
+            "--format=%(objectname) %(objecttype) %(*objectname) %(*objecttype) %(refname)",
+            "--",
+            *patterns,
+        )
+        refs = []
+        for line in os.fsdecode(out).splitlines():
+            target, kind, peeled, peeled_kind, name = line.split(" ", 4)
+            commit = target if kind == "commit" else None
+            if peeled_kind == "commit":
+                commit = peeled
+            elif kind == "tag" and peeled_kind == "tag":
+                commit = self._verify(target, "^{commit}")
+            refs.append(Ref(name, target, commit))
+        return refs
+
+    def rev_list(self, *args: str) -> list[str]:
+        """Return the commits of ``git rev-list ARGS``, newest first.
+
+        ``args`` come from dver itself, for instance :meth:`RevRange.args`; they are not checked.
+        """
+        return self.run("rev-list", *args, "--").decode().split()
+
+    def root_commits(self) -> list[str]:
+        """Return the ids of the commits without parents that HEAD reaches, sorted.
+
+        They identify the project across clones. Empty before the first commit. In a shallow
+        clone they are where its history was cut, so callers look at :attr:`is_shallow` first.
+        """
+        if self.head() is None:
+            return []
+        return sorted(self.rev_list("--max-parents=0", "HEAD"))
+
+    def commit(self, rev: str) -> Commit:
+        """Return what is known about one commit."""
+        return self.commits([rev])[0]
+
+    def commits(self, revs: Sequence[str]) -> list[Commit]:
+        """Return what is known about each of these commits, in one run of git."""
+        ids = [rev if _HEX.fullmatch(rev) else self.resolve(rev) for rev in revs]
+        if not ids:
+            return []
+        out = self.run(
+            *("-c", "log.showSignature=false", "log", "--no-walk=unsorted", "--stdin", "-z"),
+            *("--no-color", "--no-patch", "--encoding=UTF-8", "--format=" + COMMIT_FORMAT),
+            stdin="\n".join(ids).encode() + b"\n",
+        )
+        fields = out.split(b"\0")
+        known = {}
+        for start in range(0, len(fields) - COMMIT_FIELDS + 1, COMMIT_FIELDS):
+            commit = parse_commit(fields[start : start + COMMIT_FIELDS])
+            known[commit.id] = commit
+        return [known[commit_id] for commit_id in ids]
+
+    # -- the working tree and index ------------------------------------------------------------
+
+    def worktrees(self) -> list[Worktree]:
+        """Return every working tree of the repository, the main one first."""
+        out = self.run("worktree", "list", "--porcelain")
+        found = []
+        git_dirs = self._worktree_git_dirs()
+        for block in os.fsdecode(out).split("\n\n"):
+            fields = dict(line.partition(" ")[::2] for line in block.split("\n") if line)
+            if "worktree" not in fields:
+                continue
+            path = Path(fields["worktree"])
+            head = fields.get("HEAD", "")
+            found.append(
+                Worktree(
+                    path=path,
+                    git_dir=git_dirs.get(os.path.realpath(path), self.common_dir),
+                    head=head if head.strip("0") else None,
+                    branch=fields.get("branch"),
+                    bare="bare" in fields,
+                    missing="prunable" in fields or not path.is_dir(),
+                )
+            )
+        return found
+
+    def git_dirs(self) -> list[Path]:
+        """Return the git directory of every working tree, the common one first."""
+        return [self.common_dir, *map(Path, self._worktree_git_dirs().values())]
+
+    def _worktree_git_dirs(self) -> dict[str, Path]:
+        base = self.common_dir / "worktrees"
+        found = {}
+        if base.is_dir():
+            for entry in sorted(base.iterdir()):
+                link = entry / "gitdir"
+                if link.is_file():
+                    target = os.fsdecode(link.read_bytes()).rstrip("\n")
+                    tree = os.path.dirname(os.path.join(entry, target))
+                    found[os.path.realpath(tree)] = entry
+        return found
+
+    def pseudo_commits(self) -> list[str]:
+        """Return commits that only MERGE_HEAD, ORIG_HEAD and their like name, in any worktree.
+
+        They may be gone already: git does not keep all of them alive.
+        """
+        found: dict[str, None] = {}
+        for directory in self.git_dirs():
+            for name in _PSEUDO_REFS:
+                path = directory / name
+                if path.is_file():
+                    text = path.read_bytes().decode("latin-1")
+                    found.update(
+                        (line.split(maxsplit=1)[0], None)
+                        for line in text.splitlines()
+                        if _HEX.match(line)
+                    )
+        return [commit for commit in found if _HEX.fullmatch(commit)]
+
+    def merge_state(self) -> str | None:
+        """Return what is under way: ``merge``, ``rebase``, ``cherry-pick``, ``revert``, or None."""
+        for name, state in (
+            ("rebase-merge", "rebase"),
+            ("rebase-apply", "rebase"),
+            ("MERGE_HEAD", "merge"),
+            ("CHERRY_PICK_HEAD", "cherry-pick"),
+            ("REVERT_HEAD", "revert"),
+        ):
+            if (self.git_dir / name).exists():
+                return state
+        return None
+
+    def tracked_by_git(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Return the paths in the index that are one of ``paths`` or under one of them."""
+        if not paths:
+            return []
+        specs = [b":(top,literal)" + path if path else b":/" for path in paths]
+        with self.pipe("ls-files", "-z", "--cached", "--", *specs) as out:
+            return list(dict.fromkeys(process.split_nul(out)))
+
+    def is_ignored(self, paths: Sequence[bytes]) -> list[bool]:
+        """Tell for each path whether git's ignore rules hide it, tracked or not."""
+        if not paths:
+            return []
+        out = self.run(
+            *("check-ignore", "--no-index", "-z", "--stdin"),
+            stdin=b"".join(b"./" + path + b"\0" for path in paths),
+            answers=(0, 1),
+        )
+        hidden = {name.removeprefix(b"./") for name in out.split(b"\0")}
+        return [path in hidden for path in paths]
+
+    def submodules(self) -> list[bytes]:
+        """Return the paths at which the index holds another repository's commit."""
+        with self.pipe("ls-files", "-z", "--stage") as out:
+            return [
+                entry.partition(b"\t")[2]
+                for entry in process.split_nul(out)
+                if entry.startswith(b"160000 ")
+            ]
+
+    @functools.cached_property
+    def is_sparse(self) -> bool:
+        """Whether ``git sparse-checkout`` keeps part of the tree out of the working tree."""
+        out = self.run("config", "--type=bool", "--get", "core.sparseCheckout", answers=(0, 1))
+        return out.strip() == b"true"
+
+    def read_file(self, rev: str, path: bytes) -> bytes | None:
+        """Return a file's content at a revision, or in the index for ``rev`` ``""``.
+
+        None if it is not there. The revision must be known to exist.
+        """
+        name = os.fsencode(rev) + b":" + path
+        found = self._verify_bytes(name)
+        return None if found is None else self.run("cat-file", "blob", found)
+
+    def _verify_bytes(self, name: bytes) -> str | None:
+        out = self.run(b"rev-parse", b"--verify", b"--quiet", name, answers=(0, 1, 128))
+        return out.decode().strip() or None
+
+
+#: ``--format`` for ``git log -z``: the fields, each ended by NUL.
+COMMIT_FORMAT = "%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%s"
+COMMIT_FIELDS = 7
+
+
+def parse_commit(fields: Sequence[bytes]) -> Commit:
+    """Return the commit of the fields that COMMIT_FORMAT makes git print."""
+    text = [field.decode("utf-8", "replace") for field in fields]
+    return Commit(
+        id=text[0],
+        parents=tuple(text[1].split()),
+        author_name=text[2],
+        author_email=text[3],
+        author_time=int(text[4] or 0),
+        commit_time=int(text[5] or 0),
+        subject=text[6],
+    )
+
+
+def _two_paths(lines: list[str], where: str) -> tuple[str, str]:
+    half = 1
+    if len(lines) != 2:
+        # A newline in the path: the first is absolute and the second is '.git', equal or relative.
+        half = next(
+            (i for i in range(1, len(lines)) if os.path.isdir("\n".join(lines[:i]))), len(lines) - 1
+        )
+    git_dir = os.path.realpath("\n".join(lines[:half]))
+    common = "\n".join(lines[half:])
+    return git_dir, os.path.realpath(os.path.join(where, common))
+
+
+def _short_ref(name: str) -> str:
+    for prefix in ("refs/heads/", "refs/tags/", "refs/remotes/", "refs/"):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return name

@@ -1,0 +1,25 @@
+"""Fixtures that every test shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.gitrepo import GitRepo, hermetic
+
+
+@pytest.fixture(autouse=True)
+def _hermetic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep git and dver away from the configuration of whoever runs the tests."""
+    for name, value in hermetic(tmp_path_factory.getbasetemp() / "home").items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def git_repo(tmp_path: Path) -> GitRepo:
+    """An empty git repository without a commit, at ``tmp_path/repo``."""
+    return GitRepo.init(tmp_path / "repo")
