@@ -73,6 +73,11 @@ class Segment:
             found = self._data.find(oid, found + 1, high)
         return found
 
+    def ordinal(self, oid: Oid) -> int:
+        """Return the number of an object's row, or -1."""
+        at = self._position(oid)
+        return (at - self.layout.rows_at) // _ROW_SIZE if at >= 0 else -1
+
     def rows(self) -> Iterator[bytes]:
         """Yield the 52-byte rows in ascending order of oid."""
         data, end = self._data, self.layout.trailer_at

@@ -33,7 +33,8 @@ from dver.store.packfile import open_frame
 if TYPE_CHECKING:
     from dver.store.writer import Writer
 
-_LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
+#: The kinds of frames that hold a chunk list.
+LIST_KINDS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
 _MAX_OPEN_PACKS = 64
 #: Objects longer than this are read with :meth:`Store.stream`, not into memory (bytes).
 READ_LIMIT = 4 << 30
@@ -141,7 +142,7 @@ class Store:
     def size(self, oid: Oid) -> int:
         """Return the length of an object's content in bytes."""
         place = self._find(oid)
-        if place.kind in _LISTS:
+        if place.kind in LIST_KINDS:
             return self._read_list(oid, place).size
         return place.raw
 
@@ -152,11 +153,11 @@ class Store:
         """
         place = self._find(oid)
         yield oid, place
-        if place.kind in _LISTS:
+        if place.kind in LIST_KINDS:
             for row, level, _ in self._walk_rows(oid, place):
                 part = self._find(row)
                 yield row, part
-                if level == 0 and part.kind in _LISTS:
+                if level == 0 and part.kind in LIST_KINDS:
                     raise CorruptError(f"a chunk list of {format_oid(oid)} names a list as chunk")
 
     def is_complete(self, oid: Oid) -> bool:
@@ -177,7 +178,7 @@ class Store:
         or tree promised less.
         """
         place = self._find(oid)
-        if place.kind not in _LISTS:
+        if place.kind not in LIST_KINDS:
             data = self._open(oid, place)
             if oid_of(data) != oid:
                 raise self._damaged(oid, place)
@@ -202,7 +203,7 @@ class Store:
         one was taken: the content counts only if the iteration ends without CorruptError.
         """
         place = self._find(oid)
-        if place.kind not in _LISTS:
+        if place.kind not in LIST_KINDS:
             yield self.read(oid)
             return
         whole = Hasher()
@@ -210,7 +211,7 @@ class Store:
             if level:
                 continue
             part = self._find(row)
-            if part.kind in _LISTS or part.raw != size:
+            if part.kind in LIST_KINDS or part.raw != size:
                 raise CorruptError(f"the chunk list of {format_oid(oid)} does not fit its chunks")
             data = self._open(row, part)
             whole.update(data)

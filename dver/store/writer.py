@@ -15,6 +15,7 @@ from dver.formats import chunklist, pack, segment
 from dver.store import layout
 from dver.store.chunking import cut
 from dver.store.codec import Buffer, compress
+from dver.store.index import Index
 from dver.store.packfile import Background, FinishedPack, PackBuilder
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class PackSet:
     temporary files until a :class:`Writer` publishes them.
     """
 
-    def __init__(self, store: Store, directory: str) -> None:
-        self._index = store.index
+    def __init__(self, store: Store, directory: str, *, ignore_index: bool = False) -> None:
+        self._index = Index() if ignore_index else store.index
         self.chunker = store.info.chunker
         self._directory = directory
         self._background: Background | None = None

@@ -1,0 +1,176 @@
+"""Checking a store, local or remote: is everything there, and is it what its name promises.
+
+Quick: every segment matches its checksum, every pack it names is listed with the right size, and
+every row lies inside its pack. Full: every pack's bytes hash to its name, and every object's
+content to its oid.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dver.base import fsio
+from dver.base.errors import CorruptError, DverError, MissingContentError, ObjectNotFound
+from dver.base.oid import Hasher, Oid, oid_of
+from dver.base.reporter import Task
+from dver.formats import pack
+from dver.formats.segment import Place
+from dver.storage.base import Storage
+from dver.store import layout
+from dver.store.index import Index, Segment
+from dver.store.packfile import read_footer, verify_frame
+from dver.store.store import Store
+
+_READ = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong. ``key`` is where, ``oids`` what is lost by it (may be empty)."""
+
+    what: str
+    key: str
+    detail: str
+    oids: tuple[Oid, ...] = ()
+
+
+def check_segments(storage: Storage) -> tuple[Index, list[Problem]]:
+    """Read every segment of a store and return those that are sound, and what is wrong."""
+    sound, problems = [], []
+    for entry in storage.list(layout.INDEX):
+        name = layout.name_of(entry.key)
+        if name is None:
+            continue
+        try:
+            data = storage.get(entry.key)
+            if oid_of(data) != name:
+                raise CorruptError("its bytes do not hash to its name")
+            one = Segment(name, data)
+            one.check()
+            sound.append(one)
+        except ObjectNotFound:
+            problems.append(Problem("segment-missing", entry.key, "it is listed but not there"))
+        except CorruptError as error:
+            problems.append(Problem("segment-damaged", entry.key, error.message))
+    sound.sort(key=len, reverse=True)
+    return Index(sound), problems
+
+
+def check_packs(storage: Storage, index: Index) -> Iterator[Problem]:
+    """Compare the packs that the index names with those the storage lists, by size."""
+    listed = {
+        name: entry.size
+        for entry in storage.list(layout.PACKS)
+        if (name := layout.name_of(entry.key)) is not None
+    }
+    bad: dict[bytes, tuple[str, str]] = {}
+    for name, size in sorted(index.packs().items()):
+        if name not in listed:
+            bad[name] = ("pack-missing", "the index names it and it is not there")
+        elif listed[name] != size:
+            bad[name] = ("pack-damaged", f"it has {listed[name]} bytes instead of {size}")
+    lost: dict[bytes, list[Oid]] = {name: [] for name in bad}
+    sizes = index.packs()
+    for one in index.segments:
+        for oid, place in one.places():
+            if place.pack in lost:
+                lost[place.pack].append(oid)
+            elif place.offset + pack.FRAME.size + place.stored > sizes[place.pack]:
+                key = layout.segment_key(one.name)
+                yield Problem("segment-damaged", key, "a row lies beyond its pack", (oid,))
+    for name, (what, detail) in bad.items():
+        yield Problem(what, layout.pack_key(name), detail, tuple(lost[name]))
+
+
+def check_contents(store: Store, task: Task) -> Iterator[Problem]:
+    """Read and hash every pack that the index names, and every object in them.
+
+    ``task`` advances by bytes. Memory is bounded by one frame and the rows of one pack.
+    """
+    rows: dict[bytes, list[tuple[int, Oid, Place]]] = {}
+    for one in store.index.segments:
+        for oid, place in one.places():
+            rows.setdefault(place.pack, []).append((place.offset, oid, place))
+    for name, size in sorted(store.index.packs().items()):
+        key = layout.pack_key(name)
+        wanted = sorted(rows.get(name, ()))
+        try:
+            with _pack_at_hand(store.storage, key) as path:
+                yield from _check_pack(path, key, name, wanted)
+        except (MissingContentError, ObjectNotFound, FileNotFoundError):
+            lost = tuple(oid for _, oid, _ in wanted)
+            yield Problem("pack-missing", key, "the index names it and it is not there", lost)
+        task.advance(size)
+    yield from _check_lists(store, rows)
+
+
+class _pack_at_hand:  # noqa: N801 - used like a function
+    """The path of a pack: where it lies, or a temporary copy of a remote one."""
+
+    def __init__(self, storage: Storage, key: str) -> None:
+        self._storage = storage
+        self._key = key
+        self._temp: tempfile.TemporaryDirectory[str] | None = None
+
+    def __enter__(self) -> str:
+        path = self._storage.local_path(self._key) if self._storage.facts.local else None
+        if path is None:
+            self._temp = tempfile.TemporaryDirectory(prefix="dver-fsck-")
+            path = os.path.join(self._temp.name, "pack")
+            try:
+                self._storage.get_file(self._key, Path(path))
+            except DverError:
+                self._temp.cleanup()
+                raise
+        return path
+
+    def __exit__(self, *exc: object) -> None:
+        if self._temp is not None:
+            self._temp.cleanup()
+
+
+def _check_pack(
+    path: str, key: str, name: bytes, wanted: list[tuple[int, Oid, Place]]
+) -> Iterator[Problem]:
+    hasher = Hasher()
+    with open(path, "rb", buffering=0) as file:
+        try:
+            while data := file.read(_READ):
+                hasher.update(data)
+        except OSError as error:
+            raise fsio.failure(error, "read", path) from error
+        damaged = hasher.digest() != name
+        if damaged:
+            yield Problem("pack-damaged", key, "its bytes do not hash to its name")
+        try:
+            read_footer(path)
+        except CorruptError as error:
+            yield Problem("pack-damaged", key, error.message)
+        for offset, oid, place in wanted:
+            data = fsio.pread(file.fileno(), pack.FRAME.size + place.stored, offset)
+            try:
+                frame, _ = verify_frame(data, f"offset {offset}")
+                if frame.oid != oid or frame.raw != place.raw or frame.kind != place.kind:
+                    raise CorruptError(f"offset {offset}: the frame is not what the index says")
+            except CorruptError as error:
+                yield Problem("object-damaged", key, error.message, (oid,))
+
+
+def _check_lists(
+    store: Store, rows: dict[bytes, list[tuple[int, Oid, Place]]]
+) -> Iterator[Problem]:
+    """Assemble and hash every chunked object."""
+    for found in rows.values():
+        for _, oid, place in found:
+            if place.kind not in (pack.BLOB_LIST, pack.TREE_LIST):
+                continue
+            try:
+                for _ in store.stream(oid):
+                    pass
+            except (CorruptError, MissingContentError) as error:
+                key = layout.pack_key(place.pack)
+                yield Problem("object-damaged", key, error.message, (oid,))
