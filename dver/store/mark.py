@@ -39,6 +39,19 @@ class Marks:
         self._trees: set[Oid] = set()
         self.count = 0
 
+    @classmethod
+    def everything(cls, store: Store) -> Marks:
+        """Return marks on every object of a store, each at one of its places."""
+        marks = cls(store)
+        for number, one in enumerate(marks.segments):
+            bits = marks._bits[one.name]
+            earlier = marks.segments[:number]
+            for at, oid in enumerate(one.oids()):
+                if not any(oid in other for other in earlier):
+                    bits[at] = 1
+                    marks.count += 1
+        return marks
+
     def __contains__(self, oid: Oid) -> bool:
         return any(
             (at := one.ordinal(oid)) >= 0 and self._bits[one.name][at] for one in self.segments

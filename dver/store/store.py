@@ -234,7 +234,16 @@ class Store:
     def _open(self, oid: Oid, place: Place) -> Buffer:
         where = f"pack {place.pack.hex()} at {place.offset}"
         try:
-            _, data = open_frame(self.read_frame(place), where, oid=oid)
+            stored = self.read_frame(place)
+        except (MissingContentError, ObjectNotFound):
+            # Another process may have merged the pack into a new one since the look-up.
+            self.refresh()
+            moved = self._find(oid)
+            if moved.pack == place.pack:
+                raise
+            stored = self.read_frame(moved)
+        try:
+            _, data = open_frame(stored, where, oid=oid)
         except CorruptError as error:
             raise self._damaged(oid, place, error.message) from error
         return data

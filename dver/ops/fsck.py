@@ -1,0 +1,246 @@
+"""Check that everything stored is there and is what its name promises."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dver.base.errors import CorruptError, DverError, FormatError
+from dver.base.oid import Oid, format_oid
+from dver.base.reporter import Reporter
+from dver.formats import pointer, root
+from dver.formats.pointer import Pointer
+from dver.git import pointers
+from dver.repo.repo import Repo
+from dver.storage.base import Storage
+from dver.store import layout
+from dver.store.fsck import Problem, check_contents, check_packs, check_segments
+from dver.store.mark import Marks
+from dver.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class FsckOptions:
+    """``full`` reads and hashes every byte; ``remote`` checks that remote, None the local store."""
+
+    full: bool = False
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """A version that a problem takes away: the data's path, and the commit if it is committed."""
+
+    path: str
+    commit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: its kind, the key or path it is at, what it costs.
+
+    ``lost`` counts objects and chunks; ``affected`` lists versions that need one of them.
+    """
+
+    what: str
+    where: str
+    detail: str
+    lost: int
+    affected: tuple[Affected, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FsckResult:
+    """The verdict. ``not_here`` counts versions whose content a remote has and this store not."""
+
+    store: str
+    full: bool
+    packs: int
+    objects: int
+    bytes: int
+    versions: int
+    not_here: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One version of some data: where it was, what it is. ``required`` in HEAD or workspace."""
+
+    path: bytes
+    commit: str | None
+    pointer: Pointer
+
+
+def fsck(repo: Repo, options: FsckOptions, reporter: Reporter) -> FsckResult:
+    """Check the local store, or a remote, and the versions that rest on it.
+
+    Never changes anything. Problems are findings, not errors; what cannot be read at all (a remote
+    that is down, a directory without permission) is an error.
+    """
+    if options.remote is not None:
+        remote = repo.open_remote(options.remote, write=False)
+        return _check(repo, remote.storage, remote.store, options, reporter)
+    return _check(repo, repo.store.storage, repo.store, options, reporter)
+
+
+def _check(
+    repo: Repo, storage: Storage, opened: Store, options: FsckOptions, reporter: Reporter
+) -> FsckResult:
+    index, problems = check_segments(storage)
+    problems += check_packs(storage, index)
+    store = Store(storage, opened.info, index)
+    total = sum(index.packs().values())
+    if options.full:
+        with reporter.task("Checking", unit="bytes", total=total) as task:
+            problems += check_contents(store, task)
+    findings: list[Finding] = []
+    if options.remote is not None:
+        not_here, count = 0, 0
+        findings += _check_roots(store, problems)
+    else:
+        versions, broken = _versions(repo)
+        findings += broken
+        count = len(versions)
+        not_here = _check_versions(repo, store, versions, problems)
+        findings += _explain(repo, store, versions, problems)
+    if options.remote is not None:
+        findings += [_plain(problem) for problem in problems]
+    return FsckResult(
+        storage.description,
+        options.full,
+        len(index.packs()),
+        len(index),
+        total,
+        count,
+        not_here,
+        tuple(findings),
+    )
+
+
+def _plain(problem: Problem) -> Finding:
+    return Finding(problem.what, problem.key, problem.detail, len(problem.oids), ())
+
+
+def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
+    """Return every version in history and in the workspace, and the pointers that are broken."""
+    found: list[_Version] = []
+    findings: list[Finding] = []
+    changes = [change for change in pointers.history(repo.git, ["--all", "HEAD"]) if change.blob]
+    contents = pointers.read_blobs(repo.git, [change.blob for change in changes if change.blob])
+    for change in changes:
+        data = contents[change.blob or ""]
+        try:
+            one = pointer.decode(data)
+        except FormatError as error:
+            where = f"{change.commit.oid[:10]}:{os.fsdecode(change.path)}"
+            findings.append(Finding("pointer-broken", where, error.message, 0, ()))
+            continue
+        found.append(_Version(pointers.data_path(change.path), change.commit.oid, one))
+    for file in pointers.in_workspace(repo.git):
+        path = repo.git.root / os.fsdecode(file.path)
+        try:
+            one = pointer.decode(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except FormatError as error:
+            where = repo.display(file.path)
+            findings.append(Finding("pointer-broken", where, error.message, 0, ()))
+            continue
+        found.append(_Version(pointers.data_path(file.path), None, one))
+    return found, findings
+
+
+def _check_versions(
+    repo: Repo, store: Store, versions: list[_Version], problems: list[Problem]
+) -> int:
+    """Walk every version; add what is lost to ``problems`` and count what is only elsewhere."""
+    marks = Marks(store)
+    elsewhere = _known_remotely(repo)
+    known = {oid for problem in problems for oid in problem.oids}
+    not_here: set[Oid] = set()
+    for version in versions:
+        for gone in marks.mark(version.pointer.oid, version.pointer.kind):
+            if gone.oid in known:
+                continue
+            known.add(gone.oid)
+            if isinstance(gone.error, CorruptError):
+                where = format_oid(gone.oid)
+                problems.append(Problem("object-damaged", where, gone.error.message, (gone.oid,)))
+            elif elsewhere is not None and gone.oid in elsewhere:
+                not_here.add(version.pointer.oid)
+            else:
+                where = format_oid(gone.oid)
+                detail = "it is neither in the local store nor known to be in a remote"
+                problems.append(Problem("object-missing", where, detail, (gone.oid,)))
+    return len(not_here)
+
+
+class _Elsewhere:
+    """What the remotes were last seen to have, without asking them."""
+
+    def __init__(self, repo: Repo) -> None:
+        self._indexes = list(repo.known_remote_indexes())
+
+    def __contains__(self, oid: Oid) -> bool:
+        return any(oid in index for index in self._indexes)
+
+
+def _known_remotely(repo: Repo) -> _Elsewhere:
+    return _Elsewhere(repo)
+
+
+def _explain(
+    repo: Repo, store: Store, versions: list[_Version], problems: list[Problem]
+) -> Iterator[Finding]:
+    """Turn problems into findings that name the versions they take away."""
+    lost = {oid for problem in problems for oid in problem.oids}
+    needs: list[tuple[_Version, set[Oid]]] = []
+    done: dict[tuple[Oid, str], set[Oid]] = {}
+    for version in versions if lost else ():
+        key = (version.pointer.oid, version.pointer.kind)
+        if key not in done:
+            done[key] = _needed(store, *key, lost)
+        if done[key]:
+            needs.append((version, done[key]))
+    for problem in problems:
+        affected = [
+            Affected(repo.display(version.path), version.commit)
+            for version, oids in needs
+            if not oids.isdisjoint(problem.oids)
+        ]
+        yield Finding(problem.what, problem.key, problem.detail, len(problem.oids), tuple(affected))
+
+
+def _needed(store: Store, oid: Oid, kind: str, lost: set[Oid]) -> set[Oid]:
+    """Return which of the lost objects a version needs, as far as its trees can be read."""
+    marks = Marks(store)
+    found = {gone.oid for gone in marks.mark(oid, kind)} & lost
+    return found | {one for one in lost if one in marks}
+
+
+def _check_roots(store: Store, problems: list[Problem]) -> Iterator[Finding]:
+    """Check that every root of a remote is whole and that all it names is there."""
+    marks = Marks(store)
+    known = {oid for problem in problems for oid in problem.oids}
+    for entry in store.storage.list(layout.ROOTS):
+        try:
+            record = root.decode(store.storage.get(entry.key))
+        except FormatError as error:
+            yield Finding("root-damaged", entry.key, error.message, 0, ())
+            continue
+        for one in record.objects:
+            lost: list[DverError] = []
+            for gone in marks.mark(one.oid, one.kind):
+                if gone.oid not in known:
+                    known.add(gone.oid)
+                    lost.append(gone.error)
+            if lost:
+                affected = (Affected(one.path, None),)
+                yield Finding("object-missing", entry.key, str(lost[0]), len(lost), affected)
