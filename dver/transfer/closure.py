@@ -1,0 +1,246 @@
+"""What a remote lacks of the objects that somebody wants to be there.
+
+Three rules keep this right where other tools lost data:
+
+- that a remote has a directory or a chunk list says nothing about what they name: each part is
+  looked up on its own, unless a root names the object, because whoever wrote that root had
+  stored all of it
+- an index row counts only if its pack is in a listing made now, in its full size
+- what this clone lacks and the remote has is fine; what neither has is reported, with its path
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dver.base.errors import CorruptError, MissingContentError
+from dver.base.oid import Oid
+from dver.formats import pack
+from dver.formats.root import RootObject
+from dver.formats.segment import Place
+from dver.formats.tree import DIRECTORY, EMPTY, MAX_DEPTH, Tree
+from dver.store.index import Segment
+from dver.store.store import Store
+from dver.store.treediff import unequal
+from dver.store.walk import join
+from dver.transfer.ranges import Wanted
+
+Reason = Literal["missing", "damaged"]
+
+LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One file or directory that should be in a remote with all that it needs.
+
+    ``required`` versions must be complete for a push to succeed; the others are pushed if they
+    can be. ``commit`` says where the version was found, for messages; empty means the workspace.
+    """
+
+    object: RootObject
+    required: bool = True
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Something that cannot be had: at which path, and why.
+
+    ``path`` is relative to the repository, ``where`` names the places that were looked at.
+    """
+
+    path: str
+    oid: Oid
+    reason: Reason
+    where: tuple[str, ...]
+    commit: str = ""
+
+
+class Presence:
+    """Which objects a remote has, by its whole segments and a listing of its packs."""
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        lost: frozenset[bytes],
+        spooled: Container[Oid] = frozenset(),
+    ) -> None:
+        self._segments = [
+            (one, lost.intersection(name for name, _ in one.packs)) for one in segments
+        ]
+        self.spooled = spooled
+
+    def find(self, oid: Oid) -> Place | None:
+        """Return a place of an object in a pack that is there, or None."""
+        for segment, lost in self._segments:
+            place = segment.find(oid)
+            if place is not None and place.pack not in lost:
+                return place
+        return None
+
+    def __contains__(self, oid: Oid) -> bool:
+        return oid in self.spooled or self.find(oid) is not None
+
+
+@dataclass(slots=True)
+class _Scope:
+    """What was found for one version, until it is known to count."""
+
+    wanted: Wanted
+    seen: set[Oid]
+    objects: int = 0
+    lost: list[Lost] = field(default_factory=list)
+
+
+class Closure:
+    """Collects the local frames that a remote lacks, over any number of versions.
+
+    ``kept`` are objects known to be in the remote with all they need. ``bases`` gives for a path
+    such a directory: what an older version of it shares with a new one is not looked at again.
+    """
+
+    def __init__(
+        self,
+        local: Store,
+        far: Store,
+        presence: Presence,
+        *,
+        kept: Container[Oid],
+        bases: Mapping[str, Oid],
+        where: tuple[str, ...],
+    ) -> None:
+        self.wanted = Wanted()
+        self.objects = 0
+        self._local = local
+        self._far = far
+        self._presence = presence
+        self._kept = kept
+        self._bases = bases
+        self._where = where
+        self._seen: set[Oid] = set()
+        self._bad: dict[Oid, Reason] = {}
+        self._scope = _Scope(self.wanted, self._seen)
+        self._commit = ""
+
+    def add(self, version: Version) -> list[Lost]:
+        """Want a version, and return what of it neither side has; nothing means it is complete.
+
+        What there is of an incomplete version is wanted only if it is required.
+        """
+        one = version.object
+        if one.oid in self._kept:
+            return []
+        self._commit = version.commit
+        if version.required:
+            self._scope = _Scope(self.wanted, self._seen)
+        else:
+            self._scope = _Scope(Wanted(), set())
+        path = os.fsencode(one.path)
+        if one.kind == "tree":
+            self._tree(one.oid, self._bases.get(one.path), path, 0)
+        else:
+            self._object(one.oid, path)
+        scope = self._scope
+        if scope.wanted is not self.wanted and not scope.lost:
+            self.wanted.update(scope.wanted)
+            self._seen |= scope.seen
+        if version.required or not scope.lost:
+            self.objects += scope.objects
+        return scope.lost
+
+    def _tree(self, oid: Oid, base: Oid | None, path: bytes, depth: int) -> bool:
+        """Want a directory and all below it; say whether it is complete."""
+        if oid in self._seen or oid in self._scope.seen or oid in self._kept:
+            return True
+        if depth > MAX_DEPTH:
+            raise CorruptError(f"the directory {os.fsdecode(path)} nests deeper than {MAX_DEPTH}")
+        complete = self._frames(oid, path)
+        tree = self._read_tree(oid, path) if complete else None
+        if tree is None:
+            return False
+        for old, new in unequal(self._read_base(base), tree):
+            if new is None:
+                continue
+            below = join(path, new.name)
+            if new.kind == DIRECTORY:
+                nearest = old.oid if old is not None and old.kind == DIRECTORY else None
+                complete = self._tree(new.oid, nearest, below, depth + 1) and complete
+            else:
+                complete = self._object(new.oid, below) and complete
+        if complete:
+            self._scope.seen.add(oid)
+        return complete
+
+    def _read_tree(self, oid: Oid, path: bytes) -> Tree | None:
+        reason: Reason = "missing"
+        for store in (self._local, self._far):
+            try:
+                return store.read_tree(oid)
+            except MissingContentError:
+                continue
+            except CorruptError:
+                reason = "damaged"
+        self._lose(oid, path, reason)
+        return None
+
+    def _read_base(self, base: Oid | None) -> Tree:
+        if base is None or not self._local.has(base):
+            return EMPTY
+        try:
+            return self._local.read_tree(base)
+        except (MissingContentError, CorruptError):
+            return EMPTY
+
+    def _object(self, oid: Oid, path: bytes) -> bool:
+        if oid in self._seen or oid in self._scope.seen:
+            return True
+        complete = self._frames(oid, path)
+        if complete:
+            self._scope.seen.add(oid)
+        return complete
+
+    def _frames(self, oid: Oid, path: bytes) -> bool:
+        """Want the frames that make up one object; say whether all of them can be had."""
+        if oid in self._bad:
+            return self._lose(oid, path, self._bad[oid])
+        far = self._presence.find(oid)
+        if far is not None and far.kind not in LISTS:
+            return True
+        place = self._local.place(oid)
+        if place is not None and place.kind not in LISTS:
+            if oid not in self._presence.spooled:
+                self._scope.objects += 1
+                self._scope.wanted.add(oid, place)
+            return True
+        reason: Reason = "missing"
+        if place is not None:
+            try:
+                self._parts(oid)
+            except (MissingContentError, CorruptError) as error:
+                reason = "missing" if isinstance(error, MissingContentError) else "damaged"
+            else:
+                return True
+        if far is not None and self._far_has_all(oid):
+            return True
+        return self._lose(oid, path, reason)
+
+    def _parts(self, oid: Oid) -> None:
+        for part, place in self._local.parts(oid):
+            if part not in self._presence:
+                self._scope.wanted.add(part, place)
+        self._scope.objects += oid not in self._presence
+
+    def _far_has_all(self, oid: Oid) -> bool:
+        try:
+            return all(part in self._presence for part, _ in self._far.parts(oid))
+        except (MissingContentError, CorruptError):
+            return False
+
+    def _lose(self, oid: Oid, path: bytes, reason: Reason) -> bool:
+        self._bad[oid] = reason
+        self._scope.lost.append(Lost(os.fsdecode(path), oid, reason, self._where, self._commit))
+        return False

@@ -1,0 +1,150 @@
+"""Which bytes of which packs to read, so that few requests bring what is wanted and little else.
+
+Frames lie in packs in path order, so what belongs together mostly lies together. Frames with a
+small gap between them are read in one request, since a request costs more than the gap. A pack of
+which more than half is wanted is taken whole, and then kept as it is.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dver.base.oid import OID_SIZE, Oid
+from dver.formats import pack
+from dver.formats.segment import Place
+
+#: Frames less than this apart are read together (bytes).
+GAP = 1 << 20
+#: No single range is longer than this, unless one frame is (bytes).
+MAX_RANGE = 8 << 20
+#: A smaller pack is never kept whole, so that small packs are merged on their way (bytes).
+MIN_WHOLE = 8 << 20
+
+
+class Frames:
+    """Frames wanted from one pack, by columns: 40 bytes each, whatever their number."""
+
+    __slots__ = ("lengths", "offsets", "oids")
+
+    def __init__(self) -> None:
+        self.oids = bytearray()
+        self.offsets = array("I")
+        self.lengths = array("I")
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def add(self, oid: Oid, place: Place) -> None:
+        """Want one more frame."""
+        self.oids += oid
+        self.offsets.append(place.offset)
+        self.lengths.append(pack.FRAME.size + place.stored)
+
+    def oid(self, i: int) -> Oid:
+        """Return the oid of the i-th frame."""
+        return Oid(bytes(self.oids[i * OID_SIZE : (i + 1) * OID_SIZE]))
+
+    @property
+    def size(self) -> int:
+        """The bytes of all frames, their headers included."""
+        return sum(self.lengths)
+
+    def ordered(self) -> Frames:
+        """Return the frames in the order of their offsets, each once."""
+        result = Frames()
+        previous = -1
+        for i in sorted(range(len(self)), key=self.offsets.__getitem__):
+            if self.offsets[i] != previous:
+                previous = self.offsets[i]
+                result.oids += self.oids[i * OID_SIZE : (i + 1) * OID_SIZE]
+                result.offsets.append(previous)
+                result.lengths.append(self.lengths[i])
+        return result
+
+
+class Wanted:
+    """Frames wanted from many packs, in the order in which the packs were first named."""
+
+    def __init__(self) -> None:
+        self.packs: dict[bytes, Frames] = {}
+
+    def add(self, oid: Oid, place: Place) -> None:
+        """Want one more frame; wanting it twice is fine."""
+        frames = self.packs.get(place.pack)
+        if frames is None:
+            frames = self.packs[place.pack] = Frames()
+        frames.add(oid, place)
+
+    def update(self, other: Wanted) -> None:
+        """Want all that another wants too."""
+        for name, frames in other.packs.items():
+            mine = self.packs.setdefault(name, Frames())
+            mine.oids += frames.oids
+            mine.offsets.extend(frames.offsets)
+            mine.lengths.extend(frames.lengths)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.packs.values()))
+
+    @property
+    def size(self) -> int:
+        """The bytes of all frames, their headers included."""
+        return sum(frames.size for frames in self.packs.values())
+
+    def ordered(self) -> Wanted:
+        """Return the same with every pack's frames by offset, each once."""
+        result = Wanted()
+        result.packs = {name: frames.ordered() for name, frames in self.packs.items()}
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One request: bytes ``start`` to ``end`` of a pack, holding frames ``first`` to ``last``.
+
+    ``whole`` says that the range is the whole pack, which is kept as it is.
+    """
+
+    pack: bytes
+    start: int
+    end: int
+    first: int
+    last: int
+    whole: bool = False
+
+
+def plan_reads(name: bytes, frames: Frames, pack_size: int) -> Iterator[Read]:
+    """Yield the requests that bring ordered frames of a pack of that size."""
+    if pack_size >= MIN_WHOLE and 2 * frames.size > pack_size:
+        yield Read(name, 0, pack_size, 0, len(frames), whole=True)
+        return
+    extents = (
+        (offset, offset + length)
+        for offset, length in zip(frames.offsets, frames.lengths, strict=True)
+    )
+    first = 0
+    for start, end, count in coalesce(extents, GAP, MAX_RANGE):
+        yield Read(name, start, end, first, first + count)
+        first += count
+
+
+def coalesce(
+    extents: Iterable[tuple[int, int]], gap: int, limit: int
+) -> Iterator[tuple[int, int, int]]:
+    """Merge ascending (start, end) pairs whose gap is small; yield (start, end, how many).
+
+    Nothing is merged beyond ``limit`` bytes.
+    """
+    start = end = count = 0
+    for low, high in extents:
+        if count and low - end <= gap and high - start <= limit:
+            end = max(end, high)
+            count += 1
+            continue
+        if count:
+            yield start, end, count
+        start, end, count = low, high, 1
+    if count:
+        yield start, end, count

@@ -1,0 +1,272 @@
+"""A named store that is shared: what it holds, and what this clone remembers of it.
+
+What is immutable in a remote (segments, roots) is kept here once it was read. A listing tells each
+time what is there *now*: a name that is not in the listing counts for nothing, whatever the
+cache holds. A listing or request that fails is an error, and never means "empty" or "absent".
+
+Docs: ``docs/format/remote.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from dver.base import fsio
+from dver.base.errors import (
+    AlreadyExists,
+    CorruptError,
+    FormatError,
+    ObjectNotFound,
+    RemoteError,
+)
+from dver.base.oid import Oid, format_oid
+from dver.formats import root as roots_format
+from dver.formats import storeinfo
+from dver.formats.root import Root
+from dver.formats.segment import Place
+from dver.formats.storeinfo import Chunker, StoreInfo
+from dver.storage.base import Entry, Storage
+from dver.store import layout
+from dver.store.index import Index
+from dver.store.store import Store
+from dver.transfer.meter import Meter
+from dver.transfer.remoteindex import RemoteIndex
+from dver.transfer.workers import each
+
+
+class Remote:
+    """One remote. ``cache`` is the directory where this clone remembers what it saw of it.
+
+    ``roots`` and ``index`` are as of the last refresh, or of the cache before the first.
+    ``jobs`` is how many requests may be under way at once.
+    """
+
+    def __init__(
+        self, name: str, storage: Storage, cache: Path, *, jobs: int | None = None
+    ) -> None:
+        self.name = name
+        self.storage = Meter(storage)
+        self.cache = cache
+        self.jobs = max(1, jobs or storage.facts.connections)
+        self.info: StoreInfo | None = None
+        self.roots: dict[str, Root] = {}
+        self.index = RemoteIndex(self.storage, cache, self.jobs)
+        self._load_cache()
+
+    @property
+    def description(self) -> str:
+        """What to call the remote in messages."""
+        return f"the remote '{self.name}' ({self.storage.description})"
+
+    # identity
+
+    def read_format(self) -> StoreInfo | None:
+        """Read ``format.json`` and return it, or None where there is none.
+
+        If the remote turns out to be another store than the one remembered, all that was
+        remembered is forgotten.
+        """
+        try:
+            data = self.storage.get(storeinfo.KEY)
+        except ObjectNotFound:
+            return None
+        try:
+            info = storeinfo.decode(data)
+        except FormatError as error:
+            raise RemoteError(
+                f"what {self.description} answers is not a dver store: {error.message}",
+                hint=error.hint or "check its URL and endpoint with 'dver remote list'",
+            ) from error
+        if self.info is None or self.info.store_id != info.store_id:
+            self._forget()
+            fsio.write_atomic(self.cache / storeinfo.KEY, data, durable=False)
+        self.info = info
+        return info
+
+    def require_format(self) -> StoreInfo:
+        """Return the remote's identity, remembered or read now. Raises RemoteError if none."""
+        info = self.info or self.read_format()
+        if info is None:
+            raise RemoteError(
+                f"there is nothing at {self.description} yet",
+                hint=f"push something first: 'dver push -r {self.name}'",
+            )
+        return info
+
+    def initialise(self, chunker: Chunker) -> StoreInfo:
+        """Make an empty location a store, and return what it is then, whoever won the race."""
+        if self.roots or len(self.index.names) or self._has_packs():
+            raise RemoteError(
+                f"{self.description} holds packs, segments or roots, but no {storeinfo.KEY}",
+                hint="it was damaged; restore that file from a copy, or use an empty location",
+            )
+        data = storeinfo.encode(StoreInfo(secrets.token_hex(16), chunker))
+        with contextlib.suppress(AlreadyExists):
+            self.storage.put(storeinfo.KEY, data, if_absent=self.storage.facts.conditional_create)
+        info = self.read_format()
+        if info is None:
+            raise RemoteError(
+                f"{self.description} said it stored {storeinfo.KEY}, and does not have it",
+                hint="check its URL and endpoint with 'dver remote list'",
+            )
+        return info
+
+    def _has_packs(self) -> bool:
+        return any(True for _ in self.storage.list(layout.PACKS))
+
+    # listing
+
+    def refresh_roots(self) -> None:
+        """List the roots, and read those not read before."""
+        listed = {
+            key.removeprefix(layout.ROOTS): entry
+            for key, entry in self._list(layout.ROOTS).items()
+            if _is_session(key.removeprefix(layout.ROOTS))
+        }
+        new = [entry for session, entry in listed.items() if session not in self.roots]
+        known = {session: root for session, root in self.roots.items() if session in listed}
+        for entry, data in each(self.jobs, new, self._get_root):
+            if data is None:
+                continue
+            root = self._decode_root(entry.key, data)
+            known[root.session] = root
+            self._remember_root(root, data)
+        for session in self.roots.keys() - known.keys():
+            with contextlib.suppress(OSError):
+                os.unlink(self.cache / "roots" / session)
+        self.roots = known
+
+    def _get_root(self, entry: Entry) -> bytes | None:
+        if entry.size > roots_format.MAX_SIZE:
+            raise RemoteError(f"{entry.key} in {self.description} is longer than any root")
+        try:
+            return self.storage.get(entry.key)
+        except ObjectNotFound:
+            return None  # withdrawn since the listing
+
+    def _decode_root(self, key: str, data: bytes) -> Root:
+        try:
+            root = roots_format.decode(data)
+        except FormatError as error:
+            raise CorruptError(
+                f"{key} in {self.description} is damaged: {error.message}",
+                hint=f"run 'dver fsck -r {self.name}'",
+            ) from error
+        if layout.root_key(root.session) != key:
+            raise CorruptError(f"{key} in {self.description} is the root of another session")
+        return root
+
+    def refresh_index(self, *, whole: bool = False) -> None:
+        """List the segments, and read what is needed of those not read before.
+
+        With ``whole`` every segment is here and verified afterwards; without it, long ones
+        stay in the remote but for their heads.
+        """
+        self.index.refresh(self._list(layout.INDEX), whole=whole)
+
+    def list_packs(self) -> dict[bytes, int]:
+        """List the packs that are there now: name to size in bytes."""
+        packs = {}
+        for key, entry in self._list(layout.PACKS).items():
+            name = layout.name_of(key)
+            if name is not None and key == layout.pack_key(name):
+                packs[name] = entry.size
+        return packs
+
+    def _list(self, prefix: str) -> dict[str, Entry]:
+        return {entry.key: entry for entry in self.storage.list(prefix)}
+
+    # reading
+
+    def store(self) -> Store:
+        """Return the remote as a store to read single objects from; the index must be whole."""
+        info = self.require_format()
+        return Store(self.storage, info, Index(self.index.segments()))
+
+    def locate(self, oids: Iterable[Oid]) -> Iterator[tuple[Oid, Place]]:
+        """Yield (oid, place) of those objects that the index has."""
+        return self.index.locate(oids)
+
+    def kept(self) -> set[Oid]:
+        """Return the objects that roots name: each was stored with all that it needs."""
+        return {one.oid for root in self.roots.values() for one in root.objects}
+
+    def bases(self) -> dict[str, Oid]:
+        """Return for each path the directory that was pushed last for it."""
+        found: dict[str, Oid] = {}
+        for root in sorted(self.roots.values(), key=lambda root: root.created):
+            for one in root.objects:
+                if one.kind == "tree":
+                    found[one.path] = one.oid
+        return found
+
+    # remembering
+
+    def seen(self) -> set[Oid]:
+        """Return the objects that were once fetched from here as a whole, for status only."""
+        try:
+            data = (self.cache / "seen").read_bytes()
+        except OSError:
+            return set()
+        return {Oid(data[i : i + 32]) for i in range(0, len(data) - 31, 32)}
+
+    def remember_seen(self, oids: Iterable[Oid]) -> None:
+        """Remember objects that were fetched from here as a whole."""
+        known = self.seen()
+        new = set(oids) - known
+        if new:
+            fsio.write_atomic(self.cache / "seen", b"".join(sorted(known | new)), durable=False)
+
+    def remember_root(self, root: Root) -> None:
+        """Remember a root that this clone has just written."""
+        self.roots[root.session] = root
+        self._remember_root(root, roots_format.encode(root))
+
+    def _remember_root(self, root: Root, data: bytes) -> None:
+        fsio.write_atomic(self.cache / "roots" / root.session, data, durable=False)
+
+    def _load_cache(self) -> None:
+        try:
+            self.info = storeinfo.decode((self.cache / storeinfo.KEY).read_bytes())
+            names = os.listdir(self.cache / "roots")
+        except (OSError, FormatError):
+            return
+        for session in names:
+            if not _is_session(session):
+                continue
+            # A damaged copy is read again from the remote.
+            with contextlib.suppress(OSError, FormatError):
+                root = roots_format.decode((self.cache / "roots" / session).read_bytes())
+                if root.session == session:
+                    self.roots[session] = root
+
+    def _forget(self) -> None:
+        import shutil
+
+        if self.cache.exists():
+            with fsio.explained("remove", self.cache):
+                shutil.rmtree(self.cache)
+        self.roots = {}
+        self.index = RemoteIndex(self.storage, self.cache, self.jobs)
+
+    def close(self) -> None:
+        """Release connections."""
+        self.storage.close()
+
+
+def _is_session(text: str) -> bool:
+    return len(text) == 32 and all(char in "0123456789abcdef" for char in text)
+
+
+def lost_packs(named: Mapping[bytes, int], listed: Mapping[bytes, int]) -> frozenset[bytes]:
+    """Return the packs that segments name and that are not there, or not in their full size."""
+    return frozenset(name for name, size in named.items() if listed.get(name) != size)
+
+
+def where_lost(oid: Oid, places: Iterable[str]) -> str:
+    """Return one line that says which object was looked for in which places."""
+    return f"{format_oid(oid)}: not in {', '.join(places)}"

@@ -1,0 +1,252 @@
+"""The index of a remote: which of its segments count, and finding objects in them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dver.base import fsio
+from dver.base.errors import CorruptError, FormatError, ObjectNotFound
+from dver.base.oid import Hasher, Oid
+from dver.formats.segment import Place
+from dver.storage.base import Entry, Storage
+from dver.store import layout
+from dver.store.index import Segment
+from dver.transfer.distant import DistantSegment
+from dver.transfer.workers import each
+
+#: Longer segments are not downloaded until enough of them is needed (bytes).
+SMALL = 512 << 10
+#: Few enough oids for the lookup of one by one to be worth a thought.
+_FEW = 4096
+
+
+class RemoteIndex:
+    """The live segments of a remote, each either here as a whole or there but for its head.
+
+    Segments are immutable and named by their content, so a copy in ``cache`` whose hash is right
+    is as good as the original; :meth:`refresh` decides which names count.
+    """
+
+    def __init__(self, storage: Storage, cache: Path, jobs: int) -> None:
+        self._storage = storage
+        self._directory = cache / "index"
+        self._heads = cache / "heads"
+        self._jobs = jobs
+        self._whole: dict[bytes, Segment] = {}
+        self._distant: dict[bytes, DistantSegment] = {}
+        #: The names in the last listing, with their sizes in bytes.
+        self.names: dict[bytes, int] = {}
+        #: Segments once seen here that are gone though nothing supersedes them.
+        self.lost: frozenset[bytes] = frozenset()
+
+    def refresh(self, listed: Mapping[str, Entry], *, whole: bool) -> None:
+        """Take over a listing of ``index/`` and read the segments that are new in it."""
+        self.names = {}
+        for key, entry in listed.items():
+            name = layout.name_of(key)
+            if name is not None and key == layout.segment_key(name):
+                self.names[name] = entry.size
+        known = self._open_cached()
+        self._whole = {n: s for n, s in self._whole.items() if n in self.names}
+        self._distant = {n: s for n, s in self._distant.items() if n in self.names}
+        self._read_new(whole=whole)
+        superseded = self.superseded()
+        self.lost = frozenset(known - self.names.keys() - superseded)
+        self._clean(superseded)
+
+    def _known(self) -> list[Segment | DistantSegment]:
+        return [*self._whole.values(), *self._distant.values()]
+
+    def superseded(self) -> set[bytes]:
+        """Return the names that some present segment replaces."""
+        gone: set[bytes] = set()
+        for one in self._known():
+            gone.update(name for name in one.superseded if name != one.name)
+        return gone
+
+    def segments(self) -> list[Segment]:
+        """Return the live segments, longest first, after downloading those not yet here."""
+        for name in sorted(self._distant.keys() - self.superseded()):
+            self._whole[name] = self._download(name)
+            del self._distant[name]
+        gone = self.superseded()
+        live = [one for name, one in self._whole.items() if name not in gone]
+        return sorted(live, key=len, reverse=True)
+
+    def packs(self) -> dict[bytes, int]:
+        """Return the packs that live segments name, with their sizes in bytes."""
+        gone = self.superseded()
+        found: dict[bytes, int] = {}
+        for one in self._known():
+            if one.name not in gone:
+                found.update(one.packs)
+        return found
+
+    def locate(self, oids: Iterable[Oid]) -> Iterator[tuple[Oid, Place]]:
+        """Yield (oid, place) for those oids that a live segment has, each at most once."""
+        gone = self.superseded()
+        whole = sorted((o for n, o in self._whole.items() if n not in gone), key=len, reverse=True)
+        rest = []
+        for oid in oids:
+            for one in whole:
+                place = one.find(oid)
+                if place is not None:
+                    yield oid, place
+                    break
+            else:
+                rest.append(oid)
+        for name in sorted(self._distant.keys() - gone, key=lambda n: -self.names[n]):
+            if not rest:
+                return
+            found = set()
+            for oid, place in self._find_in(name, rest):
+                found.add(oid)
+                yield oid, place
+            rest = [oid for oid in rest if oid not in found]
+
+    def _find_in(self, name: bytes, oids: Sequence[Oid]) -> Iterator[tuple[Oid, Place]]:
+        distant = self._distant[name]
+        if len(oids) <= _FEW and distant.is_worth(oids):
+            yield from distant.find(oids)
+            return
+        segment = self._whole[name] = self._download(name)
+        del self._distant[name]
+        for oid in oids:
+            place = segment.find(oid)
+            if place is not None:
+                yield oid, place
+
+    def copies(self, oid: Oid) -> list[Place]:
+        """Return every place that a live segment gives for an object."""
+        gone = self.superseded()
+        places = [
+            place
+            for name, one in self._whole.items()
+            if name not in gone and (place := one.find(oid)) is not None
+        ]
+        for name in sorted(self._distant.keys() - gone):
+            places += [place for _, place in self._distant[name].find([oid])]
+        return list(dict.fromkeys(places))
+
+    def forget_lost(self) -> None:
+        """Drop what is remembered of lost segments, once all they held was seen to."""
+        for name in self.lost:
+            with contextlib.suppress(OSError):
+                os.unlink(self._directory / name.hex())
+        self.lost = frozenset()
+
+    def put_aside(self, name: bytes, data: bytes) -> None:
+        """Remember a segment that this clone has just written to the remote."""
+        path = self._directory / name.hex()
+        fsio.write_atomic(path, data, mode=0o444, durable=False, replace=False)
+        self.names[name] = len(data)
+        self._whole[name] = Segment.map(str(path), name)
+
+    # reading
+
+    def _read_new(self, *, whole: bool) -> None:
+        """Read the new segments, the longest first, since those may supersede the others.
+
+        Batches double in length: the first few tell whether the rest is needed at all.
+        """
+        batch = 1
+        while True:
+            gone = self.superseded()
+            new = [
+                name
+                for name in self.names
+                if name not in self._whole and name not in self._distant and name not in gone
+            ]
+            if not new:
+                break
+            new.sort(key=lambda name: (-self.names[name], name))
+            for name, segment in each(self._jobs, new[:batch], self._opener(whole=whole)):
+                if segment is None:
+                    del self.names[name]  # merged into another since the listing
+                elif isinstance(segment, Segment):
+                    self._whole[name] = segment
+                else:
+                    self._distant[name] = segment
+            batch *= 2
+        if whole:
+            self.segments()
+
+    def _opener(self, *, whole: bool) -> Callable[[bytes], Segment | DistantSegment | None]:
+        def open_one(name: bytes) -> Segment | DistantSegment | None:
+            try:
+                if whole or self.names[name] <= SMALL:
+                    return self._download(name)
+                return self._open_distant(name)
+            except ObjectNotFound:
+                return None
+
+        return open_one
+
+    def _download(self, name: bytes) -> Segment:
+        path = self._directory / name.hex()
+        fsio.make_dirs(self._directory)
+        temp = self._directory / (fsio.TEMP_PREFIX + secrets.token_hex(8))
+        try:
+            self._storage.get_file(layout.segment_key(name), temp)
+            if _hash_file(temp) != name:
+                raise CorruptError(
+                    f"the index segment {name.hex()} of {self._storage.description} is damaged",
+                    hint="run 'dver fsck' with '-r' and the remote's name",
+                )
+            fsio.publish(temp, path, replace=True)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temp)
+        return Segment.map(str(path), name)
+
+    def _open_distant(self, name: bytes) -> DistantSegment:
+        path = self._heads / name.hex()
+        with contextlib.suppress(OSError, CorruptError):
+            return DistantSegment(self._storage, name, self.names[name], path.read_bytes())
+        distant = DistantSegment.open(self._storage, name, self.names[name])
+        fsio.write_atomic(path, distant.head, durable=False)
+        return distant
+
+    # the copies that are kept here
+
+    def _open_cached(self) -> set[bytes]:
+        """Map what the cache holds and the listing names; return all names in the cache."""
+        try:
+            texts = os.listdir(self._directory)
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise fsio.failure(error, "list", self._directory) from error
+        known = set()
+        for text in texts:
+            name = layout.name_of(text)
+            if name is None:
+                continue
+            known.add(name)
+            path = self._directory / text
+            if name in self.names and name not in self._whole:
+                # A damaged copy is downloaded again.
+                with contextlib.suppress(OSError, CorruptError, FormatError):
+                    if _hash_file(path) == name:
+                        self._whole[name] = Segment.map(str(path), name)
+        return known
+
+    def _clean(self, superseded: set[bytes]) -> None:
+        for directory in (self._directory, self._heads):
+            with contextlib.suppress(FileNotFoundError):
+                for text in os.listdir(directory):
+                    name = layout.name_of(text)
+                    gone = name is not None and (name not in self.names or name in superseded)
+                    if gone and name not in self.lost:
+                        with contextlib.suppress(OSError):
+                            os.unlink(directory / text)
+
+
+def _hash_file(path: Path) -> bytes:
+    hasher = Hasher()
+    hasher.update_mmap(path)
+    return hasher.digest()
