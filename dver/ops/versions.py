@@ -1,0 +1,153 @@
+"""The pointers of one version: of the work tree, or of any revision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dver.base import fsio
+from dver.base.errors import FormatError, NotFoundError
+from dver.formats import pointer as pointers
+from dver.formats.pointer import Pointer
+from dver.formats.tree import DIRECTORY, Entry
+from dver.git.pointers import (
+    at_revision,
+    data_path,
+    in_workspace,
+    is_pointer_path,
+    read_blobs,
+)
+from dver.ops import naming
+from dver.ops.compare import pointer_entry
+from dver.ops.scope import Scope
+from dver.store import walk
+from dver.store.walk import TreeSource
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Pointers by the path of their data; ``commit`` is None for those in the work tree."""
+
+    rev: str | None
+    commit: str | None
+    pointers: Mapping[bytes, Pointer]
+
+    @property
+    def label(self) -> str:
+        """What to call this version in a message."""
+        return "the work tree" if self.rev is None else self.rev
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A path of a version: its target and pointer, and where it lies inside (b"" = the target)."""
+
+    path: bytes
+    target: bytes
+    pointer: Pointer
+    inside: bytes
+
+
+def version_at(repo: Repo, rev: str | None, scope: Scope | None = None) -> Version:
+    """Read the pointers of a revision, or with None of the work tree, that a scope selects.
+
+    Raises NotFoundError for an unknown revision and FormatError for a broken pointer.
+    """
+    under = (b"",) if scope is None or not scope.paths else scope.paths
+    if rev is None:
+        return Version(None, None, _in_work_tree(repo, under))
+    commit = repo.git.resolve(rev)
+    files = at_revision(repo.git, commit, under, ancestors=True)
+    blobs = read_blobs(repo.git, (blob for _, blob in files))
+    found = {
+        data_path(path): decode_pointer(repo, path, blobs[blob], f" at {rev}")
+        for path, blob in files
+    }
+    return Version(rev, commit, found)
+
+
+def _in_work_tree(repo: Repo, under: tuple[bytes, ...]) -> dict[bytes, Pointer]:
+    root = os.fsencode(repo.root)
+    found = {}
+    for file in in_workspace(repo.git, under, ancestors=True):
+        data = _read_pointer(os.path.join(root, file.path))
+        if data is not None:
+            found[data_path(file.path)] = decode_pointer(repo, file.path, data)
+    return found
+
+
+def _read_pointer(path: bytes) -> bytes | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | fsio.OPEN_FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise fsio.failure(error, "read", path) from error
+    with os.fdopen(fd, "rb") as file, fsio.explained("read", path):
+        return file.read(pointers.MAX_SIZE + 1)
+
+
+def decode_pointer(repo: Repo, path: bytes, data: bytes, where: str = "") -> Pointer:
+    """Parse a pointer file's content. The error says which file, and ``where`` it was read."""
+    try:
+        return pointers.decode(data)
+    except FormatError as error:
+        raise FormatError(
+            f"the pointer {fsio.show(repo.display(path))}{where} is broken: {error.message}",
+            hint=error.hint,
+        ) from error
+
+
+def typed_path(repo: Repo, arg: str) -> bytes:
+    """Return the data path that a typed path means; a pointer file means its data."""
+    path: bytes = repo.locate(arg)
+    return data_path(path) if is_pointer_path(path) else path
+
+
+def find_located(version: Version, path: bytes) -> Located | None:
+    """Return the target that a path is or lies in, or None."""
+    target = naming.holder(version.pointers.keys(), path)
+    if target is None:
+        return None
+    return Located(path, target, version.pointers[target], path[len(target) + 1 :])
+
+
+def locate(repo: Repo, version: Version, path: bytes) -> Located:
+    """Return the target that a path is or lies in. Raises NotFoundError if there is none."""
+    found = find_located(version, path)
+    if found is None:
+        raise no_such_path(repo, version, path)
+    return found
+
+
+def no_such_path(repo: Repo, version: Version, path: bytes) -> NotFoundError:
+    """Return the error for a path that a version does not have."""
+    targets = version.pointers or version_at(repo, version.rev).pointers
+    return naming.not_found(
+        f"{version.label} does not track", path, str(repo.root), targets, repo.display
+    )
+
+
+def entry_at(repo: Repo, version: Version, located: Located, source: TreeSource) -> Entry:
+    """Return the entry at a located path. Raises NotFoundError if its target lacks that path."""
+    entry = pointer_entry(located.pointer, located.target.rpartition(b"/")[2])
+    if not located.inside:
+        return entry
+    found = None
+    if entry.kind == DIRECTORY:
+        found = walk.find(source, entry.oid, located.inside)
+    if found is None:
+        raise NotFoundError(
+            f"{version.label} does not have {fsio.show(repo.display(located.path))}",
+            hint=f"dver ls{_rev_option(version)} -R {fsio.show(repo.display(located.target))}",
+        )
+    return found
+
+
+def _rev_option(version: Version) -> str:
+    return "" if version.rev is None else f" --rev {version.rev}"
