@@ -1,0 +1,241 @@
+"""Every setting there is: its type, default, meaning, and at which levels it may stand.
+
+The table drives loading, ``dver config list`` and the documentation. A ``*`` in a key stands for
+the name of a remote.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from dver.base.errors import ConfigError
+
+Kind = Literal["text", "boolean", "number", "choice", "path"]
+Level = Literal["default", "user", "repository", "local", "environment", "command"]
+Scalar = str | int | bool
+
+#: From weakest to strongest. ``repository`` is the committed level.
+LEVELS: tuple[Level, ...] = (
+    "default",
+    "user",
+    "repository",
+    "local",
+    "environment",
+    "command",
+)
+
+REMOTE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. ``default`` None means that dver decides as the help says.
+
+    ``committed`` tells whether the level that git shares may set it: only what can neither make a
+    command run, nor move data or credentials, without the user's word.
+    """
+
+    key: str
+    kind: Kind
+    help: str
+    default: Scalar | None = None
+    committed: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: int = 0
+    maximum: int = 1 << 31
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "core.remote",
+        "text",
+        "The remote that push, fetch and pull use when none is named.",
+        committed=True,
+    ),
+    Setting(
+        "core.link",
+        "choice",
+        "How checkout puts files in place: 'auto' clones blocks where the file system can and"
+        " copies elsewhere; 'hardlink' and 'symlink' make read-only files that share the cache.",
+        default="auto",
+        choices=("auto", "copy", "reflink", "hardlink", "symlink"),
+    ),
+    Setting(
+        "core.jobs",
+        "number",
+        "How many requests to a remote may be under way at once; by default what suits it.",
+        minimum=1,
+        maximum=1024,
+    ),
+    Setting(
+        "core.workers",
+        "number",
+        "How many processes or threads hash and compress; by default one per processor.",
+        minimum=1,
+        maximum=1024,
+    ),
+    Setting(
+        "store.path",
+        "path",
+        "Where the local store is, for instance on a disk that several clones share; by default"
+        " in the git directory, .git/dver.",
+    ),
+    Setting(
+        "remote.*.url",
+        "text",
+        "Where the remote is: s3://bucket/prefix, a directory, or any URL that fsspec opens. A"
+        " relative directory is relative to the top of the repository.",
+        committed=True,
+    ),
+    Setting(
+        "remote.*.endpoint_url",
+        "text",
+        "The address of an S3 server other than Amazon's.",
+        committed=True,
+    ),
+    Setting("remote.*.region", "text", "The S3 region.", committed=True),
+    Setting(
+        "remote.*.path_style",
+        "boolean",
+        "Whether the bucket stands in the path of S3 requests rather than in the host name.",
+        committed=True,
+    ),
+    Setting(
+        "remote.*.anonymous",
+        "boolean",
+        "Whether to read without credentials, from a public bucket.",
+        committed=True,
+    ),
+    Setting(
+        "remote.*.sse",
+        "choice",
+        "The server-side encryption to ask S3 for.",
+        committed=True,
+        choices=("AES256", "aws:kms"),
+    ),
+    Setting("remote.*.sse_kms_key_id", "text", "The KMS key for 'sse: aws:kms'.", committed=True),
+    Setting(
+        "remote.*.client",
+        "choice",
+        "The library that talks to the remote; by default the fastest that can.",
+        default="auto",
+        committed=True,
+        choices=("auto", "obstore", "fsspec"),
+    ),
+    Setting("remote.*.profile", "text", "The profile in the AWS configuration files to use."),
+    Setting("remote.*.ca_bundle", "path", "A file of certificates to trust for this remote."),
+    Setting(
+        "remote.*.timeout",
+        "number",
+        "Seconds to wait for an answer before a request is repeated.",
+        default=60,
+        minimum=1,
+        maximum=86400,
+    ),
+    Setting(
+        "remote.*.retries",
+        "number",
+        "How often a request that failed in passing is repeated.",
+        default=8,
+        maximum=100,
+    ),
+)
+
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+#: The options of a remote, ``url`` first.
+REMOTE_OPTIONS: tuple[str, ...] = tuple(
+    setting.key.rpartition(".")[2] for setting in SETTINGS if setting.key.startswith("remote.*.")
+)
+
+
+def pattern_of(key: str) -> str:
+    """Return a key with a remote's name replaced by ``*``."""
+    parts = key.split(".")
+    if len(parts) == 3 and parts[0] == "remote":
+        parts[1] = "*"
+    return ".".join(parts)
+
+
+def find(key: str) -> Setting:
+    """Return the setting of a key such as ``core.jobs`` or ``remote.origin.url``.
+
+    Raises ConfigError for an unknown key, with the nearest one that exists.
+    """
+    setting = _BY_KEY.get(pattern_of(key))
+    if setting is None:
+        raise ConfigError(f"there is no setting {key!r}", hint=_nearest(key))
+    if "*" in setting.key:
+        check_remote_name(key.split(".")[1])
+    return setting
+
+
+def _nearest(key: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(pattern_of(key), _BY_KEY, n=1, cutoff=0.5)
+    if not close:
+        return "'dver config list --all' shows every setting"
+    parts = key.split(".")
+    name = parts[1] if len(parts) == 3 and parts[0] == "remote" else "NAME"
+    return f"did you mean {close[0].replace('*', name)!r}?"
+
+
+def check_remote_name(name: str) -> None:
+    """Raise ConfigError unless a text can be the name of a remote."""
+    if not REMOTE_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name[:80]!r} cannot be the name of a remote",
+            hint="use up to 64 letters, digits, '-' and '_', not beginning with '-'",
+        )
+
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True}
+_BOOLEANS |= {"false": False, "no": False, "off": False, "0": False}
+
+
+def parse(setting: Setting, key: str, text: str) -> Scalar:
+    """Return the value that a text stands for. Raises ConfigError, which names the key."""
+    if any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in text) or not _encodes(text):
+        raise ConfigError(f"the value of {key} holds control characters or is not text")
+    if setting.kind == "boolean":
+        if text.lower() not in _BOOLEANS:
+            raise ConfigError(f"{key} is neither true nor false: {text[:80]!r}")
+        return _BOOLEANS[text.lower()]
+    if setting.kind == "number":
+        if not re.fullmatch(r"[0-9]{1,10}", text) or not (
+            setting.minimum <= int(text) <= setting.maximum
+        ):
+            raise ConfigError(
+                f"{key} is not a number from {setting.minimum} to {setting.maximum}: {text[:80]!r}"
+            )
+        return int(text)
+    if not text:
+        raise ConfigError(f"{key} has no value", hint=f"dver config unset {key}")
+    if setting.kind == "choice" and text not in setting.choices:
+        raise ConfigError(
+            f"{key} cannot be {text[:80]!r}", hint=f"choose from {', '.join(setting.choices)}"
+        )
+    if setting.kind == "path" and not os.path.isabs(text) and not text.startswith("~"):
+        raise ConfigError(f"{key} is not an absolute path: {text[:200]!r}")
+    if key == "core.remote":
+        check_remote_name(text)
+    return text
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def spell(value: Scalar) -> str:
+    """Return the text of a value, as it is written in a file and shown."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
