@@ -34,11 +34,11 @@ LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class Offer:
     """One file or directory that should be in a remote with all that it needs.
 
-    ``required`` versions must be complete for a push to succeed; the others are pushed if they
-    can be. ``commit`` says where the version was found, for messages; empty means the workspace.
+    What is ``required`` must be complete for a push to succeed; the rest is pushed if it can
+    be. ``commit`` says where the version was found, for messages; empty means the workspace.
     """
 
     object: RootObject
@@ -88,7 +88,7 @@ class Presence:
 
 @dataclass(slots=True)
 class _Scope:
-    """What was found for one version, until it is known to count."""
+    """What was found for one offer, until it is known to count."""
 
     wanted: Wanted
     seen: set[Oid]
@@ -97,7 +97,7 @@ class _Scope:
 
 
 class Closure:
-    """Collects the local frames that a remote lacks, over any number of versions.
+    """Collects the local frames that a remote lacks, over any number of offers.
 
     ``kept`` are objects known to be in the remote with all they need. ``bases`` gives for a path
     such a directory: what an older version of it shares with a new one is not looked at again.
@@ -126,16 +126,16 @@ class Closure:
         self._scope = _Scope(self.wanted, self._seen)
         self._commit = ""
 
-    def add(self, version: Version) -> list[Lost]:
-        """Want a version, and return what of it neither side has; nothing means it is complete.
+    def add(self, offer: Offer) -> list[Lost]:
+        """Want what is offered, and return what of it neither side has: nothing, if all is well.
 
-        What there is of an incomplete version is wanted only if it is required.
+        What there is of something incomplete is wanted only if it is required.
         """
-        one = version.object
+        one = offer.object
         if one.oid in self._kept:
             return []
-        self._commit = version.commit
-        if version.required:
+        self._commit = offer.commit
+        if offer.required:
             self._scope = _Scope(self.wanted, self._seen)
         else:
             self._scope = _Scope(Wanted(), set())
@@ -148,7 +148,7 @@ class Closure:
         if scope.wanted is not self.wanted and not scope.lost:
             self.wanted.update(scope.wanted)
             self._seen |= scope.seen
-        if version.required or not scope.lost:
+        if offer.required or not scope.lost:
             self.objects += scope.objects
         return scope.lost
 

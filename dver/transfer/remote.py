@@ -23,7 +23,7 @@ from dver.base.errors import (
     ObjectNotFound,
     RemoteError,
 )
-from dver.base.oid import Oid, format_oid
+from dver.base.oid import Oid
 from dver.formats import root as roots_format
 from dver.formats import storeinfo
 from dver.formats.root import Root
@@ -73,6 +73,9 @@ class Remote:
         try:
             data = self.storage.get(storeinfo.KEY)
         except ObjectNotFound:
+            if self.info is not None:
+                self._forget()
+                self.info = None
             return None
         try:
             info = storeinfo.decode(data)
@@ -98,12 +101,10 @@ class Remote:
         return info
 
     def initialise(self, chunker: Chunker) -> StoreInfo:
-        """Make an empty location a store, and return what it is then, whoever won the race."""
-        if self.roots or len(self.index.names) or self._has_packs():
-            raise RemoteError(
-                f"{self.description} holds packs, segments or roots, but no {storeinfo.KEY}",
-                hint="it was damaged; restore that file from a copy, or use an empty location",
-            )
+        """Make an empty location a store, and return what it is then, whoever won the race.
+
+        The caller has listed it and found it empty.
+        """
         data = storeinfo.encode(StoreInfo(secrets.token_hex(16), chunker))
         with contextlib.suppress(AlreadyExists):
             self.storage.put(storeinfo.KEY, data, if_absent=self.storage.facts.conditional_create)
@@ -111,12 +112,9 @@ class Remote:
         if info is None:
             raise RemoteError(
                 f"{self.description} said it stored {storeinfo.KEY}, and does not have it",
-                hint="check its URL and endpoint with 'dver remote list'",
+                hint="check its URL and endpoint with 'dver remote check'",
             )
         return info
-
-    def _has_packs(self) -> bool:
-        return any(True for _ in self.storage.list(layout.PACKS))
 
     # listing
 
@@ -183,8 +181,8 @@ class Remote:
     # reading
 
     def store(self) -> Store:
-        """Return the remote as a store to read single objects from; the index must be whole."""
-        info = self.require_format()
+        """Return the remote as a store to read single objects from; takes the index whole."""
+        info = self.info or StoreInfo("0" * 32)
         return Store(self.storage, info, Index(self.index.segments()))
 
     def locate(self, oids: Iterable[Oid]) -> Iterator[tuple[Oid, Place]]:
@@ -265,8 +263,3 @@ def _is_session(text: str) -> bool:
 def lost_packs(named: Mapping[bytes, int], listed: Mapping[bytes, int]) -> frozenset[bytes]:
     """Return the packs that segments name and that are not there, or not in their full size."""
     return frozenset(name for name, size in named.items() if listed.get(name) != size)
-
-
-def where_lost(oid: Oid, places: Iterable[str]) -> str:
-    """Return one line that says which object was looked for in which places."""
-    return f"{format_oid(oid)}: not in {', '.join(places)}"

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
-from dver.base.oid import Hasher, Oid
+from dver.base.oid import Oid
 from dver.formats.segment import Place
 from dver.storage.base import Entry, Storage
 from dver.store import layout
 from dver.store.index import Segment
 from dver.transfer.distant import DistantSegment
+from dver.transfer.spool import hash_file
 from dver.transfer.workers import each
 
 #: Longer segments are not downloaded until enough of them is needed (bytes).
@@ -192,7 +193,7 @@ class RemoteIndex:
         temp = self._directory / (fsio.TEMP_PREFIX + secrets.token_hex(8))
         try:
             self._storage.get_file(layout.segment_key(name), temp)
-            if _hash_file(temp) != name:
+            if hash_file(temp) != name:
                 raise CorruptError(
                     f"the index segment {name.hex()} of {self._storage.description} is damaged",
                     hint="run 'dver fsck' with '-r' and the remote's name",
@@ -231,7 +232,7 @@ class RemoteIndex:
             if name in self.names and name not in self._whole:
                 # A damaged copy is downloaded again.
                 with contextlib.suppress(OSError, CorruptError, FormatError):
-                    if _hash_file(path) == name:
+                    if hash_file(path) == name:
                         self._whole[name] = Segment.map(str(path), name)
         return known
 
@@ -244,9 +245,3 @@ class RemoteIndex:
                     if gone and name not in self.lost:
                         with contextlib.suppress(OSError):
                             os.unlink(directory / text)
-
-
-def _hash_file(path: Path) -> bytes:
-    hasher = Hasher()
-    hasher.update_mmap(path)
-    return hasher.digest()

@@ -1,8 +1,8 @@
 """A directory for packs on their way, so that an interrupted transfer goes on where it stopped.
 
 Each transfer has a directory of its own, ``spool/<remote>/<session>/`` in the local store, and
-holds a lock in it. Directories whose lock is free belong to transfers that died; the next transfer with
-the same remote takes over what is in them. Nothing in a spool is trusted: a pack is hashed
+holds a lock in it. Directories whose lock is free belong to transfers that died; the next transfer
+with the same remote takes over what is in them. Nothing in a spool is trusted: a pack is hashed
 before it is used, and its name must be the hash.
 """
 

@@ -1,0 +1,281 @@
+"""Pushing: what the remote lacks, sent in packs, then made visible, then made to stay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dver.base.errors import CorruptError, MissingContentError, RemoteError
+from dver.base.oid import OID_SIZE, Oid
+from dver.base.reporter import Reporter
+from dver.formats import pack, storeinfo
+from dver.formats.storeinfo import StoreInfo
+from dver.store.store import Store
+from dver.store.walk import Layered
+from dver.transfer.closure import LISTS, Closure, Lost, Offer, Presence, Reason
+from dver.transfer.ranges import Wanted
+from dver.transfer.remote import Remote, lost_packs
+from dver.transfer.session import Session
+from dver.transfer.spool import Spool
+from dver.transfer.trace import trace
+from dver.transfer.uploads import (
+    Upload,
+    choose,
+    copy_frames,
+    spooled_uploads,
+    whole_upload,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did, or with ``dry_run`` would have done.
+
+    ``session`` names the root that was written, None if none was. ``objects`` counts the files,
+    links and directories that the remote did not have. ``lost`` is what required offers lack, and
+    ``skipped`` what the others do; no root names anything that is not complete.
+    """
+
+    session: str | None
+    objects: int
+    packs: int
+    bytes: int
+    requests: int
+    lost: tuple[Lost, ...] = ()
+    skipped: tuple[Lost, ...] = ()
+
+
+def push(
+    local: Store,
+    remote: Remote,
+    offers: Sequence[Offer],
+    *,
+    commits: Sequence[str],
+    repo_id: str,
+    dry_run: bool = False,
+    reporter: Reporter,
+) -> Pushed:
+    """Make what is offered complete in a remote.
+
+    ``commits`` are those whose pointers the required offers satisfy; the root names them unless
+    something is lost. When this returns without ``lost``, every required offer is in the remote
+    with all it needs, was verified before it was sent, and is named by a root. Any failure of
+    the remote raises RemoteError and leaves at most garbage there.
+    """
+    with local.hold():
+        for _ in range(2):
+            work = _Push(local, remote, offers, reporter)
+            work.look()
+            if dry_run:
+                return work.foretell()
+            if work.has_nothing_to_do() or work.is_same_store():
+                return work.carry_out(commits, repo_id)
+    raise RemoteError(
+        f"{remote.description} changes its identity while it is being read",
+        hint="check whether several stores answer under its URL",
+    )
+
+
+class _Push:
+    """One push: ``look`` at the remote, then ``carry_out``."""
+
+    def __init__(
+        self, local: Store, remote: Remote, offers: Sequence[Offer], reporter: Reporter
+    ) -> None:
+        self._local = local
+        self._remote = remote
+        self._offers = list(dict.fromkeys(offers))
+        self._reporter = reporter
+        self._session = Session(remote, reporter, remote.jobs)
+        self._lost: dict[int, list[Lost]] = {}  # by the offer's position
+        self._listed: dict[bytes, int] = {}
+        self._lost_packs: frozenset[bytes] = frozenset()
+        self._kept: set[Oid] = set()
+        self._info: StoreInfo | None = None
+        self._info_is_fresh = False
+
+    # looking
+
+    def look(self) -> None:
+        """Read what the remote has now: roots first, then the index, then the packs."""
+        remote = self._remote
+        self._info_is_fresh = remote.info is None
+        self._info = remote.info or remote.read_format()
+        remote.refresh_roots()
+        remote.refresh_index(whole=True)
+        self._listed = remote.list_packs()
+        self._lost_packs = lost_packs(remote.index.packs(), self._listed)
+        gone = len(self._lost_packs) + len(remote.index.lost)
+        if gone:
+            self._reporter.warn(
+                f"{remote.description} has lost {gone} of its packs or index segments;"
+                " what is here of their content is sent again",
+                hint=f"run 'dver fsck -r {remote.name}' to see what else is lost",
+            )
+        else:
+            self._kept = remote.kept()
+
+    def has_nothing_to_do(self) -> bool:
+        """Say whether roots name everything already, so that nothing will be written."""
+        return all(offer.object.oid in self._kept for offer in self._offers)
+
+    def is_same_store(self) -> bool:
+        """Say whether the remote is still the one that was looked at, before writing to it."""
+        if not self._info_is_fresh:
+            now = self._remote.read_format()
+            return now is not None and now == self._info
+        if self._info is None:
+            if self._remote.roots or self._remote.index.names or self._listed:
+                raise RemoteError(
+                    f"{self._remote.description} holds packs, segments or roots, but no"
+                    f" {storeinfo.KEY}",
+                    hint="it was damaged: restore that file from a copy, or use an empty location",
+                )
+            self._info = self._remote.initialise(self._local.info.chunker)
+        return True
+
+    def foretell(self) -> Pushed:
+        """Say what would be sent."""
+        closure = self._close_over(())
+        choice = choose(self._local, closure.wanted.ordered(), self._listed)
+        return self._result(None, closure.objects, choice.packs, choice.size)
+
+    def _close_over(self, spooled: Sequence[Upload]) -> Closure:
+        """Find what is to be sent, apart from what the spool has."""
+        remote = self._remote
+        known = frozenset(oid for upload in spooled for oid in _oids(upload))
+        closure = Closure(
+            self._local,
+            remote.store(),
+            Presence(remote.index.segments(), self._lost_packs, known),
+            kept=self._kept,
+            bases={path: oid for path, oid in remote.bases().items() if oid in self._kept},
+            where=(self._local.storage.description, remote.description),
+        )
+        label = f"Comparing with {remote.name}"
+        with self._reporter.task(label, unit="objects", total=len(self._offers)) as task:
+            for number, offer in enumerate(self._offers):
+                lost = closure.add(offer)
+                if lost:
+                    self._lost[number] = lost
+                task.advance()
+        return closure
+
+    # writing
+
+    def carry_out(self, commits: Sequence[str], repo_id: str) -> Pushed:
+        """Send what is missing, then write the segments, then the root."""
+        if self.has_nothing_to_do():
+            return self._result(None, 0, 0, 0)
+        session = self._session
+        with Spool(self._local.local_directory(), self._remote.name, session.id) as spool:
+            left = self._left_over(spool)
+            closure = self._close_over(left)
+            damaged = self._send(spool, left, closure.wanted.ordered())
+            session.publish_index()
+            if damaged:
+                self._trace(damaged)
+            root = self._commit(commits, repo_id)
+        self._remote.index.forget_lost()
+        return self._result(root, closure.objects, session.sent_packs, session.sent_bytes)
+
+    def _left_over(self, spool: Spool) -> list[Upload]:
+        """Return the useful packs that an interrupted push left in the spool."""
+        presence = Presence(self._remote.index.segments(), self._lost_packs)
+        useful = []
+        for upload in spooled_uploads(spool, self._listed):
+            if any(oid not in presence for oid in _oids(upload)):
+                useful.append(upload)
+            else:
+                spool.drop(upload.name)
+        return useful
+
+    def _send(self, spool: Spool, left: list[Upload], wanted: Wanted) -> dict[Oid, Reason]:
+        """Send packs, and return the frames that cannot be sent."""
+        choice = choose(self._local, wanted, self._listed)
+        ready = left + [
+            whole_upload(self._local, name, size) for name, size in choice.arrived + choice.whole
+        ]
+        damaged: dict[Oid, Reason] = {}
+        for upload in self._send_packs(spool, ready, sum(one.size for one in ready)):
+            frames = wanted.packs.get(upload.name)
+            if upload.spooled or frames is None:
+                damaged.update(dict.fromkeys(_oids(upload), "damaged"))
+            else:
+                # The pack is not what its name says: its sound frames go out one by one.
+                choice.copied.packs[upload.name] = frames
+        copies = copy_frames(self._local, choice.copied, spool, damaged)
+        for upload in self._send_packs(spool, copies, choice.copied.size):
+            damaged.update(dict.fromkeys(_oids(upload), "damaged"))
+        return damaged
+
+    def _send_packs(self, spool: Spool, uploads: Iterable[Upload], total: int) -> list[Upload]:
+        """Send packs that are not there yet, and return those that are not sound."""
+        bad = []
+        for upload, sound in self._session.send(uploads, self._listed, total):
+            if not sound:
+                bad.append(upload)
+            elif upload.spooled and upload.path:
+                spool.keep_rows(upload.name, upload.size, upload.rows)
+        return bad
+
+    def _trace(self, damaged: Mapping[Oid, Reason]) -> None:
+        """Find the offers that need what turned out to be damaged here."""
+        source = Layered([self._local, self._remote.store()])
+
+        def is_bad(oid: Oid) -> bool:
+            if oid in damaged:
+                return True
+            place = self._local.place(oid)
+            if place is None or place.kind not in LISTS:
+                return False
+            try:
+                return any(part in damaged for part, _ in self._local.parts(oid))
+            except (MissingContentError, CorruptError):
+                return True
+
+        where = (self._local.storage.description,)
+        for number, offer in enumerate(self._offers):
+            one = offer.object
+            if one.oid in self._kept or number in self._lost:
+                continue
+            found = trace(source, one.kind, one.oid, os.fsencode(one.path), is_bad)
+            lost = [
+                Lost(os.fsdecode(path), oid, damaged.get(oid, "damaged"), where, offer.commit)
+                for path, oid in found
+            ]
+            if lost:
+                self._lost[number] = lost
+
+    def _commit(self, commits: Sequence[str], repo_id: str) -> str | None:
+        """Write the root, if there is anything that no root names yet."""
+        objects = {
+            offer.object
+            for number, offer in enumerate(self._offers)
+            if number not in self._lost and offer.object.oid not in self._kept
+        }
+        if not objects:
+            return None
+        if any(self._offers[number].required for number in self._lost):
+            commits = ()
+        return self._session.commit(repo_id, commits, objects).session
+
+    def _result(self, session: str | None, objects: int, packs: int, size: int) -> Pushed:
+        required = [n for n in self._lost if self._offers[n].required]
+        others = [n for n in self._lost if not self._offers[n].required]
+        return Pushed(
+            session,
+            objects,
+            packs,
+            size,
+            self._remote.storage.requests,
+            tuple(lost for number in required for lost in self._lost[number]),
+            tuple(lost for number in others for lost in self._lost[number][:1]),
+        )
+
+
+def _oids(upload: Upload) -> Iterator[Oid]:
+    rows = upload.rows
+    for at in range(0, len(rows), pack.ROW.size):
+        yield Oid(rows[at : at + OID_SIZE])

@@ -1,0 +1,171 @@
+"""The writes of one push, each its own step, in the only order that is safe.
+
+Docs: ``docs/format/remote.md``, section "Order of writes". Packs come first, then the segments that
+say what is in them, then the root that says what is to be kept: whoever reads goes the other
+way, so a push that stops anywhere leaves nothing that refers to something that is not there.
+Each step is verified by reading back before the next begins, so that an endpoint that answers
+"stored" to everything is found out.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from dver.base import clock
+from dver.base.errors import AlreadyExists, ObjectNotFound, RemoteError
+from dver.base.oid import oid_of
+from dver.base.reporter import Reporter
+from dver.formats import root as roots
+from dver.formats.root import Root, RootObject
+from dver.store import layout
+from dver.store.packfile import FinishedPack
+from dver.transfer.remote import Remote
+from dver.transfer.segments import build_segments
+from dver.transfer.spool import hash_file
+from dver.transfer.uploads import Upload
+from dver.transfer.workers import each
+
+#: After this many rows a segment is written, so that a very long push keeps what it did.
+CHECKPOINT_ROWS = 1_000_000
+#: Longer segments are read back by their ends only; their upload carried a checksum (bytes).
+_READ_BACK = 4 << 20
+_ENDS = 64 << 10
+
+
+class Session:
+    """One push under its own random ``id``, which becomes the name of its root.
+
+    ``sent_packs`` and ``sent_bytes`` count what went out so far.
+    """
+
+    def __init__(self, remote: Remote, reporter: Reporter, jobs: int) -> None:
+        self.id = secrets.token_hex(16)
+        self.sent_packs = 0
+        self.sent_bytes = 0
+        self._remote = remote
+        self._reporter = reporter
+        self._jobs = jobs
+        self._pending: list[FinishedPack] = []
+        self._unverified: list[FinishedPack] = []
+
+    # step 1: packs
+
+    def send(
+        self, uploads: Iterable[Upload], listed: dict[bytes, int], total: int
+    ) -> Iterator[tuple[Upload, bool]]:
+        """Send packs that ``listed`` does not have yet; yield each, and whether it was sound.
+
+        A pack whose bytes are not what its name says is not sent. ``total`` is the number of
+        bytes to come, for the progress display.
+        """
+
+        def one(upload: Upload) -> bool:
+            if listed.get(upload.name) == upload.size:
+                return True
+            if hash_file(upload.path) != upload.name:
+                return False
+            self._remote.storage.put_file(layout.pack_key(upload.name), Path(upload.path))
+            return True
+
+        label = f"Pushing to {self._remote.name}"
+        with self._reporter.task(label, unit="bytes", total=total) as task:
+            for upload, sound in each(self._jobs, uploads, one):
+                if sound:
+                    self._count(upload, fresh=listed.get(upload.name) != upload.size)
+                task.advance(upload.size)
+                yield upload, sound
+                if self.pending_rows >= CHECKPOINT_ROWS:
+                    self.publish_index()
+
+    def _count(self, upload: Upload, *, fresh: bool) -> None:
+        finished = FinishedPack("", upload.name, upload.size, upload.rows)
+        self._pending.append(finished)
+        if fresh:
+            self._unverified.append(finished)
+            self.sent_packs += 1
+            self.sent_bytes += upload.size
+
+    @property
+    def pending_rows(self) -> int:
+        """How many rows of sent packs are not in a segment yet."""
+        return sum(len(one.rows) for one in self._pending) // 56
+
+    # step 2: segments
+
+    def publish_index(self) -> None:
+        """Write the segments of the packs sent since the last time, once those are there."""
+        self._verify_packs()
+        if not self._pending:
+            return
+        for data in build_segments(self._pending, self._remote.index.segments()):
+            self._put_segment(data)
+        self._pending.clear()
+
+    def _verify_packs(self) -> None:
+        def head(one: FinishedPack) -> int | None:
+            entry = self._remote.storage.head(layout.pack_key(one.name))
+            return None if entry is None else entry.size
+
+        for one, size in each(self._jobs, self._unverified, head):
+            if size != one.size:
+                raise RemoteError(
+                    f"{self._remote.description} said it stored pack {one.name.hex()} of"
+                    f" {one.size} bytes, and has {'nothing' if size is None else size} there",
+                    hint="check the endpoint with 'dver remote check', then push again",
+                )
+        self._unverified.clear()
+
+    def _put_segment(self, data: bytes) -> None:
+        name = bytes(oid_of(data))
+        key = layout.segment_key(name)
+        storage = self._remote.storage
+        storage.put(key, data)
+        if len(data) <= _READ_BACK:
+            same = self._read_back(key) == data
+        else:
+            entry = storage.head(key)
+            same = (
+                entry is not None
+                and entry.size == len(data)
+                and storage.get(key, 0, _ENDS) == data[:_ENDS]
+                and storage.get(key, len(data) - _ENDS, _ENDS) == data[-_ENDS:]
+            )
+        if not same:
+            raise self._lied(key)
+        self._remote.index.put_aside(name, data)
+
+    # step 3: the root
+
+    def commit(self, repo: str, commits: Sequence[str], objects: Iterable[RootObject]) -> Root:
+        """Write the root and read it back. The push has happened when this returns."""
+        root = Root(self.id, clock.utc_text(), repo, tuple(sorted(commits)), tuple(sorted(objects)))
+        data = roots.encode(root)
+        key = layout.root_key(self.id)
+        storage = self._remote.storage
+        try:
+            storage.put(key, data, if_absent=storage.facts.conditional_create)
+        except AlreadyExists:
+            # Ours, if an earlier attempt arrived and only its answer was lost.
+            if self._read_back(key) != data:
+                raise RemoteError(
+                    f"{self._remote.description} has ended this push: {key} is taken",
+                    hint="run the same command again",
+                ) from None
+        if self._read_back(key) != data:
+            raise self._lied(key)
+        self._remote.remember_root(root)
+        return root
+
+    def _read_back(self, key: str) -> bytes | None:
+        try:
+            return self._remote.storage.get(key)
+        except ObjectNotFound:
+            return None
+
+    def _lied(self, key: str) -> RemoteError:
+        return RemoteError(
+            f"{self._remote.description} said it stored {key}, and does not have it",
+            hint="check its URL and endpoint with 'dver remote check'",
+        )

@@ -1,0 +1,215 @@
+"""Which packs to send for the frames that a remote lacks, and making those that are not there yet.
+
+A local pack that is wanted nearly whole is sent as it is. Of other packs the wanted frames are
+copied, without compressing them again, into new packs in the spool. Every frame that is copied
+is decoded and hashed, and every pack is hashed, before a byte of it leaves: what is damaged here
+stays here.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dver.base import fsio
+from dver.base.errors import CorruptError
+from dver.base.oid import Oid
+from dver.formats import pack
+from dver.store import layout
+from dver.store.index import Index
+from dver.store.packfile import PackBuilder, verify_frame
+from dver.store.store import Store
+from dver.transfer.closure import Reason
+from dver.transfer.ranges import Frames, Wanted
+from dver.transfer.spool import Spool, hash_file
+
+#: New packs are closed once they are this long (bytes).
+PACK_TARGET = 64 << 20
+#: Shorter packs are merged on their way when there are more than a few of them (bytes).
+SMALL_PACK = 16 << 20
+_FEW = 4
+_TREE_KINDS = (pack.TREE, pack.TREE_LIST)
+_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A finished pack on this disk: its name, its size in bytes, its path and its footer rows."""
+
+    name: bytes
+    size: int
+    path: str
+    rows: bytes
+    spooled: bool = False
+
+
+@dataclass(slots=True)
+class Choice:
+    """What to do about the packs that hold wanted frames, each by name and size in bytes.
+
+    ``whole`` are sent as they are; ``arrived`` are in the remote already, from a push that did not
+    come to its end; of all others the frames ``copied`` are sent in new packs.
+    """
+
+    whole: list[tuple[bytes, int]] = field(default_factory=list)
+    arrived: list[tuple[bytes, int]] = field(default_factory=list)
+    copied: Wanted = field(default_factory=Wanted)
+
+    @property
+    def size(self) -> int:
+        """The bytes to be sent, but for the footers of the packs still to be made."""
+        return sum(size for _, size in self.whole) + self.copied.size
+
+    @property
+    def packs(self) -> int:
+        """How many packs will be sent, about."""
+        copied = self.copied.size
+        return len(self.whole) + (max(1, -(-copied // PACK_TARGET)) if copied else 0)
+
+
+def choose(store: Store, wanted: Wanted, listed: Mapping[bytes, int]) -> Choice:
+    """Decide for each pack of a local store whether to send it whole or to copy from it.
+
+    ``listed`` are the packs that the remote has, with their sizes.
+    """
+    choice = Choice()
+    small: list[tuple[bytes, int]] = []
+    for name, frames in wanted.packs.items():
+        path = pack_path(store, name)
+        try:
+            size = os.stat(path).st_size
+            content = _content_size(path, size)
+        except (OSError, CorruptError):
+            choice.copied.packs[name] = frames
+            continue
+        if listed.get(name) == size:
+            choice.arrived.append((name, size))
+        elif 10 * frames.size < 9 * content:
+            choice.copied.packs[name] = frames
+        elif size < SMALL_PACK:
+            small.append((name, size))
+        else:
+            choice.whole.append((name, size))
+    if len(small) <= _FEW and not choice.copied.packs:
+        choice.whole += small
+    else:
+        for name, _ in small:
+            choice.copied.packs[name] = wanted.packs[name]
+    return choice
+
+
+def pack_path(store: Store, name: bytes) -> str:
+    """Return the file of a pack of a local store."""
+    return os.path.join(store.local_directory(), layout.pack_key(name))
+
+
+def _content_size(path: str, size: int) -> int:
+    return size - pack.HEADER.size - pack.TRAILER.size - len(_footer(path, size))
+
+
+def _footer(path: str, size: int) -> bytes:
+    """Return the raw footer rows of a pack that will be checked by its name."""
+    with open(path, "rb", buffering=0) as file:
+        fd = file.fileno()
+        trailer = os.pread(fd, pack.TRAILER.size, size - pack.TRAILER.size)
+        length = pack.footer_length(trailer, size)
+        return os.pread(fd, length, size - pack.TRAILER.size - length)
+
+
+def whole_upload(store: Store, name: bytes, size: int) -> Upload:
+    """Return a local pack as an upload.
+
+    The pack may hold chunk lists that this store never verified and so does not index; they are
+    left out of the rows.
+    """
+    path = pack_path(store, name)
+    return Upload(name, size, path, _indexed_rows(store.index, _footer(path, size)))
+
+
+def _indexed_rows(index: Index, rows: bytes) -> bytes:
+    kinds = rows[44 :: pack.ROW.size]
+    if not any(kind in kinds for kind in _TOPS):
+        return rows
+    parts = [rows[at : at + pack.ROW.size] for at in range(0, len(rows), pack.ROW.size)]
+    return b"".join(p for p in parts if p[44] not in _TOPS or Oid(p[:32]) in index)
+
+
+def spooled_uploads(spool: Spool, listed: Mapping[bytes, int]) -> Iterator[Upload]:
+    """Yield what an interrupted push left: packs to send, and rows of packs that have arrived.
+
+    What is damaged is removed.
+    """
+    for one in spool.packs():
+        if one.path is None:
+            if listed.get(one.name) == one.size:
+                yield Upload(one.name, one.size, "", spool.rows(one), spooled=True)
+            continue
+        try:
+            if hash_file(one.path) == one.name:
+                rows = _footer(one.path, one.size)
+                yield Upload(one.name, one.size, one.path, rows, spooled=True)
+                continue
+        except (OSError, CorruptError):
+            pass
+        spool.drop(one.name)
+
+
+def copy_frames(
+    store: Store, wanted: Wanted, spool: Spool, damaged: dict[Oid, Reason]
+) -> Iterator[Upload]:
+    """Yield new packs of the wanted frames, one as soon as it is full.
+
+    What is missing or does not verify is put into ``damaged`` instead.
+    """
+    builders: dict[bool, PackBuilder] = {}
+    try:
+        for name, frames in wanted.packs.items():
+            for frame, stored in _verified(store, name, frames, damaged):
+                tree = frame.kind in _TREE_KINDS
+                builder = builders.get(tree)
+                if builder is None:
+                    builder = builders[tree] = PackBuilder(str(spool.directory))
+                builder.add(frame.oid, frame.kind, frame.codec, stored, frame.raw)
+                if builder.size >= PACK_TARGET:
+                    yield _finish(builders.pop(tree), spool)
+        for tree in sorted(builders):
+            yield _finish(builders.pop(tree), spool)
+    finally:
+        for builder in builders.values():
+            builder.abandon()
+
+
+def _finish(builder: PackBuilder, spool: Spool) -> Upload:
+    builder.finish()
+    done = builder.result()
+    path = spool.pack_path(done.name)
+    fsio.publish(done.temp, path, replace=True)
+    return Upload(done.name, done.size, str(path), done.rows, spooled=True)
+
+
+def _verified(
+    store: Store, name: bytes, frames: Frames, damaged: dict[Oid, Reason]
+) -> Iterator[tuple[pack.Frame, bytes]]:
+    try:
+        with open(pack_path(store, name), "rb", buffering=0) as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        reason: Reason = "missing" if isinstance(error, FileNotFoundError) else "damaged"
+        damaged.update((frames.oid(i), reason) for i in range(len(frames)))
+        return
+    with data:
+        for i in range(len(frames)):
+            oid = frames.oid(i)
+            start = frames.offsets[i]
+            whole = data[start : start + frames.lengths[i]]
+            try:
+                frame, _ = verify_frame(whole, f"pack {name.hex()} at {start}")
+            except CorruptError:
+                damaged[oid] = "damaged"
+                continue
+            if frame.oid != oid:
+                damaged[oid] = "damaged"
+                continue
+            yield frame, whole[pack.FRAME.size :]
