@@ -30,7 +30,7 @@ EXIT_MEANINGS: Mapping[int, str] = {
     141: "whoever read the output went away",
 }
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 Example = tuple[str, str]
 
 
@@ -123,7 +123,7 @@ class Lazy(click.Group):
     """A group whose commands are listed in a table and imported when they are run.
 
     ``sections`` maps a heading to {name: summary}. The command ``add`` is what the module
-    ``<package>.add`` calls ``command``.
+    ``<package>.add`` calls ``command``. ``fallback`` is the one that is meant when none is named.
     """
 
     def __init__(
@@ -132,11 +132,20 @@ class Lazy(click.Group):
         *,
         package: str,
         sections: Mapping[str, Mapping[str, str]],
+        fallback: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name, context_settings=CONTEXT, **kwargs)
         self.package = package
         self.sections = sections
+        self.fallback = fallback
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Run the fallback when no command is named, as ``git remote -v`` does."""
+        unnamed = not args or (args[0].startswith("-") and args[0] not in ("-h", "--help"))
+        if self.fallback is not None and unnamed:
+            args = [self.fallback, *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names in the order of the table."""

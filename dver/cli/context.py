@@ -11,6 +11,7 @@ from dver.ui.console import Console
 if TYPE_CHECKING:
     import click
 
+    from dver.config.load import Config
     from dver.repo import Repo
     from dver.ui.progress import ConsoleReporter
 
@@ -55,6 +56,19 @@ class App:
                 initialised=self._access == "initialised",
             )
         return self._repo
+
+    @property
+    def config(self) -> Config:
+        """The settings: those of the repository, or outside of one the user's own."""
+        from dver.base.errors import RepositoryError
+
+        try:
+            return self.repo.config
+        except RepositoryError:
+            from dver.config.load import Config, ConfigPaths, user_config_path
+
+            paths = ConfigPaths(user_config_path(self.environ))
+            return Config(paths, environ=self.environ, overrides=self.overrides)
 
     @property
     def reporter(self) -> Reporter:

@@ -56,6 +56,26 @@ stage: Decorator[Any] = click.option(
     help="Run 'git add' on the changed pointers and .gitignore files (default: core.autostage).",
 )
 
+link: Decorator[Any] = click.option(
+    "--link",
+    type=click.Choice(["auto", "copy", "reflink", "hardlink", "symlink"]),
+    metavar="MODE",
+    help="How files get into the workspace: auto, copy, reflink, hardlink or symlink"
+    " (default: core.link).",
+)
+
+
+def revisions(text: str) -> Decorator[Any]:
+    """Return ``--rev REV``, which may be given several times and may be a range."""
+    return click.option(
+        "--rev",
+        "revisions",
+        metavar="REV",
+        multiple=True,
+        help=text,
+        shell_complete=completion.revisions,
+    )
+
 
 def force(text: str) -> Decorator[Any]:
     """Return ``-f, --force`` with a command's own explanation of what may be lost."""

@@ -58,6 +58,7 @@ class Live:
     def __init__(self, console: Console) -> None:
         rich_console = RichConsole(
             file=console.err_stream,
+            force_terminal=True,
             no_color=not console.has_color("err"),
             highlight=False,
             markup=False,

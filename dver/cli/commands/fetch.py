@@ -1,0 +1,68 @@
+"""``dver fetch``."""
+
+from __future__ import annotations
+
+import click
+
+from dver.cli import options as shared
+from dver.cli.command import declare
+from dver.cli.context import App
+from dver.ops.fetch import FetchOptions, FetchResult, fetch
+from dver.ui.console import Console
+from dver.ui.humanize import count, size
+
+
+@declare(
+    "fetch",
+    exits=(4, 6, 7, 8, 9, 10),
+    examples=[
+        ("what the pointers in the workspace name", "dver fetch"),
+        ("everything, for work without a network", "dver fetch --all"),
+        (
+            "what a colleague's branch needs, of one directory",
+            "dver fetch --rev origin/main data/train",
+        ),
+    ],
+)
+@shared.paths()
+@shared.remote()
+@click.option("--all", "every", is_flag=True, help="Every version that any ref names.")
+@shared.revisions("The versions of this revision or range A..B. May be repeated.")
+@shared.jobs
+@shared.dry_run
+def command(
+    app: App,
+    paths: tuple[str, ...],
+    remote: str | None,
+    every: bool,
+    revisions: tuple[str, ...],
+    jobs: int | None,
+    dry_run: bool,
+) -> int:
+    """Bring content that pointers name into the local store.
+
+    The workspace does not change; 'dver checkout' then works without a network. A PATH inside
+    a tracked directory brings only that part.
+    """
+    asked = FetchOptions(
+        remote=remote,
+        paths=paths,
+        revisions=revisions,
+        all=every,
+        jobs=jobs,
+        dry_run=dry_run,
+    )
+    result = fetch(app.repo, asked, app.reporter)
+    return app.finish(result, render)
+
+
+def render(console: Console, result: FetchResult) -> None:
+    """Write what came, or would come."""
+    if result.objects:
+        verb = "would fetch" if result.dry_run else "fetched"
+        console.done(
+            f"{verb} {count(result.objects, 'object')} ({size(result.bytes)}) from {result.remote}"
+        )
+    else:
+        console.done(f"everything is here ({count(result.versions, 'version')})")
+    console.detail(f"{count(result.requests, 'request')} to {result.description}")

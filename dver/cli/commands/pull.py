@@ -1,0 +1,65 @@
+"""``dver pull``."""
+
+from __future__ import annotations
+
+import click
+
+from dver.cli import options as shared
+from dver.cli.command import declare
+from dver.cli.commands.checkout import render as render_checkout
+from dver.cli.commands.fetch import render as render_fetch
+from dver.cli.context import App
+from dver.ops.pull import PullOptions, PullResult, pull
+from dver.ui.console import Console
+
+
+@declare(
+    "pull",
+    exits=(4, 5, 6, 7, 8, 9, 10),
+    examples=[
+        ("after 'git clone' or 'git pull'", "dver pull"),
+        ("only a part of a tracked directory", "dver pull data/train/2024"),
+        ("see what it would take", "dver pull --dry-run"),
+    ],
+)
+@shared.paths()
+@shared.remote()
+@click.option("--all", "every", is_flag=True, help="Also fetch every version that any ref names.")
+@shared.revisions("Also fetch the versions of this revision or range A..B. May be repeated.")
+@shared.jobs
+@shared.dry_run
+@shared.force("Overwrite and delete data that is not in the store. It is lost then.")
+@shared.link
+def command(
+    app: App,
+    paths: tuple[str, ...],
+    remote: str | None,
+    every: bool,
+    revisions: tuple[str, ...],
+    jobs: int | None,
+    dry_run: bool,
+    force: bool,
+    link: str | None,
+) -> int:
+    """Fetch content and check it out.
+
+    Checked out is what the pointers in the workspace name; 'git pull' is what moves them.
+    """
+    asked = PullOptions(
+        remote=remote,
+        paths=paths,
+        revisions=revisions,
+        all=every,
+        jobs=jobs,
+        dry_run=dry_run,
+        force=force,
+        link=link,
+    )
+    result = pull(app.repo, asked, app.reporter)
+    return app.finish(result, _render)
+
+
+def _render(console: Console, result: PullResult) -> None:
+    render_fetch(console, result.fetched)
+    if result.checkout is not None:
+        render_checkout(console, result.checkout)

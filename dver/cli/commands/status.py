@@ -1,0 +1,75 @@
+"""``dver status``."""
+
+from __future__ import annotations
+
+import click
+
+from dver.cli import options
+from dver.cli.command import declare
+from dver.cli.context import App
+from dver.cli.statustext import porcelain, render
+from dver.ops.status import StatusOptions, StatusResult, status
+from dver.ui.console import Console
+
+SHOWN_FILES = 10
+
+
+@declare(
+    "status",
+    exits=(4, 10),
+    negative="there is something to say (only with --exit-code)",
+    examples=[
+        ("what is to be done here", "dver status"),
+        ("in a script: is all data as recorded and committed?", "dver status --exit-code --quiet"),
+        ("for a program, one line per target that is not clean", "dver status --porcelain"),
+    ],
+)
+@options.paths()
+@options.remote("The remote to compare with, instead of the default one.")
+@click.option("--no-remote", is_flag=True, help="Leave out what is not yet pushed.")
+@click.option(
+    "--porcelain",
+    is_flag=True,
+    help="Print 'XYZ PATH' for each target that is not clean: X is the pointer against HEAD, Y the"
+    " data against the pointer, Z '-' if content is missing from the store.",
+)
+@click.option(
+    "-z", "nul", is_flag=True, help="With --porcelain: end lines with NUL, quote nothing."
+)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if any target is not clean.")
+def command(
+    app: App,
+    paths: tuple[str, ...],
+    remote: str | None,
+    no_remote: bool,
+    porcelain: bool,
+    nul: bool,
+    exit_code: bool,
+) -> int:
+    """Show what differs between HEAD, pointers, workspace, store and remote.
+
+    Only what changed since it was last looked at is read. The remote is not asked: what it has is
+    known from the last push, fetch or pull.
+
+    The letters of --porcelain. X: A new, M modified, D deleted, U in conflict, ! broken. Y: M
+    modified, D deleted, T another type, S stale (the pointer moved), L left over, ? unknown.
+    A space means no difference.
+    """
+    everything = app.console.json or app.console.verbose
+    details = 0 if porcelain or nul else None if everything else SHOWN_FILES
+    asked = StatusOptions(paths=paths, remote=remote, no_remote=no_remote, details=details)
+    result = status(app.repo, asked, app.reporter)
+
+    def show(console: Console, result: StatusResult) -> None:
+        if porcelain or nul:
+            _print_porcelain(console, result, nul)
+        elif not (exit_code and console.quiet):
+            render(console, result)
+
+    return app.finish(result, show, exit_code=int(exit_code and not result.is_clean))
+
+
+def _print_porcelain(console: Console, result: StatusResult, nul: bool) -> None:
+    for target in result.targets:
+        if not target.is_clean:
+            console.write(porcelain(target, nul=nul))

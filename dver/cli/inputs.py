@@ -1,0 +1,65 @@
+"""What commands read besides their arguments: lists of paths, and where revisions end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from dver.base.errors import UsageError
+from dver.base.fsio import explained
+from dver.cli.command import AFTER_DASHES
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+
+def read_list(name: str) -> bytes:
+    """Return the bytes of a file of paths; ``-`` is standard input."""
+    if name == "-":
+        return sys.stdin.buffer.read()
+    with explained("read", name), open(name, "rb") as file:
+        return file.read()
+
+
+def split_revision(repo: Repo, arguments: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Part ``[REV] [PATH]...`` as git does; ``--`` decides where there is doubt."""
+    from dver.ops.checkout import split_arguments
+
+    return split_arguments(
+        arguments,
+        _after_dashes(),
+        is_revision=lambda text: _is_revision(repo, text),
+        is_path=repo.is_path,
+    )
+
+
+def split_revisions(
+    repo: Repo, arguments: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part ``[A [B]] [PATH]...`` as :func:`split_revision` does, with up to two revisions."""
+    after = _after_dashes()
+    if after is not None:
+        cut = len(arguments) - after
+        if cut > 2:
+            raise UsageError(f"at most two revisions can stand before '--', not {cut}")
+        return tuple(arguments[:cut]), tuple(arguments[cut:])
+    first, rest = split_revision(repo, arguments)
+    if first is None:
+        return (), rest
+    if not rest or not _is_revision(repo, rest[0]):
+        return (first,), rest
+    second, paths = split_revision(repo, rest)
+    return (first, second or ""), paths
+
+
+def _after_dashes() -> int | None:
+    after: int | None = click.get_current_context().meta.get(AFTER_DASHES)
+    return after
+
+
+def _is_revision(repo: Repo, text: str) -> bool:
+    sides = [side for side in text.split("..", 1) if side] if ".." in text else [text]
+    return bool(sides) and all(repo.git.is_revision(side) for side in sides)

@@ -1,0 +1,204 @@
+"""How ``dver status`` reads: git's shape for people, fixed letters for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dver.base.fsio import show
+from dver.cli.render import content
+from dver.ops.status import FileChange, StatusResult, TargetStatus
+from dver.ui.console import Console, Style
+from dver.ui.humanize import count
+
+_POINTER = {
+    "unchanged": " ",
+    "new": "A",
+    "modified": "M",
+    "deleted": "D",
+    "conflict": "U",
+    "broken": "!",
+}
+_DATA = {
+    "unchanged": " ",
+    "modified": "M",
+    "deleted": "D",
+    "retyped": "T",
+    "stale": "S",
+    "leftover": "L",
+    "unknown": "?",
+}
+
+
+def porcelain(target: TargetStatus, *, nul: bool) -> str:
+    """Return the line for a target that is not clean, its end included."""
+    missing = "-" if target.missing else " "
+    letters = f"{_POINTER[target.pointer_state]}{_DATA[target.data_state]}{missing}"
+    return f"{letters} {target.path}\0" if nul else f"{letters} {show(target.path)}\n"
+
+
+def render(console: Console, result: StatusResult) -> None:
+    """Write the status for a person, in sections that each name the next command."""
+    _head(console, result)
+    said = False
+    for title, advice, style, selects, line in _SECTIONS:
+        found = [target for target in result.targets if selects(target)]
+        if not found:
+            continue
+        said = True
+        console.print()
+        console.print(title.format(remote=result.remote))
+        for text in advice:
+            console.print(f"  ({text})")
+        for target in found:
+            _target(console, target, style, line(target))
+    if not result.targets:
+        console.print("nothing is tracked yet (use 'dver add PATH...')")
+    elif not said:
+        console.print(f"{count(len(result.targets), 'target')}, all as recorded")
+
+
+def _head(console: Console, result: StatusResult) -> None:
+    if result.branch is not None:
+        console.print(f"On branch {show(result.branch)}")
+    elif result.head is not None:
+        console.print(f"HEAD detached at {result.head[:10]}")
+    if result.head is None:
+        console.print("No commits yet")
+
+
+def _target(console: Console, target: TargetStatus, style: Style, line: tuple[str, str]) -> None:
+    word, facts = line
+    shown = console.style(f"{word + ':':<12}{show(target.path)}", style)
+    console.print(f"\t{shown}{facts}")
+    if word != "modified" or not target.counts.total:
+        return
+    for change in target.changes:
+        console.print(f"\t    {console.style(_file(change), style)}")
+    rest = target.counts.total - len(target.changes)
+    if rest > 0 and target.changes:
+        console.print(f"\t    ... and {rest:,} more ('dver status -v' lists all)")
+
+
+def _file(change: FileChange) -> str:
+    if change.old_path is not None:
+        return f"{change.change + ':':<10}{show(change.old_path)} -> {show(change.path)}"
+    return f"{change.change + ':':<10}{show(change.path)}"
+
+
+Line = Callable[[TargetStatus], tuple[str, str]]
+Section = tuple[str, Sequence[str], Style, Callable[[TargetStatus], bool], Line]
+
+
+def _pointer_line(target: TargetStatus) -> tuple[str, str]:
+    if target.pointer_state == "deleted" or target.kind is None:
+        return target.pointer_state, ""
+    return target.pointer_state, f" ({content(target.files, target.size, target.kind)})"
+
+
+def _data_line(target: TargetStatus) -> tuple[str, str]:
+    counts = target.counts
+    parts = [
+        f"{number:,} {word}"
+        for number, word in (
+            (counts.new, "new"),
+            (counts.modified, "modified"),
+            (counts.deleted, "deleted"),
+            (counts.renamed, "renamed"),
+        )
+        if number
+    ]
+    return target.data_state, f" ({', '.join(parts)})" if parts and target.kind == "tree" else ""
+
+
+def _missing_line(target: TargetStatus) -> tuple[str, str]:
+    return "missing", f" ({count(target.missing, 'object')})"
+
+
+def _problem_line(target: TargetStatus) -> tuple[str, str]:
+    problem = f": {target.problem}" if target.problem else ""
+    hint = f"\n\t    hint: {target.hint}" if target.hint else ""
+    return target.pointer_state, problem + hint
+
+
+def _unknown_line(target: TargetStatus) -> tuple[str, str]:
+    return "unknown", f": {target.problem}" if target.problem else ""
+
+
+def _unpushed_line(target: TargetStatus) -> tuple[str, str]:
+    return "unpushed", f" ({content(target.files, target.size, target.kind or '')})"
+
+
+_CHANGED = ("new", "modified", "deleted")
+_EDITED = ("modified", "retyped")
+_SECTIONS: Sequence[Section] = (
+    (
+        "Pointers that cannot be used:",
+        (),
+        "red",
+        lambda target: target.pointer_state in ("conflict", "broken"),
+        _problem_line,
+    ),
+    (
+        "Pointers to be committed:",
+        ("use 'git commit'",),
+        "green",
+        lambda target: target.pointer_state in _CHANGED and target.staged,
+        _pointer_line,
+    ),
+    (
+        "Pointers not staged for commit:",
+        ("use 'git add' on the .dver files",),
+        "red",
+        lambda target: target.pointer_state in _CHANGED and not target.staged,
+        _pointer_line,
+    ),
+    (
+        "Data changed since it was recorded:",
+        (
+            "use 'dver add PATH...' to record it",
+            "use 'dver checkout --force PATH...' to throw the changes away",
+        ),
+        "red",
+        lambda target: target.data_state in _EDITED,
+        _data_line,
+    ),
+    (
+        "Data not in the workspace:",
+        ("use 'dver checkout' to bring it back, 'dver rm PATH...' to stop tracking it",),
+        "red",
+        lambda target: target.data_state == "deleted" and not target.missing,
+        _data_line,
+    ),
+    (
+        "Data older or newer than its pointer:",
+        ("use 'dver checkout' to bring it in line",),
+        "yellow",
+        lambda target: target.data_state in ("stale", "leftover"),
+        _data_line,
+    ),
+    (
+        "Content not in the local store:",
+        ("use 'dver pull' to get it",),
+        "red",
+        lambda target: bool(target.missing),
+        _missing_line,
+    ),
+    (
+        "Data whose state cannot be told:",
+        (),
+        "red",
+        lambda target: (
+            target.data_state == "unknown"
+            and target.pointer_state not in ("conflict", "broken")
+            and not target.missing
+        ),
+        _unknown_line,
+    ),
+    (
+        "Not yet pushed to {remote}:",
+        ("use 'dver push'",),
+        "cyan",
+        lambda target: bool(target.unpushed),
+        _unpushed_line,
+    ),
+)

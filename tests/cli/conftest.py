@@ -1,0 +1,25 @@
+"""Fixtures of the command line's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Dver
+from tests.support.gitrepo import GitRepo
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Dver:
+    """dver in a directory that is not in a git repository."""
+    (tmp_path / "outside").mkdir()
+    return Dver(tmp_path / "outside")
+
+
+@pytest.fixture
+def dver(git_repo: GitRepo) -> Dver:
+    """dver in a git repository in which ``dver init`` was run."""
+    run = Dver(git_repo.path)
+    run("init", "-q")
+    return run

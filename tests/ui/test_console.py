@@ -1,0 +1,102 @@
+"""Streams, colour and verbosity."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from dver.base.errors import SystemFailure
+from dver.ui.console import Console, OutputClosedError
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Broken(io.StringIO):
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+def console(out: io.StringIO, err: io.StringIO | None = None, **environ: str) -> Console:
+    return Console(out=out, err=err or io.StringIO(), environ=environ)
+
+
+def test_colour_is_for_terminals_that_want_it() -> None:
+    assert console(Terminal()).style("x", "red") == "\x1b[31mx\x1b[0m"
+    assert console(io.StringIO()).style("x", "red") == "x"
+    assert console(Terminal(), NO_COLOR="1").style("x", "red") == "x"
+    assert console(Terminal(), NO_COLOR="").style("x", "red", "bold") == "\x1b[31;1mx\x1b[0m"
+    assert console(Terminal(), TERM="dumb").style("x", "red") == "x"
+
+
+def test_colour_can_be_forced() -> None:
+    forced = console(io.StringIO(), NO_COLOR="1")
+    forced.choose_color("always")
+    assert forced.style("x", "dim") == "\x1b[2mx\x1b[0m"
+    never = console(Terminal())
+    never.choose_color("never")
+    assert never.style("x", "dim") == "x"
+
+
+def test_each_stream_decides_for_itself() -> None:
+    mixed = console(io.StringIO(), Terminal())
+    assert mixed.style("x", "red") == "x"
+    assert mixed.style("x", "red", on="err") == "\x1b[31mx\x1b[0m"
+
+
+def test_quiet_drops_reports_and_talk_but_no_results() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    quiet = console(out, err)
+    quiet.quiet = True
+    quiet.print("result")
+    quiet.done("report")
+    quiet.talk("talk")
+    quiet.detail("detail")
+    quiet.warn("careful", "do this")
+    assert out.getvalue() == "result\n"
+    assert err.getvalue() == "warning: careful\nhint: do this\n"
+
+
+def test_verbose_adds_detail() -> None:
+    out = io.StringIO()
+    loud = console(out)
+    loud.verbose = True
+    loud.detail("detail")
+    assert out.getvalue() == "detail\n"
+
+
+def test_a_reader_that_went_away_and_a_full_disk_differ() -> None:
+    with pytest.raises(OutputClosedError):
+        console(Broken(BrokenPipeError(32, "gone"))).print("x")
+    with pytest.raises(SystemFailure, match="cannot write standard output: no space left"):
+        console(Broken(OSError(28, "full"))).print("x")
+
+
+def test_talk_to_nobody_is_let_pass() -> None:
+    console(io.StringIO(), Broken(BrokenPipeError(32, "gone"))).talk("x")
+
+
+def test_text_and_bytes_keep_their_order() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8")
+    mixed = Console(out=out, err=io.StringIO())
+    mixed.print("first")
+    mixed.binary().write(b"\xff\n")
+    mixed.print("last")
+    mixed.flush()
+    assert raw.getvalue() == b"first\n\xff\nlast\n"
+
+
+def test_characters_that_a_stream_lacks_are_escaped() -> None:
+    raw = io.BytesIO()
+    plain = Console(out=io.TextIOWrapper(raw, encoding="ascii"), err=io.StringIO())
+    plain.print("ü")
+    plain.flush()
+    assert raw.getvalue() == b"\\xfc\n"
