@@ -19,7 +19,7 @@ from dver.git.renames import origins
 from dver.ops.compare import pointer_entry
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.scope import Scope
-from dver.ops.versions import find_located, typed_path, version_at
+from dver.ops.versions import entry_at, find_located, typed_path, version_at
 from dver.store import walk
 
 if TYPE_CHECKING:
@@ -97,12 +97,27 @@ def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
     steps = _steps(repo, _revisions(repo, options), path, follow=options.follow)
     with reporter.task("Reading versions", unit="objects", total=len(steps)) as task:
         entries = tuple(islice(_entries(repo, steps, task), options.max_count))
-    if not entries and find_located(version_at(repo, None, Scope([path])), path) is None:
+    if not entries and not _is_there_now(repo, path):
         raise NotFoundError(
             f"no version of {show(repo.display(path))} is in this history",
             hint="--all looks at every branch and tag; 'dver ls -R' lists what is tracked",
         )
     return LogResult(repo.display(path), entries, repo.git.is_shallow)
+
+
+def _is_there_now(repo: Repo, path: bytes) -> bool:
+    """Say whether the pointers in the work tree have a path, or may have it."""
+    version = version_at(repo, None, Scope([path]))
+    located = find_located(version, path)
+    if located is None:
+        return bool(version.pointers)
+    try:
+        entry_at(repo, version, located, repo.store)
+    except NotFoundError:
+        return False
+    except MissingContentError:
+        return True
+    return True
 
 
 def _revisions(repo: Repo, options: LogOptions) -> list[str]:

@@ -58,11 +58,12 @@ class RemoteBehind:
         return self._reader
 
     def _open(self) -> None:
+        from dver.config.remotes import default_name
         from dver.transfer.reader import reader
 
         self._looked.append("the local store")
-        if self._name is None and self._repo.remote_settings(None) is None:
-            self._looked.append("a remote, since none is configured")
+        if self._name is None and default_name(self._repo.config) is None:
+            self._looked.append("a remote, since no default one is set up")
             return
         self._remote = self._repo.open_remote(self._name, write=False)
         self._looked.append(self._remote.description)

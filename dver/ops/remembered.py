@@ -1,0 +1,89 @@
+"""What this clone remembers of its remotes, without asking them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dver.base.errors import CorruptError, MissingContentError
+from dver.base.fsio import show
+from dver.base.oid import Oid, format_oid
+from dver.config.remotes import list_remotes
+from dver.formats import root as roots
+from dver.formats import storeinfo
+from dver.store import layout
+from dver.store.index import Index, Segment
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+
+class Remembered:
+    """One remote as it was when it was last asked. ``known`` is False if it never was."""
+
+    def __init__(self, name: str, cache: Path) -> None:
+        self.name = name
+        self.known = (cache / storeinfo.KEY).exists()
+        self._index = Index(_segments(cache / "index"))
+        self._kept = _kept(cache / "roots")
+
+    def __contains__(self, oid: object) -> bool:
+        return oid in self._kept or (isinstance(oid, bytes) and Oid(oid) in self._index)
+
+    def keeps(self, oid: Oid) -> bool:
+        """Say whether some push put an object there with all that it needs."""
+        return oid in self._kept
+
+
+def remembered(repo: Repo, name: str) -> Remembered:
+    """Return what is remembered of a remote."""
+    return Remembered(name, repo.common_state_dir / "remotes" / name)
+
+
+def locate_missing(repo: Repo, oids: Sequence[Oid]) -> dict[Oid, tuple[str, ...]]:
+    """Return for each object the names of the remotes that had it when they were last asked."""
+    views = [remembered(repo, one.name) for one in list_remotes(repo.config)]
+    return {oid: tuple(view.name for view in views if oid in view) for oid in oids}
+
+
+def missing_error(repo: Repo, lost: Sequence[tuple[bytes, Oid]], where: str) -> MissingContentError:
+    """Return the error for content at (path, oid) that is missing, having looked at ``where``.
+
+    Its paths tell the oids, and its hint is the command that would bring them, if one would.
+    """
+    found = locate_missing(repo, [oid for _, oid in lost])
+    names = sorted({name for places in found.values() for name in places})
+    hint = "dver whereis --check PATH asks every remote"
+    if names:
+        hint = f"the remote {names[0]!r} had it when it was last asked: dver fetch -r {names[0]}"
+    what = "the content of 1 path is" if len(lost) == 1 else f"{len(lost)} paths' contents are"
+    return MissingContentError(
+        f"{what} not in {where}",
+        hint=hint,
+        paths=[f"{show(repo.display(path))} ({format_oid(oid)})" for path, oid in lost],
+    )
+
+
+def _segments(directory: Path) -> list[Segment]:
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for text in os.listdir(directory):
+            name = layout.name_of(text)
+            # A damaged copy is read again from the remote when that is asked.
+            with contextlib.suppress(OSError, CorruptError):
+                if name is not None:
+                    found.append(Segment.map(str(directory / text), name))
+    return sorted(found, key=len, reverse=True)
+
+
+def _kept(directory: Path) -> set[Oid]:
+    found: set[Oid] = set()
+    with contextlib.suppress(FileNotFoundError):
+        for text in os.listdir(directory):
+            with contextlib.suppress(OSError, CorruptError):
+                root = roots.decode((directory / text).read_bytes())
+                found.update(one.oid for one in root.objects)
+    return found

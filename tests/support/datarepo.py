@@ -1,0 +1,64 @@
+"""Repositories with tracked data, written straight into the store: no workspace, no scan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dver.base.oid import Oid
+from dver.formats import pack
+from dver.formats import pointer as pointers
+from dver.formats.pointer import Pointer
+from dver.repo import Repo
+from tests.support.gitrepo import GitRepo
+from tests.support.trees import Nested, pointer_to
+
+
+def contents(value: str | Nested) -> list[bytes]:
+    """Return the content of every file in nested dicts."""
+    if isinstance(value, str):
+        return [value.encode()]
+    return [content for inner in value.values() for content in contents(inner)]
+
+
+class DataRepo(GitRepo):
+    """A git repository in which dver is set up."""
+
+    @classmethod
+    def create(cls, path: Path) -> DataRepo:
+        """Create one, with a first commit."""
+        cls.init(path)
+        made = cls(path)
+        made.write(".dver/config.yaml", "{}\n")
+        made.commit("set up dver")
+        return made
+
+    def repo(self, below: str = "") -> Repo:
+        """Open it as seen from one of its directories."""
+        return Repo.open(self.path / below)
+
+    def track(self, path: str, content: str | Nested, *, stored: bool = True) -> Pointer:
+        """Write the pointer for some data, and the data into the store unless told not to."""
+        encoded: dict[Oid, bytes] = {}
+        pointer = pointer_to(content, encoded)
+        if stored:
+            repo = self.repo()
+            with repo.store.writer() as writer:
+                for data in contents(content):
+                    writer.add(data)
+                for data in encoded.values():
+                    writer.add(data, pack.TREE)
+                writer.commit()
+            repo.close()
+        self.write(path + ".dver", pointers.encode(pointer))
+        return pointer
+
+    def version(self, message: str = "change", **targets: str | Nested) -> str:
+        """Track data, given by keyword, commit, and return the commit's id."""
+        for path, content in targets.items():
+            self.track(path, content)
+        return self.commit(message)
+
+    def untrack(self, path: str) -> None:
+        """Remove a pointer."""
+        os.unlink(self.path / (path + ".dver"))
