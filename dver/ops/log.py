@@ -228,8 +228,10 @@ class _Contents:
             return _State()
         try:
             entry = walk.find(self._store, pointer.oid, inside)
+            if entry is None:
+                return _State()
             files = 1
-            if entry is not None and entry.kind == DIRECTORY:
+            if entry.kind == DIRECTORY:
                 files = self._store.read_tree(entry.oid).files
         except MissingContentError:
             return _State(problem="the directory's listing is not here; dver fetch brings it")
