@@ -68,7 +68,7 @@ def decompress(codec: int, stored: Buffer, raw_length: int) -> Buffer:
     try:
         if declared(stored) != raw_length:
             raise CorruptError("a compressed frame declares another length than its header")
-        data: bytes = unpack(stored, max_output_size=raw_length)
+        data: bytes = unpack(stored, max_output_size=raw_length, allow_extra_data=False)
     except failed as error:
         raise CorruptError(f"a compressed frame is damaged: {error}") from error
     if len(data) != raw_length:

@@ -1,0 +1,1 @@
+"""Whole-command benchmarks of dver beside cp, tar, git, rclone and DVC, in one run."""

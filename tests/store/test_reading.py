@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from dver.base.errors import CorruptError, MissingContentError, RepositoryError
+from dver.base.oid import Oid, oid_of
+from dver.formats import chunklist, pack, tree
+from dver.storage.local import LocalStorage
+from dver.store import consolidate
+from dver.store.store import Store
+
+
+def add(store: Store, *contents: bytes) -> list[Oid]:
+    with store.writer() as writer:
+        oids = [writer.add(data) for data in contents]
+        writer.commit()
+    return oids
+
+
+def pack_files(root: Path) -> list[Path]:
+    return sorted(path for path in (root / "packs").rglob("*") if path.is_file())
+
+
+def damage(path: Path, offset: int) -> None:
+    path.chmod(0o644)
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_a_missing_object_is_named(store: Store) -> None:
+    with pytest.raises(MissingContentError, match="blake3:"):
+        store.read(oid_of(b"never stored"))
+
+
+def test_not_a_store(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RepositoryError, match="not a dver store"):
+        Store.open(LocalStorage(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("content", [b"short" * 30, random.Random(2).randbytes(400_000)])
+def test_no_flipped_bit_gets_through(store: Store, tmp_path: Path, content: bytes) -> None:
+    (oid,) = add(store, content)
+    (path,) = pack_files(tmp_path / "store")
+    end = path.stat().st_size - pack.TRAILER.size - 56 * len(list(store.parts(oid)))
+    rng = random.Random(9)
+    for _ in range(60):
+        offset = rng.randrange(pack.HEADER.size, end)
+        damage(path, offset)
+        with pytest.raises(CorruptError):
+            Store.open(LocalStorage(tmp_path / "store")).read(oid)
+        damage(path, offset)
+    assert Store.open(LocalStorage(tmp_path / "store")).read(oid) == content
+
+
+def test_a_pack_cut_short_is_corrupt(store: Store, tmp_path: Path) -> None:
+    (oid,) = add(store, b"content" * 100)
+    (path,) = pack_files(tmp_path / "store")
+    path.chmod(0o644)
+    os.truncate(path, 60)
+    with pytest.raises(CorruptError):
+        store.read(oid)
+
+
+def test_a_lost_pack_is_missing_content(store: Store, tmp_path: Path) -> None:
+    (oid,) = add(store, b"content")
+    (path,) = pack_files(tmp_path / "store")
+    path.unlink()
+    with pytest.raises(MissingContentError, match="is gone"):
+        store.read(oid)
+
+
+def forge(store: Store, oid: Oid, kind: int, data: bytes) -> None:
+    with store.writer() as writer:
+        writer.packs.put(oid, kind, data)
+        writer.commit()
+
+
+def test_substituted_content_is_refused(store: Store) -> None:
+    wanted = oid_of(b"good")
+    forge(store, wanted, pack.BLOB, b"evil")
+    with pytest.raises(CorruptError, match="another hash"):
+        store.read(wanted)
+
+
+def test_lists_that_lie(store: Store) -> None:
+    chunks = [b"a" * 100, b"b" * 100]
+    oids = add(store, *chunks)
+    whole = oid_of(b"".join(chunks))
+    cases = [
+        chunklist.ChunkList(0, ((oids[1], 100), (oids[0], 100))),
+        chunklist.ChunkList(0, ((oids[0], 100), (oids[1], 99))),
+        chunklist.ChunkList(0, ((oids[0], 100),)),
+        chunklist.ChunkList(1, ((oids[0], 100), (oids[1], 100))),
+    ]
+    for number, case in enumerate(cases):
+        forge(
+            store, oid := Oid(bytes([number]) + whole[1:]), pack.BLOB_LIST, chunklist.encode(case)
+        )
+        with pytest.raises(CorruptError):
+            store.read(oid)
+
+
+def test_a_list_that_names_itself(store: Store) -> None:
+    oid = oid_of(b"loop")
+    for level in (0, 1, 4):
+        looped = Oid(bytes([level]) + oid[1:])
+        data = chunklist.encode(chunklist.ChunkList(level, ((looped, 100),)))
+        forge(store, looped, pack.BLOB_LIST, data)
+        with pytest.raises(CorruptError):
+            store.read(looped)
+        with pytest.raises(CorruptError):
+            list(store.parts(looped))
+
+
+def test_a_list_longer_than_allowed_is_refused_before_it_is_read(store: Store) -> None:
+    (oid,) = add(store, random.Random(4).randbytes(600_000))
+    with pytest.raises(CorruptError, match="longer than"):
+        store.read(oid, limit=500_000)
+
+
+def test_trees_are_verified_and_parsed(store: Store) -> None:
+    entry = tree.Entry(tree.FILE, b"name", 3, oid_of(b"abc"))
+    with store.writer() as writer:
+        good = writer.add(tree.encode(tree.build([entry], 0)), pack.TREE)
+        bad = writer.add(b"not a tree", pack.TREE)
+        writer.commit()
+    assert list(store.read_tree(good)) == [entry]
+    with pytest.raises(CorruptError, match="malformed"):
+        store.read_tree(bad)
+
+
+def test_consolidation_keeps_every_object_and_open_readers_go_on(
+    store: Store, tmp_path: Path
+) -> None:
+    contents = [b"%d" % number * 50 for number in range(30)]
+    oids = [add(store, content)[0] for content in contents]
+    reader = Store.open(LocalStorage(tmp_path / "store"))
+    assert reader.read(oids[0]) == contents[0]
+    assert len(store.index.segments) == 30
+    assert consolidate.consolidate(store)
+    assert len(store.index.segments) == 1
+    assert len(pack_files(tmp_path / "store")) == 1
+    assert [store.read(oid) for oid in oids] == contents
+    reader.close()
+    assert [reader.read(oid) for oid in oids] == contents
+    assert not consolidate.consolidate(store)
+
+
+def test_consolidation_steps_back_while_somebody_writes(store: Store) -> None:
+    for number in range(26):
+        add(store, b"%d" % number)
+    with store.writer():
+        assert not consolidate.consolidate(store)
+    assert consolidate.consolidate(store)
+
+
+def test_many_open_packs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dver.store.store._MAX_OPEN_PACKS", 2)
+    contents = [b"%d" % number * 10 for number in range(10)]
+    oids = [add(store, content)[0] for content in contents]
+    assert [store.read(oid) for oid in oids * 2] == contents * 2
