@@ -46,6 +46,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     minimum: int = 0
     maximum: int = 1 << 31
+    pattern: str = ""
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -78,6 +79,12 @@ SETTINGS: tuple[Setting, ...] = (
         maximum=1024,
     ),
     Setting(
+        "core.autostage",
+        "boolean",
+        "Whether 'dver add', 'mv' and 'rm' run 'git add' on the pointers that they change.",
+        default=False,
+    ),
+    Setting(
         "store.path",
         "path",
         "Where the local store is, for instance on a disk that several clones share; by default"
@@ -95,8 +102,16 @@ SETTINGS: tuple[Setting, ...] = (
         "text",
         "The address of an S3 server other than Amazon's.",
         committed=True,
+        pattern=r"https?://[^/?#@\s]+(?:/[^?#\s]*)?",
     ),
-    Setting("remote.*.region", "text", "The S3 region.", committed=True),
+    # Clients build host names from the region: it must not be able to name another host.
+    Setting(
+        "remote.*.region",
+        "text",
+        "The S3 region.",
+        committed=True,
+        pattern=r"[A-Za-z0-9-]{1,64}",
+    ),
     Setting(
         "remote.*.path_style",
         "boolean",
@@ -221,6 +236,8 @@ def parse(setting: Setting, key: str, text: str) -> Scalar:
         )
     if setting.kind == "path" and not os.path.isabs(text) and not text.startswith("~"):
         raise ConfigError(f"{key} is not an absolute path: {text[:200]!r}")
+    if setting.pattern and not re.fullmatch(setting.pattern, text, re.IGNORECASE):
+        raise ConfigError(f"{key} is malformed: {text[:200]!r}")
     if key == "core.remote":
         check_remote_name(text)
     return text

@@ -1,0 +1,109 @@
+"""The targets of the work tree as operations that change them see them: broken pointers too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dver.base import fsio
+from dver.base.errors import FormatError, RefusedError
+from dver.formats import pointer as pointers
+from dver.formats.pointer import Pointer
+from dver.git.pointers import PointerFile, data_path, in_workspace, pointer_path
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+_READ = os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One pointer file of the work tree or index.
+
+    ``pointer`` is what it says, or None with the reason in ``problem`` if it cannot be read.
+    ``present`` is False when git knows the file and it is not in the work tree; then both are
+    None. ``raw`` are its bytes.
+    """
+
+    path: bytes
+    file: PointerFile
+    present: bool
+    raw: bytes = b""
+    pointer: Pointer | None = None
+    problem: FormatError | None = None
+
+
+def load_targets(repo: Repo, under: Sequence[bytes] = (b"",)) -> dict[bytes, Target]:
+    """Return the targets at, below and above some data paths, by path, in ascending order.
+
+    Nothing here raises for a broken pointer; see :func:`usable`.
+    """
+    root = os.fsencode(repo.root)
+    found = {}
+    for file in in_workspace(repo.git, under, ancestors=True):
+        path = data_path(file.path)
+        found[path] = read_target(root, path, file)
+    return dict(sorted(found.items()))
+
+
+def read_target(root: bytes, path: bytes, file: PointerFile) -> Target:
+    """Read one pointer file of the work tree."""
+    try:
+        data = read_pointer(os.path.join(root, file.path))
+        if data is None:
+            return Target(path, file, present=False)
+        return Target(path, file, present=True, raw=data, pointer=pointers.decode(data))
+    except FormatError as error:
+        return Target(path, file, present=True, problem=error)
+
+
+def read_pointer(path: bytes) -> bytes | None:
+    """Return the bytes of a pointer file, or None if there is none.
+
+    Raises FormatError for what is no regular file, and SystemFailure if it cannot be read.
+    """
+    try:
+        fd = os.open(path, _READ)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if os.path.islink(path):
+            raise FormatError("it is a symlink", hint="replace it by a file") from error
+        raise fsio.failure(error, "read", path) from error
+    try:
+        return os.read(fd, pointers.MAX_SIZE + 1)
+    except IsADirectoryError:
+        return None
+    except OSError as error:
+        raise fsio.failure(error, "read", path) from error
+    finally:
+        os.close(fd)
+
+
+def usable(repo: Repo, target: Target) -> Pointer:
+    """Return a target's pointer. Raises FormatError, which names the file, if it is broken."""
+    if target.pointer is not None:
+        return target.pointer
+    name = fsio.show(repo.display(target.file.path))
+    if target.problem is None:
+        raise RefusedError(
+            f"the pointer {name} is not in the work tree", hint=f"git checkout -- {name}"
+        )
+    raise FormatError(
+        f"the pointer {name} is broken: {target.problem.message}", hint=target.problem.hint
+    ) from target.problem
+
+
+def present_targets(targets: Mapping[bytes, Target]) -> dict[bytes, Target]:
+    """Return those whose pointer is in the work tree."""
+    return {path: target for path, target in targets.items() if target.present}
+
+
+def write_pointer(repo: Repo, path: bytes, pointer: Pointer) -> bytes:
+    """Write the pointer of a data path, durably; return the pointer file's path."""
+    name = pointer_path(path)
+    fsio.write_atomic(repo.absolute(name), pointers.encode(pointer))
+    return name
