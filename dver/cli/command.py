@@ -37,8 +37,9 @@ Example = tuple[str, str]
 class Command(click.Command):
     """A command with examples and exit codes in its help, and the options that all have.
 
-    ``examples`` are (comment, command line) pairs; ``exits`` are the exit codes, besides 0, 2 and
-    those of its ``access``, that a caller should expect; ``negative`` says what 1 means, if used.
+    ``result`` is the class of what ``--json`` shows. ``examples`` are (comment, command line)
+    pairs. ``exits`` are the exit codes, besides 0, 2 and those of its ``access``, that a caller
+    should expect; ``negative`` says what 1 means, if it is used.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Command(click.Command):
         name: str,
         *,
         access: Access,
+        result: type,
         examples: Sequence[Example],
         exits: Sequence[int] = (),
         negative: str | None = None,
@@ -54,6 +56,7 @@ class Command(click.Command):
         super().__init__(name, context_settings=CONTEXT, **kwargs)
         self.params.extend(common_options())
         self.access = access
+        self.result = result
         self.examples = tuple(examples)
         self.exits = {code: EXIT_MEANINGS[code] for code in _codes(access, exits)}
         if negative is not None:
@@ -91,6 +94,7 @@ def _codes(access: Access, exits: Sequence[int]) -> list[int]:
 def declare(
     name: str,
     *,
+    result: type,
     access: Access = "initialised",
     examples: Sequence[Example],
     exits: Sequence[int] = (),
@@ -111,6 +115,7 @@ def declare(
             name,
             cls=Command,
             access=access,
+            result=result,
             examples=examples,
             exits=exits,
             negative=negative,

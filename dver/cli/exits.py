@@ -49,7 +49,8 @@ def _report(app: App, error: BaseException) -> int:
         _show(app, "interrupted", "interrupted", EXIT_INTERRUPTED)
         return EXIT_INTERRUPTED
     if app.debug:
-        app.console.complain(redact("".join(traceback.format_exception(error)).rstrip()))
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        app.console.complain(redact(trace, app.environ))
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         app.console.complain(error.format_message())
         return error.exit_code
@@ -86,11 +87,16 @@ def _usage(error: click.ClickException) -> UsageError:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f"see '{error.ctx.command_path} --help'"
     if isinstance(error, click.NoSuchOption):
-        near = error.possibilities
+        from difflib import get_close_matches
+
+        near = get_close_matches(error.option_name, error.possibilities or (), n=1)
         if near:
-            hint = f"did you mean {', '.join(near)}?"
+            hint = f"did you mean {near[0]}?"
         return UsageError(f"no such option {error.option_name}", hint=hint)
-    text = error.format_message().rstrip(".")
+    text = " ".join(error.format_message().split()).rstrip(".")
+    text, found, choices = text.partition(". Choose from: ")
+    if found:
+        hint = f"choose from {choices}"
     return UsageError(text[:1].lower() + text[1:], hint=hint)
 
 

@@ -19,6 +19,7 @@ _STYLES: dict[str, Style] = {"new": "green", "updated": "yellow", "unchanged": "
 
 @declare(
     "add",
+    result=AddResult,
     exits=(4, 5, 7, 9, 10),
     examples=[
         ("track a directory, with all that is in it, and a file", "dver add data/train model.bin"),

@@ -15,6 +15,7 @@ from dver.ui.console import Console
 
 @declare(
     "cat",
+    result=CatResult,
     exits=(4, 6, 7, 8, 10),
     examples=[
         (

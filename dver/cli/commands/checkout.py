@@ -16,6 +16,7 @@ from dver.ui.humanize import count, size
 
 @declare(
     "checkout",
+    result=CheckoutResult,
     exits=(4, 5, 6, 7, 9, 10),
     examples=[
         ("after 'git checkout', 'git pull' or 'git stash': make the data follow", "dver checkout"),

@@ -22,6 +22,7 @@ class CompletionResult:
 
 @declare(
     "completion",
+    result=CompletionResult,
     access="none",
     examples=[
         ("bash, in ~/.bashrc", 'eval "$(dver completion bash)"'),

@@ -27,6 +27,7 @@ class DemoResult:
 
 @declare(
     "demo",
+    result=DemoResult,
     access="none",
     examples=[
         ("the tour, in a temporary directory that is removed afterwards", "dver demo"),

@@ -15,6 +15,7 @@ from dver.ui.console import Console
 
 @declare(
     "diff",
+    result=DiffResult,
     exits=(4, 7, 8, 10),
     negative="something differs (only with --exit-code)",
     examples=[

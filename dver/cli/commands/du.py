@@ -16,6 +16,7 @@ from dver.ui.tables import columns
 
 @declare(
     "du",
+    result=DuResult,
     exits=(4, 7, 10),
     examples=[
         ("every target, and the store", "dver du"),

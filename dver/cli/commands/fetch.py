@@ -14,6 +14,7 @@ from dver.ui.humanize import count, size
 
 @declare(
     "fetch",
+    result=FetchResult,
     exits=(4, 6, 7, 8, 9, 10),
     examples=[
         ("what the pointers in the workspace name", "dver fetch"),

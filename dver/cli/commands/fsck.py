@@ -19,6 +19,7 @@ SHOWN_VERSIONS = 5
 
 @declare(
     "fsck",
+    result=FsckResult,
     exits=(4, 7, 8, 9, 10),
     examples=[
         ("structure, presence and lengths", "dver fsck"),

@@ -12,6 +12,7 @@ from dver.ui.humanize import count, size
 
 @declare(
     "gc",
+    result=GcResult,
     exits=(5, 6, 7, 9, 10),
     examples=[
         ("how much could go?", "dver gc --dry-run"),

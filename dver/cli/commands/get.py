@@ -17,6 +17,7 @@ from dver.ui.humanize import short, size
 
 @declare(
     "get",
+    result=GetResult,
     access="none",
     exits=(3, 4, 5, 6, 7, 8, 10, 11),
     examples=[

@@ -11,6 +11,7 @@ from dver.ui.console import Console
 
 @declare(
     "init",
+    result=InitResult,
     access="repository",
     exits=(10,),
     examples=[

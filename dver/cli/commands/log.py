@@ -25,6 +25,7 @@ _STYLES: dict[str, Style] = {
 
 @declare(
     "log",
+    result=LogResult,
     exits=(4, 10),
     examples=[
         ("every version of a directory", "dver log data/train"),

@@ -18,6 +18,7 @@ _LETTERS = {"file": "-", "executable": "x", "symlink": "l", "directory": "d"}
 
 @declare(
     "ls",
+    result=LsResult,
     exits=(4, 6, 7, 8, 10),
     examples=[
         ("what is tracked here", "dver ls"),

@@ -15,6 +15,7 @@ from dver.ui.console import Console
 
 @declare(
     "mv",
+    result=MvResult,
     exits=(4, 5, 7, 9, 10),
     examples=[
         ("rename", "dver mv data/train data/training"),

@@ -15,6 +15,7 @@ from dver.ui.console import Console
 
 @declare(
     "pull",
+    result=PullResult,
     exits=(4, 5, 6, 7, 8, 9, 10),
     examples=[
         ("after 'git clone' or 'git pull'", "dver pull"),

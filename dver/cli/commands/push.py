@@ -15,6 +15,7 @@ from dver.ui.humanize import count, short, size
 
 @declare(
     "push",
+    result=PushResult,
     exits=(4, 6, 7, 8, 9, 10),
     examples=[
         ("what HEAD and the workspace point to, to the default remote", "dver push"),

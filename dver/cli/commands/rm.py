@@ -15,6 +15,7 @@ from dver.ui.console import Console
 
 @declare(
     "rm",
+    result=RmResult,
     exits=(4, 5, 7, 9, 10),
     examples=[
         ("stop tracking and delete; older versions stay in the store", "dver rm data/old"),

@@ -16,6 +16,7 @@ SHOWN_FILES = 10
 
 @declare(
     "status",
+    result=StatusResult,
     exits=(4, 10),
     negative="there is something to say (only with --exit-code)",
     examples=[

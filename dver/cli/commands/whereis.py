@@ -23,6 +23,7 @@ _STYLES: dict[str, Style] = {
 
 @declare(
     "whereis",
+    result=WhereisResult,
     exits=(4, 7, 8, 10),
     negative="no place is known to have all of it",
     examples=[

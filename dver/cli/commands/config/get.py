@@ -14,6 +14,7 @@ from dver.ui.console import Console
 
 @declare(
     "get",
+    result=SettingEntry,
     access="none",
     exits=(11,),
     negative="the setting has no value",

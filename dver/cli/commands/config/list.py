@@ -14,6 +14,7 @@ from dver.ui.tables import columns
 
 @declare(
     "list",
+    result=ConfigListResult,
     access="none",
     exits=(11,),
     examples=[

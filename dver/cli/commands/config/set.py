@@ -14,6 +14,7 @@ from dver.ui.console import Console
 
 @declare(
     "set",
+    result=ConfigChange,
     access="none",
     exits=(3, 9, 10, 11),
     examples=[

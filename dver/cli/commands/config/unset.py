@@ -9,11 +9,12 @@ from dver.cli.command import declare
 from dver.cli.commands.config.levels import chosen_level, level_options
 from dver.cli.commands.config.set import render
 from dver.cli.context import App
-from dver.ops.config import unset_setting
+from dver.ops.config import ConfigChange, unset_setting
 
 
 @declare(
     "unset",
+    result=ConfigChange,
     access="none",
     exits=(3, 9, 10, 11),
     negative="it was not set there",

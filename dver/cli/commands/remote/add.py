@@ -14,6 +14,7 @@ from dver.ui.console import Console
 
 @declare(
     "add",
+    result=RemoteChange,
     exits=(5, 9, 10),
     examples=[
         (

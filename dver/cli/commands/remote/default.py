@@ -14,6 +14,7 @@ from dver.ui.console import Console
 
 @declare(
     "default",
+    result=RemoteChange,
     exits=(4, 9, 10),
     examples=[
         ("which one is it?", "dver remote default"),

@@ -12,6 +12,7 @@ from dver.ui.tables import columns
 
 @declare(
     "list",
+    result=RemoteListResult,
     exits=(11,),
     examples=[
         ("names and URLs", "dver remote list"),

@@ -13,6 +13,7 @@ from dver.ui.console import Console
 
 @declare(
     "remove",
+    result=RemoteChange,
     exits=(4, 9, 10),
     examples=[("forget a remote", "dver remote remove backup")],
 )

@@ -13,6 +13,7 @@ from dver.ui.console import Console
 
 @declare(
     "rename",
+    result=RemoteChange,
     exits=(4, 5, 9, 10),
     examples=[("rename", "dver remote rename origin archive")],
 )

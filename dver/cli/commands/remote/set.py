@@ -15,6 +15,7 @@ from dver.ui.console import Console
 
 @declare(
     "set",
+    result=RemoteChange,
     exits=(4, 9, 10),
     examples=[
         (

@@ -14,6 +14,7 @@ from dver.ui.console import Console
 
 @declare(
     "trust",
+    result=RemoteChange,
     exits=(4, 9, 10),
     examples=[("after looking at where it points", "dver remote list && dver remote trust origin")],
 )

@@ -13,6 +13,7 @@ from dver.ui.console import Console
 
 @declare(
     "unset",
+    result=RemoteChange,
     exits=(4, 9, 10),
     negative="it was not set",
     examples=[("back to Amazon's own servers", "dver remote unset origin endpoint_url")],
