@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -108,7 +106,7 @@ def edited(text: str, key: str, value: str | None, origin: str) -> str:
 
 
 def _changed(tree: Tree, parts: list[str], value: str | None) -> Tree:
-    result = copy.deepcopy(tree)
+    result = _copy(tree)
     node = result
     above: list[tuple[Tree, str]] = []
     for part in parts[:-1]:
@@ -127,6 +125,10 @@ def _changed(tree: Tree, parts: list[str], value: str | None) -> Tree:
         if not parent[part]:
             del parent[part]
     return result
+
+
+def _copy(tree: Tree) -> Tree:
+    return {key: _copy(child) if isinstance(child, dict) else child for key, child in tree.items()}
 
 
 def _edit_lines(text: str, key: tuple[str, ...], value: str | None) -> str | None:
@@ -179,5 +181,12 @@ def _line(key: tuple[str, ...], value: str | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON's strings are YAML's double-quoted ones.
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    if _PLAIN.fullmatch(text):
+        return text
+    import json
+
+    # JSON's strings are YAML's double-quoted ones, but for characters beyond 16 bits.
+    return "".join(
+        char if char.isprintable() else f"\\U{ord(char):08x}"
+        for char in json.dumps(text, ensure_ascii=False)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -264,10 +265,9 @@ def check_url(key: str, text: str) -> None:
     if not key.endswith((".url", ".endpoint_url")) or "://" not in text:
         return
     scheme, _, rest = text.partition("://")
-    authority, _, tail = rest.partition("/")
-    user, at, _ = authority.rpartition("@")
-    _, _, query = (authority + "/" + tail).partition("?")
-    names = [pair.partition("=")[0].lower() for pair in query.replace("#", "&").split("&")]
+    address, *parameters = re.split("[?#&]", rest)
+    user, at, _ = address.partition("/")[0].rpartition("@")
+    names = [parameter.partition("=")[0].lower() for parameter in parameters]
     secret = any(
         name.replace("-", "").replace("_", "").endswith(_SECRET_PARAMETERS) for name in names
     )

@@ -164,12 +164,12 @@ class Repo:
 
         With ``write`` its place must be trusted: ConfigError otherwise, before any connection.
         """
-        from dver.storage.factory import open_storage
-        from dver.transfer.remote import Remote
-
         settings = self.remote_settings(name)
         if write:
             remotes.require_trusted(self.config, settings)
+        from dver.storage.factory import open_storage
+        from dver.transfer.remote import Remote
+
         storage = open_storage(
             settings.location, settings.options, environ=self.environ, base=self.root
         )
