@@ -89,6 +89,9 @@ def _pair(
     ):
         yield Change(path, old_leaf, None)
         old_leaf = None
+    if old_dir is not None and new_leaf is not None:
+        yield from _diff(source, old_dir, None, path, depth, budget)
+        old_dir = None
     if old_leaf is not None or new_leaf is not None:
         yield Change(path, old_leaf, new_leaf)
     if old_dir is not None or new_dir is not None:

@@ -53,6 +53,15 @@ class DataRepo(GitRepo):
         self.write(path + ".dver", pointers.encode(pointer))
         return pointer
 
+    def lay_out(self, path: str, content: str | Nested) -> None:
+        """Write data into the workspace, and nothing else."""
+        if isinstance(content, dict):
+            os.makedirs(self.path / path, exist_ok=True)
+            for name, inner in content.items():
+                self.lay_out(f"{path}/{name}", inner)
+        else:
+            self.write(path, content).chmod(0o755 if content.startswith("#!") else 0o644)
+
     def version(self, message: str = "change", **targets: str | Nested) -> str:
         """Track data, given by keyword, commit, and return the commit's id."""
         for path, content in targets.items():

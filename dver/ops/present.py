@@ -1,0 +1,74 @@
+"""What tracked data is now in the workspace, as pointers and trees; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from dver.base.fsio import show
+from dver.base.oid import Oid
+from dver.base.reporter import Reporter, Task
+from dver.formats.pointer import Pointer
+from dver.formats.tree import DIRECTORY, EXECUTABLE
+from dver.store.walk import EncodedTrees
+from dver.workspace.building import build_trees, pointer_of
+from dver.workspace.hashing import fill_files, fill_scan
+from dver.workspace.ignore import load_rules
+from dver.workspace.links import LinkCache
+from dver.workspace.scan import scan_directory, scan_file
+from dver.workspace.state import FileState
+from dver.workspace.statindex import StatIndex
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+
+def present_data(
+    repo: Repo, targets: Iterable[bytes], reporter: Reporter
+) -> tuple[dict[bytes, Pointer], EncodedTrees]:
+    """Return what pointers of the data now at some targets would say, and the trees they name.
+
+    What is not there has no pointer. Files whose stats are as remembered are not read. Trees that
+    are in the local store are left out. Files that cannot be tracked are warned about.
+    """
+    index = StatIndex(repo.state_dir)
+    links = LinkCache(repo.store.local_directory())
+    found: dict[bytes, Pointer] = {}
+    encoded: dict[Oid, bytes] = {}
+    files: list[tuple[bytes, FileState]] = []
+    with reporter.task("Comparing", unit="files") as task:
+        for target in targets:
+            path = repo.absolute(target)
+            state = scan_file(path, index.load_file(target), links=links)
+            if state is None:
+                continue
+            if state.kind == DIRECTORY:
+                found[target] = _directory(repo, target, index, links, encoded, reporter, task)
+            else:
+                files.append((target, state))
+        fill_files([(repo.absolute(target), state) for target, state in files], None, task=task)
+    for target, state in files:
+        if state.oid is not None:
+            found[target] = Pointer("file", state.oid, state.size, 1, state.kind == EXECUTABLE)
+    return found, EncodedTrees(encoded)
+
+
+def _directory(
+    repo: Repo,
+    target: bytes,
+    index: StatIndex,
+    links: LinkCache,
+    encoded: dict[Oid, bytes],
+    reporter: Reporter,
+    task: Task,
+) -> Pointer:
+    root = repo.absolute(target)
+    rules = load_rules(repo.absolute(b""), target)
+    known = index.load_tree(target)
+    scan = scan_directory(root, known, rules, target=target, links=links, lenient=True, task=task)
+    fill_scan(scan, None, task=task, lenient=True)
+    for problem in scan.problems:
+        at = target + b"/" + problem.path if problem.path else target
+        reporter.warn(f"left out {show(repo.display(at))}: {problem.reason}", hint=problem.hint)
+    encoded.update(build_trees(scan, known=repo.store.has))
+    return pointer_of(scan)
