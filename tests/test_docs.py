@@ -1,0 +1,71 @@
+"""Every example in the documentation is typed in, and must print what the page shows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import docs
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CASES = [
+    pytest.param(page, session, id=f"{page.relative_to(ROOT)}:{number}")
+    for page in PAGES
+    for number, session in enumerate(docs.sessions(page.read_text(encoding="utf-8")), 1)
+]
+
+
+@pytest.mark.parametrize(("page", "session"), CASES)
+def test_examples(
+    page: Path, session: docs.Session, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    env = {
+        **os.environ,
+        "HOME": str(tmp_path / "home"),
+        "XDG_CONFIG_HOME": str(tmp_path / "home/.config"),
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "init.defaultBranch",
+        "GIT_CONFIG_VALUE_0": "main",
+        "NO_COLOR": "1",
+        "COLUMNS": "100",
+    }
+    (tmp_path / "home").mkdir()
+    if "s3" in session.needs:
+        server = request.getfixturevalue("moto_s3")
+        server.make_bucket("my-bucket")
+        env |= {
+            "AWS_ACCESS_KEY_ID": server.access_key,
+            "AWS_SECRET_ACCESS_KEY": server.secret_key,
+            "AWS_ENDPOINT_URL": server.endpoint,
+            "AWS_REGION": "us-east-1",
+        }
+    problems = docs.play(session, tmp_path / "reader", env)
+    assert not problems, f"{page}\n\n" + "\n\n".join(problems)
+
+
+def test_the_readme_has_examples() -> None:
+    assert docs.sessions((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "same"),
+    [
+        (["a"], ["a"], True),
+        (["a"], ["b"], False),
+        (["a ..."], ["a b c"], True),
+        (["...", "z"], ["x", "y", "z"], True),
+        (["...", "z"], ["x", "y"], False),
+        (["at 1a2b3c4d5e"], ["at ffffffff00"], True),
+        (["took 1.5 s"], ["took 12 ms"], True),
+        (["a"], [], False),
+        ([], ["surprise"], False),
+        (["a"], ["a", "b"], False),
+    ],
+)
+def test_the_comparison_can_fail(expected: list[str], got: list[str], same: bool) -> None:
+    assert docs.matches(expected, got) is same
