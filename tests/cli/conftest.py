@@ -10,6 +10,13 @@ from tests.support.cli import Dver
 from tests.support.gitrepo import GitRepo
 
 
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test its own user configuration."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
+
+
 @pytest.fixture
 def outside(tmp_path: Path) -> Dver:
     """dver in a directory that is not in a git repository."""

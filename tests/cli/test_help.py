@@ -1,0 +1,118 @@
+"""Every command's help, and the reference pages that follow from the same tree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from dver.base import errors
+from dver.base.errors import DverError
+from dver.cli import reference
+from dver.cli.command import EXIT_MEANINGS, Command, Lazy
+from dver.cli.root import root
+from tests.support.cli import Dver
+
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
+TREE = dict(reference.walk())
+COMMANDS = {name: found for name, found in TREE.items() if isinstance(found, Command)}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_description_examples_and_exit_codes(name: str, outside: Dver) -> None:
+    words = name.split()[1:]
+    for flag in ("--help", "-h"):
+        done = outside(*words, flag)
+        assert done.stderr == ""
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith(f"Usage: {name} [OPTIONS]")
+        assert "Examples:" in lines
+        assert "Exit codes:" in lines
+        assert any(line.startswith("  --json ") for line in lines)
+        assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_command_lines_that_parse(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.examples
+    for comment, line in command.examples:
+        assert comment[0].islower() or comment[0].isdigit()
+        assert not comment.endswith(".")
+        assert "dver" in line
+        if line.startswith(name + " ") and not set(line) & set("&|>$"):
+            words = split(line)[len(name.split()) :]
+            parsed = command.make_parser(click.Context(command, info_name=name))
+            _, rest, _ = parsed.parse_args(args=words)
+            assert rest == []
+
+
+def split(line: str) -> list[str]:
+    import shlex
+
+    return shlex.split(line)
+
+
+@pytest.mark.parametrize("name", TREE)
+def test_help_begins_with_the_summary_of_the_table(name: str) -> None:
+    group, _, last = name.rpartition(" ")
+    table = root if group == "dver" else TREE[group]
+    assert isinstance(table, Lazy)
+    summaries = {key: text for part in table.sections.values() for key, text in part.items()}
+    text = TREE[name].help or ""
+    first = " ".join(text.strip().split("\n\n")[0].split())
+    assert first == summaries[last]
+
+
+def test_options_are_spelled_the_same_everywhere() -> None:
+    short: dict[str, set[str]] = {}
+    for command in COMMANDS.values():
+        for param in command.params:
+            if isinstance(param, click.Option):
+                longs = [name for name in param.opts if name.startswith("--")]
+                for name in param.opts:
+                    if len(name) == 2 and longs:
+                        short.setdefault(name, set()).add(longs[0])
+    assert {name: longs for name, longs in short.items() if len(longs) > 1} == {
+        "-n": {"--dry-run", "--max-count"}
+    }
+
+
+def test_help_of_the_groups(outside: Dver) -> None:
+    for words in (["--help"], ["-h"], ["remote", "--help"], ["config", "-h"]):
+        done = outside(*words)
+        assert done.stderr == ""
+        assert done.stdout.startswith("Usage: dver")
+
+
+@pytest.mark.parametrize("page", reference.PAGES)
+def test_reference_pages_are_up_to_date(page: str) -> None:
+    path = DOCS / f"{page}.md"
+    again = f"python -m dver.cli.reference {page} > docs/reference/{page}.md"
+    assert path.read_text(encoding="utf-8") == reference.page(page), f"run: {again}"
+
+
+def test_the_generator_runs_as_the_docs_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dver.cli.reference", "exit-codes"], capture_output=True, check=True
+    )
+    assert done.stdout.decode() == reference.page("exit-codes")
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, DverError) and kind is not DverError
+    ]
+    assert {kind.exit_code for kind in kinds} | {
+        errors.EXIT_OK,
+        errors.EXIT_NEGATIVE,
+        errors.EXIT_BUG,
+        errors.EXIT_INTERRUPTED,
+        141,
+    } == set(EXIT_MEANINGS)
+    assert len({kind.code for kind in kinds}) == len(kinds)
