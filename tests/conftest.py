@@ -12,7 +12,9 @@ from tests.support.gitrepo import GitRepo, hermetic
 @pytest.fixture(autouse=True)
 def _hermetic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep git and dver away from the configuration of whoever runs the tests."""
-    for name, value in hermetic(tmp_path_factory.getbasetemp() / "home").items():
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(exist_ok=True)
+    for name, value in hermetic(home).items():
         if value is None:
             monkeypatch.delenv(name, raising=False)
         else:

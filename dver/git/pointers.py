@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from dver.base.errors import RepositoryError
@@ -196,13 +196,23 @@ def reachable_blobs(git: Git) -> dict[str, bytes]:
     :func:`in_workspace` finds those.
     """
     found: dict[str, bytes] = {}
-    pseudo = git.pseudo_commits()
-    for change in history(git, ["--all", "--reflog", "--ignore-missing", *pseudo]):
+    # 'git replace' hides commits from view that git holds on to all the same.
+    plain = replace(git, env={**git.env, "GIT_NO_REPLACE_OBJECTS": "1"})
+    present = _existing_commits(plain, plain.pseudo_commits())
+    for change in history(plain, ["--all", "--reflog", *present]):
         if change.blob is not None:
             found.setdefault(change.blob, change.path)
     for directory in git.git_dirs():
         found.update(_index_blobs(git, str(directory)))
     return found
+
+
+def _existing_commits(git: Git, commits: Sequence[str]) -> list[str]:
+    if not commits:
+        return []
+    out = git.run("cat-file", "--batch-check", stdin="\n".join(commits).encode() + b"\n")
+    lines = (line.split() for line in out.decode().splitlines())
+    return [line[0] for line in lines if line[1] in ("commit", "tag")]
 
 
 def _index_blobs(git: Git, git_dir: str) -> Iterator[tuple[str, bytes]]:

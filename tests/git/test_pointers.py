@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -270,6 +270,36 @@ def test_gc_sees_everything_that_git_keeps(git_repo: GitRepo, tmp_path: Path) ->
     assert set(pointers.reachable_blobs(Git.discover(linked.path))) == expected
 
 
+def test_gc_sees_behind_replaced_commits(git_repo: GitRepo) -> None:
+    old = git_repo.commit("old", **{"x.dver": "old"})
+    git_repo.git("rm", "-q", "x.dver")
+    new = git_repo.commit("new", **{"y.dver": "new"})
+    git_repo.git("replace", old, new)
+    git = Git.discover(git_repo.path)
+    blobs = {blob_of(git_repo, "old"), blob_of(git_repo, "new")}
+    assert set(pointers.reachable_blobs(git)) == blobs
+
+
+def test_gc_bears_reflogs_and_pseudo_refs_that_lost_their_commits(git_repo: GitRepo) -> None:
+    git_repo.commit("one", **{"x.dver": "1"})
+    lost = git_repo.commit("two", **{"x.dver": "2"})
+    git_repo.git("reset", "-q", "--hard", "HEAD~1")
+    assert git_repo.git("rev-parse", "ORIG_HEAD") == lost
+    (git_repo.path / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    git = Git.discover(git_repo.path)
+    assert set(pointers.reachable_blobs(git)) == {blob_of(git_repo, "1")}
+
+
+def test_gc_fails_when_a_ref_lost_its_commit(git_repo: GitRepo) -> None:
+    git_repo.commit("one", **{"x.dver": "1"})
+    lost = git_repo.commit("two", **{"x.dver": "2"})
+    git_repo.git("branch", "side", "HEAD~1")
+    git_repo.git("checkout", "-q", "side")
+    (git_repo.path / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    with pytest.raises(RepositoryError):
+        pointers.reachable_blobs(Git.discover(git_repo.path))
+
+
 def test_thousand_commits_in_a_moment(git_repo: GitRepo) -> None:
     script = []
     for number in range(1000):
@@ -280,9 +310,9 @@ def test_thousand_commits_in_a_moment(git_repo: GitRepo) -> None:
         )
     git_repo.git("fast-import", "--quiet", stdin="".join(script).encode())
     git = Git.discover(git_repo.path)
-    began = time.process_time()
+    began = sum(os.times()[:4])
     changes = list(pointers.history(git, ["main"]))
     contents = pointers.read_blobs(git, [change.blob for change in changes if change.blob])
-    assert time.process_time() - began < 0.3
+    assert sum(os.times()[:4]) - began < 0.3  # CPU seconds, git's included; 0.07 when written
     assert len(changes) == len(contents) == 1000
     assert set(contents.values()) == {f"pointer {number}".encode() for number in range(1000)}

@@ -1,0 +1,36 @@
+"""A look into somebody else's repository: as little of it as shows its pointers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dver.base.errors import RemoteError, RepositoryError
+from dver.git import process
+from dver.git.repository import Git
+
+_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def clone_bare(url: str, directory: Path, *, environ: Mapping[str, str] | None = None) -> Git:
+    """Clone a repository without a working tree into a new directory, and return it.
+
+    File contents are left out where the other side allows that; git fetches those that are read.
+    Nothing is asked on the terminal: credentials come from git's own helpers or the ssh agent.
+    Raises RemoteError, which repeats no password.
+    """
+    args = ["clone", "--quiet", "--bare", "--filter=blob:none", "--template=", "--no-local"]
+    env = process.environment(environ)
+    # Where we stand may be inside another repository, and hooks may say which.
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"):
+        env.pop(name, None)
+    try:
+        process.run([*args, "--", url, str(directory)], cwd=str(directory.parent), env=env)
+    except RepositoryError as error:
+        reason = _USERINFO.sub("", error.message).removeprefix("'git clone' failed: ")
+        raise RemoteError(
+            f"git cannot clone {_USERINFO.sub('', url)}: {reason}",
+            hint="try 'git ls-remote' with it, which asks for credentials if they are missing",
+        ) from None
+    return Git.discover(directory, environ=env)
