@@ -169,7 +169,7 @@ class _Push:
         if self.has_nothing_to_do():
             return self._result(None, 0, 0, 0)
         session = self._session
-        with Spool(self._local.local_directory(), self._remote.name, session.id) as spool:
+        with Spool(self._local.local_directory(), f"{self._remote.name}/push", session.id) as spool:
             left = self._left_over(spool)
             closure = self._close_over(left)
             damaged = self._send(spool, left, closure.wanted.ordered())

@@ -1,0 +1,237 @@
+"""Reading many frames of a remote: few requests, several at once, every frame verified.
+
+A frame that does not come, or comes damaged, is asked for once more by itself, and then from every
+other pack that holds it, before it counts as lost. One lost frame never stops the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dver.base import fsio
+from dver.base.errors import CorruptError, ObjectNotFound, RemoteError, TransientError
+from dver.base.oid import Oid
+from dver.base.reporter import Task
+from dver.formats import pack
+from dver.formats.segment import Place
+from dver.store import layout
+from dver.store.codec import Buffer
+from dver.store.packfile import FinishedPack, read_footer, verify_frame
+from dver.transfer.closure import LISTS, Reason
+from dver.transfer.ranges import Frames, Read, Wanted, plan_reads
+from dver.transfer.remote import Remote
+from dver.transfer.spool import Spool, hash_file
+from dver.transfer.workers import each
+
+_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """A frame that came and verified. ``content`` is kept for lists and, if asked for, for all.
+
+    The top list of a chunked object cannot be verified by itself: whoever uses it must hash what
+    it stands for.
+    """
+
+    frame: pack.Frame
+    stored: Buffer
+    content: Buffer
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one request brought.
+
+    ``whole`` is a durable pack in the spool with the footer rows of all frames that verified;
+    ``got`` then holds the wanted lists among them only, and ``objects`` counts all that was
+    wanted of it but chunks and lists below the top.
+    """
+
+    got: list[Got] = field(default_factory=list)
+    failed: dict[Oid, Reason] = field(default_factory=dict)
+    whole: FinishedPack | None = None
+    objects: int = 0
+
+
+class Delivery:
+    """Brings wanted frames.
+
+    ``spool`` gives the directory for packs that are taken whole; without it only ranges are read.
+    ``contents`` asks for the content of every frame to be kept, not only of lists.
+    """
+
+    def __init__(
+        self,
+        remote: Remote,
+        spool: Callable[[], Spool] | None,
+        task: Task,
+        *,
+        contents: bool = False,
+    ) -> None:
+        self._remote = remote
+        self._make_spool = spool
+        self._spool: Spool | None = None
+        self._task = task
+        self._contents = contents
+        self._refreshed = False
+
+    def read(self, wanted: Wanted) -> Iterator[Batch]:
+        """Yield what was wanted, in the order of the packs and of the frames in them."""
+        wanted = wanted.ordered()
+        reads = self.plan(wanted)
+        if self._make_spool is not None and any(read.whole for read in reads):
+            self._spool = self._make_spool()
+        for read, batch in each(self._remote.jobs, reads, lambda read: self._one(wanted, read)):
+            self._task.advance(read.end - read.start)
+            for oid in list(batch.failed):
+                got = self._once_more(oid, batch.failed)
+                if got is not None:
+                    del batch.failed[oid]
+                    batch.got.append(got)
+            yield batch
+
+    def plan(self, wanted: Wanted) -> list[Read]:
+        """Return the requests that reading takes."""
+        sizes = self._remote.index.packs()
+        reads: list[Read] = []
+        for name, frames in wanted.packs.items():
+            # Without a spool no pack is kept whole.
+            size = sizes.get(name, 0) if self._make_spool is not None else 0
+            reads += plan_reads(name, frames, size)
+        return reads
+
+    def _one(self, wanted: Wanted, read: Read) -> Batch:
+        frames = wanted.packs[read.pack]
+        try:
+            if read.whole and self._spool is not None:
+                return self._whole(self._spool, read, frames)
+            data = self._remote.storage.get(
+                layout.pack_key(read.pack), read.start, read.end - read.start
+            )
+        except TransientError:
+            raise
+        except RemoteError as error:
+            reason = self._why_not(read, error)
+            return Batch(failed={frames.oid(i): reason for i in range(read.first, read.last)})
+        return self._take_apart(data, read, frames)
+
+    def _why_not(self, read: Read, error: RemoteError) -> Reason:
+        """Say what is wrong with a pack that could not be read; re-raise if it is not the pack."""
+        if isinstance(error, ObjectNotFound):
+            return "missing"
+        entry = self._remote.storage.head(layout.pack_key(read.pack))
+        if entry is None:
+            return "missing"
+        if entry.size < read.end:
+            return "damaged"
+        raise error
+
+    def _take_apart(self, data: Buffer, read: Read, frames: Frames) -> Batch:
+        batch = Batch()
+        view = memoryview(data)
+        for i in range(read.first, read.last):
+            oid = frames.oid(i)
+            at = frames.offsets[i] - read.start
+            got = self._verify(view[at : at + frames.lengths[i]], oid, read.pack)
+            if got is None:
+                batch.failed[oid] = "damaged"
+            else:
+                batch.got.append(got)
+        return batch
+
+    def _verify(self, data: memoryview, oid: Oid, name: bytes) -> Got | None:
+        try:
+            frame, content = verify_frame(data, name.hex())
+        except CorruptError:
+            return None
+        if frame.oid != oid:
+            return None
+        keep = self._contents or frame.kind in LISTS
+        return Got(frame, data[pack.FRAME.size :], content if keep else b"")
+
+    # whole packs
+
+    def _whole(self, spool: Spool, read: Read, frames: Frames) -> Batch:
+        path = spool.pack_path(read.pack)
+        if not path.exists() or path.stat().st_size != read.end:
+            self._download(read.pack, path)
+        if path.stat().st_size == read.end and hash_file(path) == read.pack:
+            with contextlib.suppress(CorruptError), _mapped(path) as data:
+                return self._adopt(read, frames, path, data)
+        # It is not what its name says: take what is sound of it.
+        try:
+            return self._take_apart(path.read_bytes(), read, frames)
+        finally:
+            spool.drop(read.pack)
+
+    def _download(self, name: bytes, path: Path) -> None:
+        temp = path.with_name(fsio.TEMP_PREFIX + secrets.token_hex(8))
+        try:
+            self._remote.storage.get_file(layout.pack_key(name), temp)
+            fsio.publish(temp, path, replace=True)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temp)
+
+    def _adopt(self, read: Read, frames: Frames, path: Path, data: mmap.mmap) -> Batch:
+        """Verify every frame of a pack whose name is right, and make it durable."""
+        batch = Batch()
+        wanted = {frames.oid(i) for i in range(len(frames))}
+        rows = []
+        for frame in read_footer(str(path)):
+            whole = data[frame.offset : frame.end]
+            try:
+                found, content = verify_frame(whole, read.pack.hex())
+            except CorruptError:
+                continue
+            if replace(found, offset=frame.offset) != frame:
+                continue
+            is_wanted = frame.oid in wanted
+            wanted.discard(frame.oid)
+            if frame.kind not in _TOPS:
+                rows.append(pack.encode_row(frame))
+                batch.objects += is_wanted and frame.kind in (pack.BLOB, pack.TREE)
+            if is_wanted and (frame.kind in LISTS or self._contents):
+                batch.got.append(Got(found, whole[pack.FRAME.size :], content))
+        batch.failed = dict.fromkeys(wanted, "damaged")
+        with path.open("rb") as file:
+            fsio.sync_file(file.fileno(), path)
+        batch.whole = FinishedPack(str(path), read.pack, read.end, b"".join(rows))
+        return batch
+
+    # second chances
+
+    def _once_more(self, oid: Oid, failed: Mapping[Oid, Reason]) -> Got | None:
+        """Ask for one frame from every pack that is said to hold it."""
+        got = self._from(oid, self._remote.index.copies(oid))
+        if got is None and failed[oid] == "missing" and not self._refreshed:
+            # Packs may have been merged since the listing: the index of now tells.
+            self._refreshed = True
+            self._remote.refresh_index()
+            got = self._from(oid, self._remote.index.copies(oid))
+        return got
+
+    def _from(self, oid: Oid, places: Iterable[Place]) -> Got | None:
+        for place in places:
+            frames = Frames()
+            frames.add(oid, place)
+            end = place.offset + frames.lengths[0]
+            wanted = Wanted()
+            wanted.packs[place.pack] = frames
+            batch = self._one(wanted, Read(place.pack, place.offset, end, 0, 1))
+            if batch.got:
+                return batch.got[0]
+        return None
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data

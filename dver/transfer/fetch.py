@@ -1,0 +1,154 @@
+"""Fetching: what is not here yet, read in few requests, verified before it becomes visible.
+
+Frames come first into packs that no segment names. A commit publishes them, and it happens only
+for frames whose content was hashed. A chunked object becomes visible last: once its chunks are
+here, all of it is read and hashed, and only then is its chunk list written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dver.base.oid import Oid
+from dver.base.reporter import Reporter
+from dver.formats import pack
+from dver.store.store import Store
+from dver.store.walk import Layered
+from dver.transfer.chunked import Completion, Top, open_top
+from dver.transfer.closure import LISTS, Lost, Reason
+from dver.transfer.receiver import Receiver
+from dver.transfer.remote import Remote
+from dver.transfer.supply import Supply
+from dver.transfer.trace import trace
+from dver.transfer.treefetch import RemoteTrees
+from dver.transfer.wants import Descent, Want
+
+#: Chunked files are completed in groups of about this many bytes, which bounds memory.
+_GROUP = 16 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch brought, or with ``dry_run`` would have brought.
+
+    ``objects`` counts files, links and directories; ``packs`` those taken whole; ``bytes`` and
+    ``requests`` what went over the wire. ``lost`` is what could not be had; all else is here.
+    """
+
+    objects: int
+    packs: int
+    bytes: int
+    requests: int
+    lost: tuple[Lost, ...] = ()
+
+
+def fetch(
+    local: Store,
+    remote: Remote,
+    wants: Sequence[Want],
+    *,
+    dry_run: bool = False,
+    reporter: Reporter,
+) -> Fetched:
+    """Bring what is wanted, and is not here, from a remote.
+
+    Asks nothing of the remote if everything is here. Nothing becomes visible in the local store
+    that was not verified. Raises RemoteError if the remote fails; what was committed until then
+    stays, and the next fetch goes on from there.
+    """
+    before = remote.storage.requests, remote.storage.received
+    failed: dict[Oid, Reason] = {}
+    supply = Supply(remote, reporter)
+    with local.hold():
+        if dry_run:
+            objects, size = _foretell(local, supply, wants, failed)
+            packs = 0
+        else:
+            objects, packs = _carry_out(local, supply, wants, failed)
+            size = remote.storage.received - before[1]
+        lost = _trace(local, remote, wants, failed) if failed else ()
+    if not dry_run and not lost and objects:
+        remote.remember_seen(want.oid for want in wants if not want.inside)
+    return Fetched(objects, packs, size, remote.storage.requests - before[0], lost)
+
+
+def _carry_out(
+    local: Store, supply: Supply, wants: Sequence[Want], failed: dict[Oid, Reason]
+) -> tuple[int, int]:
+    """Fetch; return how many objects and whole packs came."""
+    with Receiver(local, supply.remote.name) as receiver:
+        descent = Descent(local, RemoteTrees(local, supply, receiver), failed)
+        descent.run(wants)
+        _fetch_files(local, supply, receiver, descent.files, failed)
+        receiver.commit()
+        return receiver.objects, receiver.packs
+
+
+def _fetch_files(
+    local: Store,
+    supply: Supply,
+    receiver: Receiver,
+    files: Mapping[Oid, int],
+    failed: dict[Oid, Reason],
+) -> None:
+    completion = Completion(local, supply, receiver)
+    group: list[Top] = []
+    size = 0
+    if not files:
+        return
+    label = f"Fetching from {supply.remote.name}"
+    for batch in supply.bring(files, failed, spool=receiver.spool, label=label):
+        receiver.adopt(batch)
+        for got in batch.got:
+            if got.frame.kind not in LISTS:
+                receiver.add(got)
+                continue
+            top = open_top(got, files.get(got.frame.oid))
+            if top is None:
+                failed[got.frame.oid] = "damaged"
+            else:
+                group.append(top)
+                size += top.chunks.size
+        if size >= _GROUP:
+            completion.run(group, failed)
+            group, size = [], 0
+    completion.run(group, failed)
+
+
+def _foretell(
+    local: Store, supply: Supply, wants: Sequence[Want], failed: dict[Oid, Reason]
+) -> tuple[int, int]:
+    """Return how many objects would come, and at most how many bytes."""
+    trees = RemoteTrees(local, supply, None)
+    descent = Descent(local, trees, failed)
+    descent.run(wants)
+    wanted = supply.locate(descent.files, failed).ordered()
+    # A chunked file is asked for in full only when it is fetched.
+    chunked = sum(
+        size for oid, size in descent.files.items() if size > pack.MAX_FRAME and oid not in failed
+    )
+    return trees.fetched + len(wanted), wanted.size + chunked
+
+
+def _trace(
+    local: Store, remote: Remote, wants: Sequence[Want], failed: Mapping[Oid, Reason]
+) -> tuple[Lost, ...]:
+    """Find the paths that need what could not be had."""
+    where = (local.storage.description, remote.description)
+    source = Layered([local, remote.store()])
+    lost = {}
+    for want in wants:
+        found = trace(
+            source,
+            want.kind,
+            want.oid,
+            os.fsencode(want.path),
+            failed.__contains__,
+            inside=want.inside,
+        )
+        for path, oid in found:
+            reason = failed.get(oid, "missing")
+            lost[path, oid] = Lost(os.fsdecode(path), oid, reason, where, want.commit)
+    return tuple(lost.values())

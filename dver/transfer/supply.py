@@ -1,0 +1,58 @@
+"""Asking a remote for objects by oid, and remembering which it could not give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from dver.base.oid import Oid
+from dver.base.reporter import Reporter
+from dver.transfer.closure import Reason
+from dver.transfer.delivery import Batch, Delivery
+from dver.transfer.ranges import Wanted
+from dver.transfer.remote import Remote
+from dver.transfer.spool import Spool
+
+
+class Supply:
+    """A remote that is listed when it is first asked for something."""
+
+    def __init__(self, remote: Remote, reporter: Reporter) -> None:
+        self.remote = remote
+        self._reporter = reporter
+        self._ready = False
+
+    def locate(self, oids: Iterable[Oid], failed: dict[Oid, Reason]) -> Wanted:
+        """Return where objects are; those that are nowhere are put into ``failed``."""
+        wanted = Wanted()
+        absent = dict.fromkeys(oids)
+        if not absent:
+            return wanted
+        if not self._ready:
+            self.remote.require_format()
+            self.remote.refresh_index()
+            self._ready = True
+        for oid, place in self.remote.locate(list(absent)):
+            wanted.add(oid, place)
+            absent.pop(oid, None)
+        failed.update(dict.fromkeys(absent, "missing"))
+        return wanted
+
+    def bring(
+        self,
+        oids: Iterable[Oid],
+        failed: dict[Oid, Reason],
+        *,
+        spool: Callable[[], Spool] | None,
+        label: str,
+        contents: bool = False,
+    ) -> Iterator[Batch]:
+        """Yield what the remote has of some objects, as frames; the rest goes to ``failed``."""
+        wanted = self.locate(oids, failed)
+        if not len(wanted):
+            return
+        with self._reporter.task(label, unit="bytes") as task:
+            delivery = Delivery(self.remote, spool, task, contents=contents)
+            task.set_total(sum(r.end - r.start for r in delivery.plan(wanted.ordered())))
+            for batch in delivery.read(wanted):
+                failed.update(batch.failed)
+                yield batch
