@@ -14,7 +14,8 @@ from typing import IO
 from dver.base.errors import RepositoryError
 from dver.formats.pointer import MAX_SIZE, SUFFIX
 from dver.git.process import split_nul
-from dver.git.repository import COMMIT_FIELDS, COMMIT_FORMAT, Commit, Git, parse_commit
+from dver.git.repository import Git
+from dver.git.revisions import COMMIT_FIELDS, COMMIT_FORMAT, Commit, parse_commit
 
 _SUFFIX = SUFFIX.encode()
 _REGULAR = (b"100644", b"100755", b"100664")

@@ -11,9 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from dver.base.errors import NotFoundError, RepositoryError
-from dver.git import process
+from dver.base.errors import NotFoundError
+from dver.git import discovery, process
 from dver.git.process import Arg
+from dver.git.revisions import (
+    COMMIT_FIELDS,
+    COMMIT_FORMAT,
+    Commit,
+    Ref,
+    RevRange,
+    Worktree,
+    parse_commit,
+    short_ref,
+)
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # Files in a git directory that name commits which no ref may name.
@@ -27,59 +37,6 @@ _PSEUDO_REFS = (
     "BISECT_HEAD",
     "AUTO_MERGE",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """A branch, tag or other ref.
-
-    ``target`` is the object it names, ``commit`` that peeled, or None when it is no commit.
-    """
-
-    name: str
-    target: str
-    commit: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit's id, parents, author, subject and times (seconds since the epoch)."""
-
-    id: str
-    parents: tuple[str, ...]
-    author_name: str
-    author_email: str
-    author_time: int
-    commit_time: int
-    subject: str
-
-
-@dataclass(frozen=True, slots=True)
-class Worktree:
-    """One working tree of a repository.
-
-    ``path`` is gone when ``missing``; ``git_dir`` is its own git directory; ``head`` is None
-    before the first commit, and ``branch`` (``refs/heads/...``) is None when HEAD is detached.
-    """
-
-    path: Path
-    git_dir: Path
-    head: str | None
-    branch: str | None
-    bare: bool
-    missing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RevRange:
-    """A set of commits: those reachable from ``include`` and not from ``exclude`` (full ids)."""
-
-    include: tuple[str, ...]
-    exclude: tuple[str, ...] = ()
-
-    def args(self) -> list[str]:
-        """Return the spelling for ``git rev-list`` and ``git log``."""
-        return [*self.include, *(f"^{commit}" for commit in self.exclude)]
 
 
 @dataclass(frozen=True)
@@ -107,64 +64,16 @@ class Git:
 
         Raises RepositoryError if there is none, or if git refuses it for its owner.
         """
-        env = process.environment(environ)
-        where = os.path.realpath(cwd)
-        args = ["rev-parse", "--is-bare-repository", "--is-inside-work-tree"]
-        args += ["--is-shallow-repository", "--absolute-git-dir", "--git-common-dir"]
-        # The anchor of _from_lines, and last the one that fails where there is no working tree.
-        args += ["--is-inside-git-dir"] * 3 + ["--show-toplevel"]
-        code, out = process.run_code(args, cwd=where, env=env, answers=(0, 128))
-        lines = os.fsdecode(out).split("\n")
-        if code != 0 and len(lines) < 9:
-            # Ask again only to hear the reason.
-            process.run(["rev-parse", "--git-dir"], cwd=where, env=env)
-            raise RepositoryError("git does not say where its repository is; is it too old?")
-        return cls._from_lines(where, lines, has_tree=code == 0, env=env)
-
-    @classmethod
-    def _from_lines(
-        cls, where: str, lines: list[str], *, has_tree: bool, env: dict[str, str]
-    ) -> Git:
-        is_bare, _inside, is_shallow = (line == "true" for line in lines[:3])
-        # A path may itself hold line breaks, so look for the three equal words after the two paths.
-        after = next(
-            end
-            for end in range(len(lines) - 1, 5, -1)
-            if lines[end - 3 : end] in (["true"] * 3, ["false"] * 3)
-        )
-        git_dir, common_dir = _two_paths(lines[3 : after - 3], where)
-        if not has_tree and not is_bare:
-            raise RepositoryError(
-                "this is inside a git directory, not inside a working tree",
-                hint="change to the directory that your files are in",
-            )
-        root = git_dir
-        prefix: bytes | None = None
-        if has_tree:
-            root = os.path.realpath("\n".join(lines[after:]).removesuffix("\n"))
-            relative = os.path.relpath(where, root)
-            if relative != os.pardir and not relative.startswith(os.pardir + os.sep):
-                slashed = relative.replace(os.sep, "/") if os.sep != "/" else relative
-                prefix = b"" if relative == os.curdir else os.fsencode(slashed)
-        for name, value in (
-            ("GIT_DIR", git_dir),
-            ("GIT_WORK_TREE", root),
-            ("GIT_COMMON_DIR", common_dir),
-        ):
-            # They may be relative to where we stand, and git is run from the root.
-            if name in env:
-                env[name] = value
-        if "GIT_WORK_TREE" in env or ("GIT_DIR" in env and has_tree):
-            env["GIT_DIR"], env["GIT_WORK_TREE"] = git_dir, root
+        found = discovery.discover(cwd, environ)
         return cls(
-            cwd=Path(where),
-            root=Path(root),
-            git_dir=Path(git_dir),
-            common_dir=Path(common_dir),
-            is_bare=is_bare and not has_tree,
-            is_shallow=is_shallow,
-            prefix=prefix,
-            env=env,
+            cwd=Path(found.cwd),
+            root=Path(found.root),
+            git_dir=Path(found.git_dir),
+            common_dir=Path(found.common_dir),
+            is_bare=found.is_bare,
+            is_shallow=found.is_shallow,
+            prefix=found.prefix,
+            env=found.env,
         )
 
     # -- running ------------------------------------------------------------------------------
@@ -225,7 +134,7 @@ class Git:
             return NotFoundError(f"{rev!r} is in git, but it is not a commit")
         import difflib
 
-        names = [_short_ref(ref.name) for ref in self.refs()]
+        names = [short_ref(ref.name) for ref in self.refs()]
         close = difflib.get_close_matches(rev, names, n=1)
         hint = "'git log --oneline --all' and 'git tag' list what there is"
         if close:
@@ -425,41 +334,3 @@ class Git:
     def _verify_bytes(self, name: bytes) -> str | None:
         out = self.run(b"rev-parse", b"--verify", b"--quiet", name, answers=(0, 1, 128))
         return out.decode().strip() or None
-
-
-#: ``--format`` for ``git log -z``: the fields, each ended by NUL.
-COMMIT_FORMAT = "%H%x00%P%x00%an%x00%ae%x00%at%x00%ct%x00%s"
-COMMIT_FIELDS = 7
-
-
-def parse_commit(fields: Sequence[bytes]) -> Commit:
-    """Return the commit of the fields that COMMIT_FORMAT makes git print."""
-    text = [field.decode("utf-8", "replace") for field in fields]
-    return Commit(
-        id=text[0],
-        parents=tuple(text[1].split()),
-        author_name=text[2],
-        author_email=text[3],
-        author_time=int(text[4] or 0),
-        commit_time=int(text[5] or 0),
-        subject=text[6],
-    )
-
-
-def _two_paths(lines: list[str], where: str) -> tuple[str, str]:
-    half = 1
-    if len(lines) != 2:
-        # A newline in the path: the first is absolute and the second is '.git', equal or relative.
-        half = next(
-            (i for i in range(1, len(lines)) if os.path.isdir("\n".join(lines[:i]))), len(lines) - 1
-        )
-    git_dir = os.path.realpath("\n".join(lines[:half]))
-    common = "\n".join(lines[half:])
-    return git_dir, os.path.realpath(os.path.join(where, common))
-
-
-def _short_ref(name: str) -> str:
-    for prefix in ("refs/heads/", "refs/tags/", "refs/remotes/", "refs/"):
-        if name.startswith(prefix):
-            return name.removeprefix(prefix)
-    return name
