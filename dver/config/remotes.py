@@ -21,9 +21,9 @@ class RemoteSettings:
     """One remote as configured.
 
     ``url`` is as it was written; :attr:`location` is what to open, with directories absolute.
-    ``options`` are the other settings in force, by their last word, defaults included. ``level``
-    is the one that decides where data would go: ``repository`` as soon as the URL or the endpoint
-    was committed. ``origin`` names the place for people.
+    ``options`` are the other settings that any level sets, by the last part of their keys.
+    ``level`` is the one that decides where data would go: ``repository`` as soon as the URL or the
+    endpoint was committed. ``origin`` names the place for people.
     """
 
     name: str
@@ -111,7 +111,7 @@ def _settings(config: Config, name: str) -> RemoteSettings:
     level, origin = found.level, found.origin
     for option in schema.REMOTE_OPTIONS[1:]:
         value = config.find(f"remote.{name}.{option}")
-        if value is None:
+        if value is None or value.level == "default":
             continue
         text = value.value
         if schema.find(f"remote.{name}.{option}").kind == "path":

@@ -129,9 +129,17 @@ SETTINGS: tuple[Setting, ...] = (
         "choice",
         "The server-side encryption to ask S3 for.",
         committed=True,
-        choices=("AES256", "aws:kms"),
+        choices=("AES256", "aws:kms", "aws:kms:dsse"),
     ),
     Setting("remote.*.sse_kms_key_id", "text", "The KMS key for 'sse: aws:kms'.", committed=True),
+    Setting(
+        "remote.*.checksum",
+        "choice",
+        "The checksum to send with uploads beyond the signature; by default sha256 to Amazon and"
+        " none to other servers, which may not know it.",
+        committed=True,
+        choices=("sha256", "md5", "none"),
+    ),
     Setting(
         "remote.*.client",
         "choice",

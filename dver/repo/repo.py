@@ -12,6 +12,7 @@ from dver.base.errors import RepositoryError, UsageError
 from dver.config import remotes
 from dver.config.load import Config, ConfigPaths, Overrides, environment, user_config_path
 from dver.config.remotes import RemoteSettings
+from dver.config.schema import spell
 from dver.git.pointers import pointer_path
 from dver.git.repository import Git
 from dver.repo import naming
@@ -170,9 +171,8 @@ class Repo:
         from dver.storage.factory import open_storage
         from dver.transfer.remote import Remote
 
-        storage = open_storage(
-            settings.location, settings.options, environ=self.environ, base=self.root
-        )
+        options = {name: spell(value) for name, value in settings.options.items()}
+        storage = open_storage(settings.location, options, environ=self.environ, base=self.root)
         remote = Remote(
             settings.name,
             storage,

@@ -92,6 +92,7 @@ def test_the_harmless_keys_are_these() -> None:
         "remote.*.anonymous",
         "remote.*.sse",
         "remote.*.sse_kms_key_id",
+        "remote.*.checksum",
         "remote.*.client",
     }
 

@@ -141,10 +141,11 @@ def test_options_go_where_they_may_stand(place: Place) -> None:
     assert remotes.set_option(config, "origin", "ca_bundle", "ca.pem", cwd=place.root)
     assert "region: eu-1" in place.read("repository")
     assert "profile: work" in place.read("local")
-    options = remotes.find_remote(config).options
-    assert options["region"] == "eu-1"
-    assert options["profile"] == "work"
-    assert options["ca_bundle"] == str(place.root / "ca.pem")
+    assert remotes.find_remote(config).options == {
+        "region": "eu-1",
+        "profile": "work",
+        "ca_bundle": str(place.root / "ca.pem"),
+    }
     assert remotes.unset_option(config, "origin", "region")
     assert not remotes.unset_option(config, "origin", "region")
     assert "region" not in remotes.find_remote(config).options
