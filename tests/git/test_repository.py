@@ -291,6 +291,29 @@ def test_dubious_ownership_is_passed_on() -> None:
     assert error.hint == "git config --global --add safe.directory /x"
 
 
+def test_somebody_elses_repository(git_repo: GitRepo) -> None:
+    environ = {**os.environ, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    with pytest.raises(RepositoryError) as caught:
+        Git.discover(git_repo.path, environ=environ)
+    assert "dubious ownership" in caught.value.message
+    assert caught.value.hint == f"git config --global --add safe.directory {git_repo.path}"
+
+
+def test_worktree_of_a_bare_repository(git_repo: GitRepo, tmp_path: Path) -> None:
+    git_repo.commit("one")
+    bare = GitRepo.clone(git_repo.path, tmp_path / "bare.git", "--bare")
+    bare.git("worktree", "add", "-q", str(tmp_path / "tree"), "main")
+    git = Git.discover(tmp_path / "tree")
+    assert not git.is_bare
+    assert (git.root, git.common_dir) == (tmp_path / "tree", bare.path)
+    assert [(tree.path, tree.bare) for tree in git.worktrees()] == [
+        (bare.path, True),
+        (tmp_path / "tree", False),
+    ]
+    (tmp_path / "tree").rename(tmp_path / "moved")
+    assert [tree.missing for tree in Git.discover(bare.path).worktrees()] == [False, True]
+
+
 def test_leaving_a_pipe_early_stops_git(git_repo: GitRepo) -> None:
     git_repo.commit("one", big="x" * (1 << 20))
     git = Git.discover(git_repo.path)
