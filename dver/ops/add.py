@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from dver.base.errors import RefusedError, RepositoryError, UsageError
+from dver.base.oid import format_oid
+from dver.base.reporter import Reporter
+from dver.git import ignorefile
+from dver.git.pointers import pointer_path
+from dver.ops import naming, worktree
+from dver.ops.recording import Recorder, Recording
+from dver.ops.selection import Job, select, select_tracked
+from dver.ops.targets import write_pointer
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
 
 Change = Literal["new", "updated", "unchanged"]
 
@@ -62,3 +76,96 @@ class AddResult:
     ignores: tuple[str, ...]
     to_stage: tuple[str, ...]
     staged: bool
+
+
+def add(repo: Repo, options: AddOptions, reporter: Reporter) -> AddResult:
+    """Store the data of targets and write their pointers and .gitignore lines.
+
+    Everything is read and stored first; pointers are written only if all of that succeeded, after
+    the content is durable, so that one failing path changes nothing. A path inside a tracked
+    directory changes that path in its recorded state and nothing else; one that is gone from the
+    workspace is removed from it.
+
+    Raises UsageError for an empty list, the repository root, a pointer file or a refused name;
+    NotFoundError for a path that does not exist; RefusedError for what git tracks already, for
+    overlapping targets, symlinks, special files, and files that change meanwhile.
+    """
+    repo.require_init()
+    if repo.git.is_bare:
+        raise RepositoryError("a bare repository has no working tree to add from")
+    typed = (*options.paths, *naming.read_list(options.paths_from or b""))
+    if not typed and not options.update:
+        raise UsageError(
+            "nothing to add: no path was given"
+            if options.paths_from is None
+            else "nothing to add: the list of paths is empty",
+            hint="dver add PATH...",
+        )
+    with worktree.hold_worktree(repo):
+        jobs = select_tracked(repo, typed) if options.update else select(repo, typed)
+        return record(repo, jobs, reporter, stage=options.stage, workers=options.workers)
+
+
+def record(
+    repo: Repo,
+    jobs: Sequence[Job],
+    reporter: Reporter,
+    *,
+    stage: bool | None = None,
+    workers: int | None = None,
+) -> AddResult:
+    """Record some jobs: the part of :func:`add` after the paths were understood.
+
+    The caller holds the work tree's lock.
+    """
+    store = repo.store
+    with store.hold():
+        # Another process may have collected garbage since the store was opened.
+        store.refresh()
+        with store.writer() as writer:
+            recorder = Recorder(repo, store, writer, reporter)
+            recordings = recorder.record(jobs, workers)
+            writer.commit()
+        ignores = _ignore(repo, recordings)
+        changed = [one for one in recordings if one.result != one.job.old]
+        pointers = [write_pointer(repo, one.job.path, one.result) for one in changed]
+        recorder.remember(recordings)
+    to_stage = [*pointers, *ignores]
+    staged = worktree.stage(repo, to_stage, stage)
+    return AddResult(
+        targets=tuple(_describe(repo, one) for one in recordings),
+        new_objects=writer.new_objects,
+        stored_bytes=writer.stored_bytes,
+        ignores=tuple(repo.display(path) for path in ignores),
+        to_stage=() if staged else tuple(repo.display(path) for path in to_stage),
+        staged=staged,
+    )
+
+
+def _ignore(repo: Repo, recordings: Sequence[Recording]) -> list[bytes]:
+    """Make git ignore the data; if it would not, leave every .gitignore as it was."""
+    paths = [one.job.path for one in recordings]
+    try:
+        return ignorefile.add(repo.git, paths)
+    except RefusedError:
+        ignorefile.remove(repo.git, [one.job.path for one in recordings if not one.job.tracked])
+        raise
+
+
+def _describe(repo: Repo, one: Recording) -> AddedTarget:
+    pointer = one.result
+    change: Change = "updated"
+    if not one.job.tracked:
+        change = "new"
+    elif pointer == one.job.old:
+        change = "unchanged"
+    return AddedTarget(
+        path=repo.display(one.job.path),
+        pointer=repo.display(pointer_path(one.job.path)),
+        kind=pointer.kind,
+        oid=format_oid(pointer.oid),
+        size=pointer.size,
+        files=pointer.files,
+        change=change,
+        parts=tuple(repo.display(one.job.path + b"/" + part) for part in one.job.parts),
+    )

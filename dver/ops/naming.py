@@ -19,12 +19,18 @@ def read_list(data: bytes) -> tuple[str, ...]:
     return tuple(os.fsdecode(path) for path in data.split(separator) if path)
 
 
-def expand(cwd: str, args: Iterable[str], is_known: Callable[[str], bool]) -> list[str]:
+def expand(
+    cwd: str,
+    args: Iterable[str],
+    is_known: Callable[[str], bool],
+    may_be_gone: Callable[[str], bool] | None = None,
+) -> list[str]:
     """Expand the patterns that the shell left alone, relative to ``cwd``; keep all other names.
 
     An argument is a pattern only if nothing of that very name exists, on disk or to ``is_known``.
     Patterns have ``*``, ``?``, ``[...]`` and ``**``, pass over hidden files as a shell does, and
-    never match pointer files. One that matches nothing raises NotFoundError.
+    never match pointer files. One that matches nothing counts as a name if ``may_be_gone`` says
+    so, and otherwise raises NotFoundError.
     """
     found: dict[str, None] = {}
     for arg in args:
@@ -35,7 +41,9 @@ def expand(cwd: str, args: Iterable[str], is_known: Callable[[str], bool]) -> li
 
         matches = glob.glob(arg, root_dir=cwd, recursive=True)
         matches = sorted(name for name in matches if not name.endswith(SUFFIX))
-        if not matches:
+        if not matches and may_be_gone is not None and may_be_gone(arg):
+            found[arg] = None
+        elif not matches:
             raise NotFoundError(
                 f"nothing matches the pattern {show(arg)}",
                 hint="quote a pattern to keep the shell from expanding it in another directory",
