@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dver.base.oid import format_oid
-from dver.base.reporter import Reporter
-from dver.formats.tree import DIRECTORY, EMPTY_OID, Entry
+from dver.base.oid import Oid, format_oid
+from dver.base.reporter import Reporter, Task
+from dver.formats.tree import DIRECTORY, EMPTY_OID, Entry, Tree
 from dver.ops import naming
 from dver.ops.compare import pointer_entry
 from dver.ops.kinds import KindWord, kind_word
@@ -23,6 +23,7 @@ from dver.ops.versions import (
     version_at,
 )
 from dver.store import walk
+from dver.store.store import LIST_KINDS
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -87,11 +88,9 @@ def ls(repo: Repo, options: LsOptions, reporter: Reporter) -> LsResult:
         RemoteBehind(repo, options.remote) as source,
         reporter.task("Listing", unit="files") as task,
     ):
-        listing = _Listing(repo, version, options, source)
+        listing = _Listing(repo, version, options, source, found, task)
         for path in paths:
-            for at, entry, is_target in listing.of(path, typed=bool(options.paths)):
-                task.advance()
-                found[at] = listing.line(at, entry, is_target=is_target)
+            listing.add(path, typed=bool(options.paths))
     entries = tuple(found[path] for path in sorted(found))
     return LsResult(
         options.rev,
@@ -102,62 +101,94 @@ def ls(repo: Repo, options: LsOptions, reporter: Reporter) -> LsResult:
 
 
 class _Listing:
-    """What one call of ls needs to list one path after the other."""
+    """One call of ls: collects the lines of one path after the other in ``found``."""
 
     def __init__(
-        self, repo: Repo, version: Version, options: LsOptions, source: RemoteBehind
+        self,
+        repo: Repo,
+        version: Version,
+        options: LsOptions,
+        source: RemoteBehind,
+        found: dict[bytes, LsEntry],
+        task: Task,
     ) -> None:
         self._repo = repo
+        self._store = repo.store
         self._version = version
         self._options = options
         self._source = source
+        self._found = found
+        self._task = task
         self._targets = sorted(version.pointers)
 
-    def of(self, path: bytes, *, typed: bool) -> Iterator[tuple[bytes, Entry, bool]]:
-        """Yield (path, entry, is target) of all that one path lists."""
+    def add(self, path: bytes, *, typed: bool) -> None:
+        """List one path."""
         located = find_located(self._version, path)
         if located is not None:
             entry = entry_at(self._repo, self._version, located, self._source)
             if entry.kind == DIRECTORY:
-                yield from self._inside(path, entry)
+                self._inside(path, entry)
             else:
-                yield path, entry, not located.inside
+                self._line(path, entry, files=1, is_target=not located.inside)
             return
         below = naming.below(self._targets, path)
         if not below and path and typed:
             raise no_such_path(self._repo, self._version, path)
         for target in below:
-            entry = pointer_entry(self._version.pointers[target])
+            pointer = self._version.pointers[target]
+            entry = pointer_entry(pointer)
             if self._options.recursive and entry.kind == DIRECTORY:
-                yield from self._inside(target, entry)
+                self._inside(target, entry)
             else:
-                yield target, entry, True
+                self._line(target, entry, files=pointer.files, is_target=True)
 
-    def _inside(self, path: bytes, entry: Entry) -> Iterator[tuple[bytes, Entry, bool]]:
+    def _inside(self, path: bytes, entry: Entry) -> None:
         if not self._options.recursive:
-            for child in self._source.read_tree(entry.oid):
-                yield walk.join(path, child.name), child, False
+            self._directory(path, self._source.read_tree(entry.oid))
             return
         if entry.oid == EMPTY_OID:
-            yield path, entry, False
+            self._line(path, entry, files=0)
         for directory, _, tree in walk.walk(self._source, entry.oid, prefix=path):
-            for child in tree:
-                if child.kind != DIRECTORY or child.oid == EMPTY_OID:
-                    yield walk.join(directory, child.name), child, False
+            self._directory(directory, tree)
 
-    def line(self, path: bytes, entry: Entry, *, is_target: bool) -> LsEntry:
-        """Return the entry as people see it."""
-        files = 1
-        if is_target:
-            files = self._version.pointers[path].files
-        elif entry.kind == DIRECTORY:
-            files = 0 if entry.oid == EMPTY_OID else self._source.read_tree(entry.oid).files
-        return LsEntry(
-            path=self._repo.display(path),
-            kind=kind_word(entry.kind),
-            size=entry.size,
-            files=files,
-            oid=format_oid(entry.oid),
+    def _directory(self, path: bytes, tree: Tree) -> None:
+        """List what is in one directory: all of it, or what has no lines of its own."""
+        # What stands before every name, found with a name that cannot be.
+        prefix = self._repo.display(walk.join(path, b"\0"))[:-1]
+        flat = self._options.recursive
+        for i, (name, kind) in enumerate(zip(tree.names, tree.kinds, strict=True)):
+            oid = tree.oid(i)
+            files = 1
+            if kind == DIRECTORY:
+                if flat and oid != EMPTY_OID:
+                    continue
+                files = 0 if oid == EMPTY_OID else self._source.read_tree(oid).files
+            self._found[walk.join(path, name)] = LsEntry(
+                prefix + os.fsdecode(name),
+                kind_word(kind),
+                tree.sizes[i],
+                files,
+                format_oid(oid),
+                local=self._is_here(oid),
+            )
+        self._task.advance(len(tree))
+
+    def _line(self, path: bytes, entry: Entry, *, files: int, is_target: bool = False) -> None:
+        self._task.advance()
+        self._found[path] = LsEntry(
+            self._repo.display(path),
+            kind_word(entry.kind),
+            entry.size,
+            files,
+            format_oid(entry.oid),
             target=is_target,
-            local=self._repo.store.is_complete(entry.oid) if self._options.local else None,
+            local=self._is_here(entry.oid),
         )
+
+    def _is_here(self, oid: Oid) -> bool | None:
+        if not self._options.local:
+            return None
+        place = self._store.place(oid)
+        if place is None or place.kind not in LIST_KINDS:
+            return place is not None
+        return self._store.is_complete(oid)
