@@ -13,14 +13,27 @@ from dver.git.repository import Git
 _USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
 
 
-def clone_bare(url: str, directory: Path, *, environ: Mapping[str, str] | None = None) -> Git:
+def clone_bare(
+    url: str,
+    directory: Path,
+    *,
+    ref: str | None = None,
+    newest: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Git:
     """Clone a repository without a working tree into a new directory, and return it.
 
-    File contents are left out where the other side allows that; git fetches those that are read.
+    ``ref`` is a branch or tag to make HEAD; with ``newest`` its last commit alone is taken, no
+    history. File contents are left out where the other side allows that; git fetches those that
+    are read.
     Nothing is asked on the terminal: credentials come from git's own helpers or the ssh agent.
     Raises RemoteError, which repeats no password.
     """
     args = ["clone", "--quiet", "--bare", "--filter=blob:none", "--template=", "--no-local"]
+    if ref is not None:
+        args.append(f"--branch={ref}")
+    if newest:
+        args += ["--depth=1", "--single-branch"]
     env = process.environment(environ)
     # Where we stand may be inside another repository, and hooks may say which.
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"):
