@@ -143,10 +143,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "remote.*.client",
         "choice",
-        "The library that talks to the remote; by default the fastest that can.",
+        "What talks to S3: 'auto' is dver's own client, 'fsspec' goes through s3fs.",
         default="auto",
         committed=True,
-        choices=("auto", "obstore", "fsspec"),
+        choices=("auto", "fsspec"),
     ),
     Setting("remote.*.profile", "text", "The profile in the AWS configuration files to use."),
     Setting("remote.*.ca_bundle", "path", "A file of certificates to trust for this remote."),

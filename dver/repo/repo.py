@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base.errors import RepositoryError, UsageError
+from dver.base.reporter import SILENT, Reporter
 from dver.config import remotes
 from dver.config.load import Config, ConfigPaths, Overrides, environment, user_config_path
 from dver.config.remotes import RemoteSettings
-from dver.config.schema import spell
 from dver.git.pointers import pointer_path
 from dver.git.repository import Git
 from dver.repo import naming
@@ -160,10 +160,13 @@ class Repo:
         """Return what is configured for a remote; None is the default one."""
         return remotes.find_remote(self.config, name)
 
-    def open_remote(self, name: str | None = None, *, write: bool) -> Remote:
+    def open_remote(
+        self, name: str | None = None, *, write: bool, reporter: Reporter = SILENT
+    ) -> Remote:
         """Open a remote; None is the default one.
 
         With ``write`` its place must be trusted: ConfigError otherwise, before any connection.
+        ``reporter`` hears of requests that are repeated.
         """
         settings = self.remote_settings(name)
         if write:
@@ -171,8 +174,13 @@ class Repo:
         from dver.storage.factory import open_storage
         from dver.transfer.remote import Remote
 
-        options = {name: spell(value) for name, value in settings.options.items()}
-        storage = open_storage(settings.location, options, environ=self.environ, base=self.root)
+        storage = open_storage(
+            settings.location,
+            settings.options,
+            environ=self.environ,
+            base=self.root,
+            reporter=reporter,
+        )
         remote = Remote(
             settings.name,
             storage,
