@@ -104,7 +104,7 @@ def _object(row: Any) -> RootObject:
     path, kind, oid, size = row
     if kind not in ("file", "tree"):
         raise ValueError("an object's kind is neither file nor tree")
-    if not isinstance(size, int) or not 0 <= size < 1 << 63:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63:
         raise ValueError("an object's size is not a number of bytes")
     return RootObject(_text(path), kind, parse_oid(_text(oid)), size)
 
