@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dver.base.reporter import Reporter
+from dver.ops.lost import lost_error
+from dver.ops.select import Selected, Selection, select
+from dver.ops.versions import no_such_path, version_at
+from dver.store import walk
+from dver.transfer.closure import Lost
+from dver.transfer.wants import Want
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +54,83 @@ class FetchResult:
     packs: int
     bytes: int
     requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """What a fetch did, for which versions, and what it could not bring."""
+
+    result: FetchResult
+    selection: Selection
+    lost: tuple[Lost, ...]
+
+
+def fetch(repo: Repo, options: FetchOptions, reporter: Reporter) -> FetchResult:
+    """Bring versions from a remote.
+
+    Raises NotFoundError for an unknown remote, revision or path; MissingContentError or
+    CorruptError, once all else was brought, if something is not to be had.
+    """
+    done = fetch_what_can_be(repo, options, reporter)
+    if done.lost:
+        raise lost_error(repo, done.lost)
+    return done.result
+
+
+def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> Fetching:
+    """Like :func:`fetch`, but return what could not be brought instead of raising."""
+    from dver.transfer.fetch import fetch as transfer
+
+    selection = select(repo, options.paths, options.revisions, every=options.all, head=False)
+    for problem in selection.broken:
+        reporter.warn(f"left out: {problem}")
+    remote = repo.open_remote(options.remote, write=False)
+    if options.jobs is not None:
+        remote.set_jobs(options.jobs)
+    wants = [_want(version) for version in selection.versions]
+    fetched = transfer(repo.store, remote, wants, dry_run=options.dry_run, reporter=reporter)
+    if not options.dry_run and not fetched.lost:
+        _check_parts(repo, selection)
+        if fetched.objects:
+            repo.trust_remote(remote.name)
+    elif fetched.lost and fetched.objects:
+        reporter.note(f"fetched all else: {fetched.objects} objects")
+    result = FetchResult(
+        remote.name,
+        remote.storage.description,
+        options.dry_run,
+        len(selection.versions),
+        fetched.objects,
+        fetched.packs,
+        fetched.bytes,
+        fetched.requests,
+    )
+    return Fetching(result, selection, fetched.lost)
+
+
+def _want(version: Selected) -> Want:
+    pointer = version.pointer
+    return Want(
+        pointer.kind,
+        pointer.oid,
+        pointer.size,
+        os.fsdecode(version.path),
+        version.inside,
+        version.commit,
+    )
+
+
+def _check_parts(repo: Repo, selection: Selection) -> None:
+    """Raise NotFoundError for a path inside a directory that no version of it has."""
+    absent: dict[bytes, None] = {}
+    found: set[bytes] = set()
+    for version in selection.versions:
+        for part in version.inside:
+            path = version.path + b"/" + part
+            if walk.find(repo.store, version.pointer.oid, part) is None:
+                absent[path] = None
+            else:
+                found.add(path)
+    for path in absent:
+        if path not in found:
+            raise no_such_path(repo, version_at(repo, None), path)

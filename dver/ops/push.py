@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dver.base.errors import MissingContentError
+from dver.base.oid import format_oid
+from dver.base.reporter import Reporter
+from dver.formats.root import RootObject
+from dver.formats.tree import DIRECTORY
+from dver.ops.lost import lost_error
+from dver.ops.select import Selected, Selection, add_older, select
+from dver.store import walk
+from dver.transfer.closure import Lost, Offer
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+    from dver.transfer.remote import Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +71,90 @@ class PushResult:
     requests: int
     session: str | None
     skipped: tuple[SkippedVersion, ...] = ()
+
+
+def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
+    """Send versions to a remote.
+
+    Raises NotFoundError for an unknown remote, revision or path; MissingContentError or
+    CorruptError, once all else was pushed, if required content is not to be had.
+    """
+    from dver.transfer.push import push as transfer
+
+    selection = select(repo, options.paths, options.revisions, every=options.all, head=True)
+    remote = repo.open_remote(options.remote, write=not options.dry_run)
+    if options.jobs is not None:
+        remote.set_jobs(options.jobs)
+    with_history = not options.revisions and not options.all
+    if with_history:
+        remote.refresh_roots()
+        add_older(repo, selection, remote.covered())
+    for problem in selection.broken:
+        reporter.warn(f"left out: {problem}")
+    lost: list[tuple[Selected, Lost]] = []
+    offers = list(_offers(repo, selection, remote, lost))
+    required = [one for version, one in lost if version.required]
+    pushed = transfer(
+        repo.store,
+        remote,
+        offers,
+        commits=() if required else selection.commits,
+        repo_id=_repo_id(repo),
+        dry_run=options.dry_run,
+        reporter=reporter,
+    )
+    required += pushed.lost
+    skipped = [*(one for version, one in lost if not version.required), *pushed.skipped]
+    if required:
+        if pushed.objects and not options.dry_run:
+            reporter.note(f"pushed all else: {pushed.objects} objects in {pushed.packs} packs")
+        raise lost_error(repo, required)
+    whole_history = with_history and not selection.paths and not skipped and not selection.broken
+    head = repo.git.head()
+    if whole_history and head is not None and not options.dry_run and not repo.git.is_shallow:
+        remote.remember_covered(head)
+    return PushResult(
+        remote.name,
+        remote.storage.description,
+        options.dry_run,
+        len(selection.versions),
+        pushed.objects,
+        pushed.packs,
+        pushed.bytes,
+        pushed.requests,
+        pushed.session,
+        tuple(
+            SkippedVersion(repo.display(os.fsencode(one.path)), format_oid(one.oid), one.commit)
+            for one in skipped
+        ),
+    )
+
+
+def _offers(
+    repo: Repo, selection: Selection, remote: Remote, lost: list[tuple[Selected, Lost]]
+) -> Iterator[Offer]:
+    """Yield what to offer; parts of directories whose trees are not here go to ``lost``."""
+    for version in selection.versions:
+        path, pointer = os.fsdecode(version.path), version.pointer
+        if not version.inside:
+            whole = RootObject(path, pointer.kind, pointer.oid, pointer.size)
+            yield Offer(whole, version.required, version.commit)
+            continue
+        for part in version.inside:
+            inner = f"{path}/{os.fsdecode(part)}"
+            try:
+                entry = walk.find(repo.store, pointer.oid, part)
+            except MissingContentError:
+                where = (repo.store.storage.description, remote.description)
+                gone = Lost(inner, pointer.oid, "missing", where, version.commit)
+                lost.append((version, gone))
+                continue
+            if entry is not None:
+                kind = "tree" if entry.kind == DIRECTORY else "file"
+                one = RootObject(inner, kind, entry.oid, entry.size)
+                yield Offer(one, version.required, version.commit)
+
+
+def _repo_id(repo: Repo) -> str:
+    """Return what names the project across clones, or "" where that cannot be known."""
+    return "" if repo.git.is_shallow else min(repo.git.root_commits(), default="")

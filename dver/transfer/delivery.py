@@ -117,15 +117,17 @@ class Delivery:
             )
         except TransientError:
             raise
-        except RemoteError as error:
+        except (RemoteError, CorruptError) as error:
             reason = self._why_not(read, error)
             return Batch(failed={frames.oid(i): reason for i in range(read.first, read.last)})
         return self._take_apart(data, read, frames)
 
-    def _why_not(self, read: Read, error: RemoteError) -> Reason:
+    def _why_not(self, read: Read, error: RemoteError | CorruptError) -> Reason:
         """Say what is wrong with a pack that could not be read; re-raise if it is not the pack."""
         if isinstance(error, ObjectNotFound):
             return "missing"
+        if isinstance(error, CorruptError):
+            return "damaged"
         entry = self._remote.storage.head(layout.pack_key(read.pack))
         if entry is None:
             return "missing"

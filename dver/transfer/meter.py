@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dver.storage.base import Entry, Storage
+from dver.storage.wrappers import Wrapper
 
 #: Keys that one page of a listing holds in S3.
 _PAGE = 1000
 
 
-class Meter(Storage):
+class Meter(Wrapper):
     """A storage that counts the requests made of another, and the bytes they carried.
 
     A listing counts one request for each thousand keys. Requests that a layer below repeats
@@ -20,9 +21,7 @@ class Meter(Storage):
     """
 
     def __init__(self, storage: Storage) -> None:
-        self.inner = storage
-        self.description = storage.description
-        self.facts = storage.facts
+        super().__init__(storage)
         self.requests = 0
         self.received = 0
         self.sent = 0
@@ -81,11 +80,3 @@ class Meter(Storage):
             raise
         self._count(received=size)
         return size
-
-    def local_path(self, key: str) -> str | None:
-        """Return the file that holds a key, where the storage is local."""
-        return self.inner.local_path(key)
-
-    def close(self) -> None:
-        """Close the other storage."""
-        self.inner.close()

@@ -102,7 +102,10 @@ class _Push:
         remote = self._remote
         self._info_is_fresh = remote.info is None
         self._info = remote.info or remote.read_format()
-        remote.refresh_roots()
+        if self._info is None and remote.is_new_directory():
+            return
+        if not remote.has_fresh_roots:
+            remote.refresh_roots()
         remote.refresh_index(whole=True)
         self._listed = remote.list_packs()
         self._lost_packs = lost_packs(remote.index.packs(), self._listed)

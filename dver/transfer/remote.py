@@ -10,6 +10,7 @@ Docs: ``docs/format/remote.md``.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +38,9 @@ from dver.transfer.meter import Meter
 from dver.transfer.remoteindex import RemoteIndex
 from dver.transfer.workers import each
 
+_COVERED = "covered.json"
+_MAX_COVERED = 20
+
 
 class Remote:
     """One remote. ``cache`` is the directory where this clone remembers what it saw of it.
@@ -54,8 +58,13 @@ class Remote:
         self.jobs = max(1, jobs or storage.facts.connections)
         self.info: StoreInfo | None = None
         self.roots: dict[str, Root] = {}
+        self.has_fresh_roots = False
         self.index = RemoteIndex(self.storage, cache, self.jobs)
         self._load_cache()
+
+    def set_jobs(self, jobs: int) -> None:
+        """Let that many requests be under way at once from now on."""
+        self.jobs = self.index.jobs = max(1, jobs)
 
     @property
     def description(self) -> str:
@@ -116,10 +125,18 @@ class Remote:
             )
         return info
 
+    def is_new_directory(self) -> bool:
+        """Say whether this is a local directory that does not exist, and never did for this clone.
+
+        Anything else that cannot be listed is an error: it may be a disk that is not mounted.
+        """
+        path = self.storage.local_path(storeinfo.KEY)
+        return self.info is None and path is not None and not os.path.lexists(os.path.dirname(path))
+
     # listing
 
     def refresh_roots(self) -> None:
-        """List the roots, and read those not read before."""
+        """List the roots, and read those not read before; ``has_fresh_roots`` is true then."""
         listed = {
             key.removeprefix(layout.ROOTS): entry
             for key, entry in self._list(layout.ROOTS).items()
@@ -137,6 +154,7 @@ class Remote:
             with contextlib.suppress(OSError):
                 os.unlink(self.cache / "roots" / session)
         self.roots = known
+        self.has_fresh_roots = True
 
     def _get_root(self, entry: Entry) -> bytes | None:
         if entry.size > roots_format.MAX_SIZE:
@@ -219,6 +237,27 @@ class Remote:
         if new:
             fsio.write_atomic(self.cache / "seen", b"".join(sorted(known | new)), durable=False)
 
+    def covered(self) -> tuple[str, ...]:
+        """Return commits whose whole history was found to be in the remote.
+
+        They count only as long as every root that was there then is there now.
+        """
+        try:
+            noted = json.loads((self.cache / _COVERED).read_bytes())
+            commits, roots = noted["commits"], noted["roots"]
+            if self.roots.keys() >= set(roots) and all(isinstance(c, str) for c in commits):
+                return tuple(commits)
+        except (OSError, ValueError, TypeError, KeyError):
+            pass
+        return ()
+
+    def remember_covered(self, commit: str) -> None:
+        """Note that all versions in a commit's history are in the remote."""
+        commits = [commit, *(one for one in self.covered() if one != commit)][:_MAX_COVERED]
+        noted = {"commits": commits, "roots": sorted(self.roots)}
+        data = json.dumps(noted).encode("ascii")
+        fsio.write_atomic(self.cache / _COVERED, data, durable=False)
+
     def remember_root(self, root: Root) -> None:
         """Remember a root that this clone has just written."""
         self.roots[root.session] = root
@@ -249,6 +288,7 @@ class Remote:
             with fsio.explained("remove", self.cache):
                 shutil.rmtree(self.cache)
         self.roots = {}
+        self.has_fresh_roots = False
         self.index = RemoteIndex(self.storage, self.cache, self.jobs)
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ class RemoteIndex:
         self._storage = storage
         self._directory = cache / "index"
         self._heads = cache / "heads"
-        self._jobs = jobs
+        self.jobs = jobs
         self._whole: dict[bytes, Segment] = {}
         self._distant: dict[bytes, DistantSegment] = {}
         #: The names in the last listing, with their sizes in bytes.
@@ -165,7 +165,7 @@ class RemoteIndex:
             if not new:
                 break
             new.sort(key=lambda name: (-self.names[name], name))
-            for name, segment in each(self._jobs, new[:batch], self._opener(whole=whole)):
+            for name, segment in each(self.jobs, new[:batch], self._opener(whole=whole)):
                 if segment is None:
                     del self.names[name]  # merged into another since the listing
                 elif isinstance(segment, Segment):

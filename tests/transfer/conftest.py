@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from dver.storage.base import Storage
-from dver.storage.local import LocalStorage
+from dver.storage.memory import MemoryStorage
 from tests.transfer.world import TINY, Clone
 
 
 @pytest.fixture
-def bucket(tmp_path: Path) -> Storage:
-    return LocalStorage(tmp_path / "bucket")
+def bucket() -> Storage:
+    return MemoryStorage()
 
 
 @pytest.fixture

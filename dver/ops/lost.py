@@ -1,0 +1,41 @@
+"""The error for content that a transfer could not bring, after all else was brought."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dver.base.errors import CorruptError, DverError
+from dver.base.fsio import show
+from dver.base.oid import format_oid
+from dver.ops.remembered import missing_error
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+    from dver.transfer.closure import Lost
+
+
+def lost_error(repo: Repo, lost: Sequence[Lost]) -> DverError:
+    """Return MissingContentError if anything is missing, CorruptError if all of it is damaged.
+
+    It names paths, oids, and the places that were looked at.
+    """
+    where = " nor in ".join(lost[0].where)
+    missing = [one for one in lost if one.reason == "missing"]
+    damaged = [f"{_line(repo, one)}, damaged" for one in lost if one.reason == "damaged"]
+    if not missing:
+        return CorruptError(
+            f"the content of {len(damaged)} {'path is' if len(damaged) == 1 else 'paths is'}"
+            f" damaged, with no good copy in {where}",
+            hint="'dver fsck --full' tells what else is damaged here, with '-r NAME' in a remote",
+            paths=damaged,
+        )
+    error = missing_error(repo, [(os.fsencode(one.path), one.oid) for one in missing], where)
+    error.paths = (*(_line(repo, one) for one in missing), *damaged)
+    return error
+
+
+def _line(repo: Repo, one: Lost) -> str:
+    at = f" at {one.commit[:10]}" if one.commit else ""
+    return f"{show(repo.display(os.fsencode(one.path)))}{at} ({format_oid(one.oid)})"
