@@ -89,7 +89,7 @@ def compare(
         else:
             _compare_target(result, path, before, after, source, inside, scope)
     if renames:
-        result.files = _match_renames(result.files)
+        result.files = match_renames(result.files)
         result.targets = _rename_file_targets(result)
     return result
 
@@ -172,7 +172,7 @@ def _moved_trees(
     return moved
 
 
-def _match_renames(files: list[FileDelta]) -> list[FileDelta]:
+def match_renames(files: list[FileDelta]) -> list[FileDelta]:
     """Pair each added file with a removed one of equal content, of the same last name if any.
 
     Empty files and directories are all alike, so that pairing them would tell nothing.

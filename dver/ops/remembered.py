@@ -28,7 +28,7 @@ class Remembered:
         self.name = name
         self.known = (cache / storeinfo.KEY).exists()
         self._index = Index(_segments(cache / "index"))
-        self._kept = _kept(cache / "roots")
+        self._kept = kept(cache / "roots")
 
     def __contains__(self, oid: object) -> bool:
         return oid in self._kept or (isinstance(oid, bytes) and Oid(oid) in self._index)
@@ -79,7 +79,8 @@ def _segments(directory: Path) -> list[Segment]:
     return sorted(found, key=len, reverse=True)
 
 
-def _kept(directory: Path) -> set[Oid]:
+def kept(directory: Path) -> set[Oid]:
+    """Return the objects that the roots in a directory keep; damaged roots count as absent."""
     found: set[Oid] = set()
     with contextlib.suppress(FileNotFoundError):
         for text in os.listdir(directory):

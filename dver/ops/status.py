@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
 
-PointerState = Literal["unchanged", "new", "modified", "deleted", "conflict", "broken"]
+from dver.base.errors import RepositoryError
+from dver.base.oid import Oid, format_oid
+from dver.base.reporter import Reporter
+from dver.formats.pointer import Pointer
+from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_path
+from dver.ops import naming
+from dver.ops.completeness import Pushed, missing_objects
+from dver.ops.inspection import Finding, Inspector
+from dver.ops.pointerstate import PointerState, pointer_state
+from dver.ops.scope import Scope
+from dver.ops.targets import Target, load_targets
+
+if TYPE_CHECKING:
+    from dver.ops.compare import FileDelta
+    from dver.repo import Repo
+
 DataState = Literal["unchanged", "modified", "deleted", "retyped", "stale", "leftover", "unknown"]
 
 
@@ -66,7 +84,7 @@ class TargetStatus:
     - deleted: it is not there; ``dver checkout`` (or ``pull``, if ``missing``) brings it
     - retyped: a file stands where a directory is tracked, or the other way round
     - stale: the pointer moved (by git) and the data is still what the last pointer said
-    - leftover: the pointer went away (by git) and its unchanged data is still there
+    - leftover: the pointer is gone, and there still is data
     - unknown: the pointer cannot be read, or the content needed to tell is missing
 
     ``missing`` counts objects the pointer needs that are not in the local store, ``missing_oids``
@@ -119,3 +137,172 @@ class StatusResult:
     def is_clean(self) -> bool:
         """Whether there is nothing to say about any target; being unpushed is no dirt."""
         return all(target.is_clean for target in self.targets)
+
+
+def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResult:
+    """Compare HEAD, pointers, workspace and local store; no remote is asked.
+
+    Raises NotFoundError for a path that selects nothing.
+    """
+    repo.require_init()
+    if repo.git.is_bare:
+        raise RepositoryError("a bare repository has no working tree to compare")
+    paths = [data_path(p) if is_pointer_path(p) else p for p in map(repo.locate, options.paths)]
+    scope = Scope(paths)
+    under = scope.paths or (b"",)
+    targets = load_targets(repo, under)
+    head, branch = _head(repo)
+    committed: dict[bytes, str] = {}
+    if head is not None:
+        found = at_revision(repo.git, head, under, ancestors=True)
+        committed = {data_path(path): blob for path, blob in found}
+    remote = None if options.no_remote else _remote_name(repo, options.remote)
+    with reporter.task("Comparing", unit="files") as task:
+        checker = _Checker(repo, options, Inspector(repo, task), scope, remote)
+        told = [
+            checker.check(path, targets.get(path), committed.get(path))
+            for path in sorted(targets.keys() | committed.keys())
+            if scope.inside(path) is not None and not _is_sparse(targets.get(path))
+        ]
+    _refuse_unmatched(repo, scope, [path for path in targets if scope.inside(path) is not None])
+    checker.inspector.remember()
+    return StatusResult(branch, head, remote, tuple(told))
+
+
+def _head(repo: Repo) -> tuple[str | None, str | None]:
+    """Return HEAD's commit and branch, by one run of git unless there is no commit yet."""
+    out = repo.git.run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD", answers=(0, 128))
+    lines = os.fsdecode(out).splitlines()
+    if len(lines) != 2 or lines[0] == "HEAD":
+        return repo.git.head(), repo.git.branch()
+    return lines[0], lines[1].removeprefix("refs/heads/") if lines[1] != "HEAD" else None
+
+
+def _remote_name(repo: Repo, chosen: str | None) -> str | None:
+    from dver.config.remotes import default_name
+
+    if chosen is not None:
+        return repo.remote_settings(chosen).name
+    return default_name(repo.config)
+
+
+def _is_sparse(target: Target | None) -> bool:
+    return target is not None and target.file.skipped and not target.present
+
+
+def _refuse_unmatched(repo: Repo, scope: Scope, targets: list[bytes]) -> None:
+    """Raise NotFoundError for paths that are no target, hold none and lie in none."""
+    for path in scope.unmatched():
+        holder = naming.holder(targets, path)
+        if holder is None and not os.path.isdir(repo.absolute(path)):
+            raise naming.not_found(
+                "nothing is tracked at", path, str(repo.root), targets, repo.display
+            )
+
+
+class _Checker:
+    """Tells the state of one target after the other."""
+
+    def __init__(
+        self,
+        repo: Repo,
+        options: StatusOptions,
+        inspector: Inspector,
+        scope: Scope,
+        remote: str | None,
+    ) -> None:
+        self._repo = repo
+        self._options = options
+        self._scope = scope
+        self._pushed = None if remote is None else Pushed(repo.layout.remote_cache(remote))
+        self.inspector = inspector
+
+    def check(self, path: bytes, target: Target | None, committed: str | None) -> TargetStatus:
+        pointer = target.pointer if target is not None else None
+        state, staged = pointer_state(target, committed)
+        shown = self._repo.display(path)
+        if pointer is None:
+            problem = target.problem if target is not None else None
+            there = os.path.lexists(self._repo.absolute(path))
+            gone: DataState = "leftover" if there else "deleted"
+            return TargetStatus(
+                path=shown,
+                pointer=self._repo.display(pointer_path(path)),
+                kind=None,
+                oid=None,
+                size=0,
+                files=0,
+                pointer_state=state,
+                staged=staged,
+                data_state=gone if problem is None else "unknown",
+                problem=problem.message if problem is not None else None,
+                hint=problem.hint if problem is not None else None,
+            )
+        finding = self.inspector.inspect(path, pointer, self._scope)
+        missing = self._missing(path, pointer, finding)
+        counts = _counts(finding, pointer)
+        changes = islice(_changes(self._repo, finding), self._options.details)
+        return TargetStatus(
+            path=shown,
+            pointer=self._repo.display(pointer_path(path)),
+            kind=pointer.kind,
+            oid=format_oid(pointer.oid),
+            size=pointer.size,
+            files=pointer.files,
+            pointer_state=state,
+            staged=staged,
+            data_state=finding.state,
+            counts=counts,
+            changes=tuple(changes),
+            missing=len(missing),
+            missing_oids=tuple(format_oid(oid) for oid in missing[: self._options.details]),
+            unpushed=None if self._pushed is None else pointer.oid not in self._pushed,
+        )
+
+    def _missing(self, path: bytes, pointer: Pointer, finding: Finding) -> list[Oid]:
+        """Return the objects of a pointer that the local store lacks.
+
+        What was added or checked out whole here and is unchanged was complete then, and nothing
+        is collected that a pointer of the work tree names; so only the top is looked up.
+        """
+        store = self._repo.store
+        settled = finding.state == "unchanged" and not finding.absent
+        if settled and store.has(pointer.oid) and self.inspector.index.base(path) == pointer:
+            return []
+        return missing_objects(store, pointer)
+
+
+def _counts(finding: Finding, pointer: Pointer) -> ChangeCounts:
+    if pointer.kind == "file":
+        return ChangeCounts(modified=int(finding.state == "modified"))
+    words = [delta.word for delta in finding.deltas]
+    return ChangeCounts(
+        new=words.count("added"),
+        modified=words.count("modified") + words.count("mode"),
+        deleted=words.count("removed"),
+        renamed=words.count("renamed"),
+    )
+
+
+_WORDS: dict[str, Literal["new", "modified", "deleted", "renamed"]] = {
+    "added": "new",
+    "removed": "deleted",
+    "modified": "modified",
+    "mode": "modified",
+    "renamed": "renamed",
+}
+
+
+def _changes(repo: Repo, finding: Finding) -> Iterator[FileChange]:
+    for delta in finding.deltas:
+        yield _change(repo, delta)
+
+
+def _change(repo: Repo, delta: FileDelta) -> FileChange:
+    return FileChange(
+        change=_WORDS[delta.word],
+        path=repo.display(delta.path),
+        old_path=None if delta.old_path is None else repo.display(delta.old_path),
+        size=None if delta.new is None else delta.new.size,
+        old_size=None if delta.old is None else delta.old.size,
+    )

@@ -1,0 +1,50 @@
+"""What of a pointer's content is here, and what a remote is known to have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dver.base.oid import OID_SIZE, Oid
+from dver.formats.pointer import Pointer
+from dver.formats.tree import DIRECTORY
+from dver.ops.remembered import kept
+from dver.store import walk
+from dver.store.store import Store
+
+
+def missing_objects(store: Store, pointer: Pointer) -> list[Oid]:
+    """Return the distinct objects that a pointer needs and the store lacks, as far as known.
+
+    What lies below a tree that is missing itself is not known.
+    """
+    if pointer.kind == "file":
+        return [] if store.is_complete(pointer.oid) else [pointer.oid]
+    missing: dict[Oid, None] = {}
+    index = store.index
+    for _, tree in walk.distinct(
+        store, [pointer.oid], missing=lambda oid: missing.update({oid: None})
+    ):
+        for i, kind in enumerate(tree.kinds):
+            if kind != DIRECTORY and (oid := tree.oid(i)) not in index:
+                missing[oid] = None
+    return list(missing)
+
+
+class Pushed:
+    """What this clone knows a remote to have as a whole; roots are only read if need be."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._roots: set[Oid] | None = None
+        try:
+            data = (self._cache / "seen").read_bytes()
+        except OSError:
+            data = b""
+        self._seen = {data[i : i + OID_SIZE] for i in range(0, len(data), OID_SIZE)}
+
+    def __contains__(self, oid: Oid) -> bool:
+        if oid in self._seen:
+            return True
+        if self._roots is None:
+            self._roots = kept(self._cache / "roots")
+        return oid in self._roots
