@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from dver.base.errors import CorruptError, DverError, FormatError
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
+from dver.config.remotes import list_remotes
 from dver.formats import pointer, root
 from dver.formats.pointer import Pointer
+from dver.formats.storeinfo import StoreInfo
 from dver.git import pointers
-from dver.repo.repo import Repo
+from dver.ops.remembered import remembered
+from dver.repo import Repo
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.fsck import Problem, check_contents, check_packs, check_segments
@@ -85,17 +88,17 @@ def fsck(repo: Repo, options: FsckOptions, reporter: Reporter) -> FsckResult:
     that is down, a directory without permission) is an error.
     """
     if options.remote is not None:
-        remote = repo.open_remote(options.remote, write=False)
-        return _check(repo, remote.storage, remote.store, options, reporter)
-    return _check(repo, repo.store.storage, repo.store, options, reporter)
+        remote = repo.open_remote(options.remote, write=False, reporter=reporter)
+        return _check(repo, remote.storage, remote.require_format(), options, reporter)
+    return _check(repo, repo.store.storage, repo.store.info, options, reporter)
 
 
 def _check(
-    repo: Repo, storage: Storage, opened: Store, options: FsckOptions, reporter: Reporter
+    repo: Repo, storage: Storage, info: StoreInfo, options: FsckOptions, reporter: Reporter
 ) -> FsckResult:
     index, problems = check_segments(storage)
     problems += check_packs(storage, index)
-    store = Store(storage, opened.info, index)
+    store = Store(storage, info, index)
     total = sum(index.packs().values())
     if options.full:
         with reporter.task("Checking", unit="bytes", total=total) as task:
@@ -139,10 +142,10 @@ def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
         try:
             one = pointer.decode(data)
         except FormatError as error:
-            where = f"{change.commit.oid[:10]}:{os.fsdecode(change.path)}"
+            where = f"{change.commit.id[:10]}:{os.fsdecode(change.path)}"
             findings.append(Finding("pointer-broken", where, error.message, 0, ()))
             continue
-        found.append(_Version(pointers.data_path(change.path), change.commit.oid, one))
+        found.append(_Version(pointers.data_path(change.path), change.commit.id, one))
     for file in pointers.in_workspace(repo.git):
         path = repo.git.root / os.fsdecode(file.path)
         try:
@@ -162,7 +165,7 @@ def _check_versions(
 ) -> int:
     """Walk every version; add what is lost to ``problems`` and count what is only elsewhere."""
     marks = Marks(store)
-    elsewhere = _known_remotely(repo)
+    elsewhere = [remembered(repo, one.name) for one in list_remotes(repo.config)]
     known = {oid for problem in problems for oid in problem.oids}
     not_here: set[Oid] = set()
     for version in versions:
@@ -173,27 +176,13 @@ def _check_versions(
             if isinstance(gone.error, CorruptError):
                 where = format_oid(gone.oid)
                 problems.append(Problem("object-damaged", where, gone.error.message, (gone.oid,)))
-            elif elsewhere is not None and gone.oid in elsewhere:
+            elif any(gone.oid in one for one in elsewhere):
                 not_here.add(version.pointer.oid)
             else:
                 where = format_oid(gone.oid)
                 detail = "it is neither in the local store nor known to be in a remote"
                 problems.append(Problem("object-missing", where, detail, (gone.oid,)))
     return len(not_here)
-
-
-class _Elsewhere:
-    """What the remotes were last seen to have, without asking them."""
-
-    def __init__(self, repo: Repo) -> None:
-        self._indexes = list(repo.known_remote_indexes())
-
-    def __contains__(self, oid: Oid) -> bool:
-        return any(oid in index for index in self._indexes)
-
-
-def _known_remotely(repo: Repo) -> _Elsewhere:
-    return _Elsewhere(repo)
 
 
 def _explain(

@@ -13,7 +13,7 @@ from dver.base.reporter import Reporter
 from dver.formats import pointer
 from dver.git import pointers
 from dver.git.repository import Git
-from dver.repo.repo import Repo
+from dver.repo import Repo
 from dver.store import gc as collection
 from dver.store.mark import Marks, Unreachable
 from dver.store.users import other_users
@@ -56,7 +56,7 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
     repo.require_init()
     gits = [repo.git, *_other_repositories(repo)]
     for git in gits:
-        if git.is_shallow():
+        if git.is_shallow:
             raise RefusedError(
                 f"{git.common_dir} is a shallow clone: older versions would be taken for garbage",
                 hint="run 'git fetch --unshallow' first",

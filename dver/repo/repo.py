@@ -118,8 +118,12 @@ class Repo:
         """The local store, made at the first use."""
         from dver.storage.local import LocalStorage
         from dver.store.store import Store
+        from dver.store.users import register
 
-        return Store.create(LocalStorage(self.store_path))
+        store = Store.create(LocalStorage(self.store_path))
+        if self.store_path != self.layout.store_dir:
+            register(store.local_directory(), self.git.common_dir)
+        return store
 
     # -- paths ----------------------------------------------------------------------------------
 
