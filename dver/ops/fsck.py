@@ -135,7 +135,8 @@ def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
     """Return every version in history and in the workspace, and the pointers that are broken."""
     found: list[_Version] = []
     findings: list[Finding] = []
-    changes = [change for change in pointers.history(repo.git, ["--all", "HEAD"]) if change.blob]
+    revs = ["--all", *(["HEAD"] if repo.git.head() else [])]
+    changes = [change for change in pointers.history(repo.git, revs) if change.blob]
     contents = pointers.read_blobs(repo.git, [change.blob for change in changes if change.blob])
     for change in changes:
         data = contents[change.blob or ""]
