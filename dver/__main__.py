@@ -1,6 +1,8 @@
 """``python -m dver`` is ``dver``."""
 
+import sys
+
 from dver.cli.main import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
