@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import sys
 import threading
@@ -30,7 +29,7 @@ PathLike = str | bytes | os.PathLike[str]
 TEMP_PREFIX = ".dver-tmp-"
 
 #: What every ``os.open`` adds: not inherited by child processes, and binary on Windows.
-OPEN_FLAGS = getattr(os, "OOPEN_FLAGS", 0) | getattr(os, "O_BINARY", 0)
+OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _hook: Callable[[str], None] | None = None
 
@@ -86,7 +85,8 @@ def show(path: PathLike) -> str:
     stay readable. What git would still print raw but a terminal could be fooled by, such as a
     right-to-left override, is escaped byte by byte.
     """
-    text = os.fsdecode(path)
+    plain = os.fspath(path)
+    text = plain.decode("utf-8", "surrogateescape") if isinstance(plain, bytes) else plain
     if text.isprintable() and not any(char in text for char in _MUST_QUOTE):
         return text
     return '"' + "".join(map(_escaped, text)) + '"'
@@ -125,7 +125,7 @@ def create_temp(directory: PathLike, *, mode: int = 0o666) -> tuple[int, str]:
     base = os.fsdecode(directory) or "."
     attempts = 0
     while True:
-        path = os.path.join(base, TEMP_PREFIX + secrets.token_hex(8))
+        path = os.path.join(base, TEMP_PREFIX + os.urandom(8).hex())
         step("create")
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, mode), path

@@ -1,0 +1,5 @@
+"""Property tests run here."""
+
+from __future__ import annotations
+
+import tests.support.hypothesis_profile  # noqa: F401 - importing it sets the profile
