@@ -54,34 +54,24 @@ def run_jobs(
     in this process, one call at a time. Errors of dver raised in a worker are raised here again,
     after all workers have stopped.
     """
-    source = iter(jobs)
-    lock = threading.Lock()
-    stop = threading.Event()
+    queue = _Queue(jobs)
     closing: list[Any] = []
     failures: list[BaseException] = []
-
-    def next_job() -> Iterator[object]:
-        while not stop.is_set():
-            with lock:
-                try:
-                    job = next(source)
-                except StopIteration:
-                    return
-            yield job
 
     def serve() -> None:
         try:
             with _Worker(handler, setup) as worker:
-                for job in next_job():
+                for job in queue:
                     answer = worker.ask(("job", job))
-                    with lock:
+                    with queue.lock:
+                        if queue.stopped:
+                            return  # the caller has left, or is about to
                         answered(job, answer)
-                if not stop.is_set():
-                    last = worker.ask(("close", None))
-                    with lock:
-                        closing.append(last)
+                last = None if queue.stopped else worker.ask(("close", None))
+                with queue.lock:
+                    closing.append(last)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread below
-            stop.set()
+            queue.stopped = True
             failures.append(error)
 
     threads = [threading.Thread(target=serve, daemon=True) for _ in range(max(workers, 1))]
@@ -91,11 +81,29 @@ def run_jobs(
         for thread in threads:
             thread.join()
     except BaseException:
-        stop.set()
+        queue.stopped = True
         raise
     if failures:
         raise failures[0]
     return closing
+
+
+class _Queue:
+    """Jobs handed to several threads, each to one of them, until somebody stops it."""
+
+    def __init__(self, jobs: Iterable[object]) -> None:
+        self._source = iter(jobs)
+        self.lock = threading.Lock()
+        self.stopped = False
+
+    def __iter__(self) -> Iterator[object]:
+        while not self.stopped:
+            with self.lock:
+                try:
+                    job = next(self._source)
+                except StopIteration:
+                    return
+            yield job
 
 
 class _Worker:
@@ -114,7 +122,11 @@ class _Worker:
             raise errors.SystemFailure(f"cannot start a worker process: {error}") from error
         self._stdin: Any = self._process.stdin
         self._stdout: Any = self._process.stdout
-        self.ask(("setup", setup))
+        try:
+            self.ask(("setup", setup))
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
 
     def ask(self, message: tuple[str, object]) -> Any:
         try:
