@@ -148,7 +148,7 @@ class Lazy(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Run the fallback when no command is named, as ``git remote -v`` does."""
         unnamed = not args or (args[0].startswith("-") and args[0] not in ("-h", "--help"))
-        if self.fallback is not None and unnamed:
+        if self.fallback is not None and unnamed and not ctx.resilient_parsing:
             args = [self.fallback, *args]
         return super().parse_args(ctx, args)
 

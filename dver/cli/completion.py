@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dver.cli.context import app_of
+from dver.cli.context import App, app_of
 
 if TYPE_CHECKING:
     from dver.repo import Repo
 
 Completer = Callable[[click.Context, click.Parameter, str], list[Any]]
 MOST = 500
+VARIABLE = "_DVER_COMPLETE"
+
+
+def answer(app: App, root: click.Command, instruction: str) -> int:
+    """Answer the shell's question, which stands in the environment, and return the exit code."""
+    from click.shell_completion import shell_complete
+
+    try:
+        return shell_complete(root, {"obj": app}, "dver", VARIABLE, instruction)
+    except Exception:  # noqa: BLE001 - the shell would show it in the middle of the line
+        return 1
 
 
 def _completer(offers: Callable[[Repo, str], Iterable[str]]) -> Completer:
@@ -76,6 +87,8 @@ def _tracked(repo: Repo, incomplete: str) -> Iterator[str]:
     directory, slash, _ = incomplete.rpartition("/")
     for name in sorted(os.listdir(directory or ".")):
         path = directory + slash + name
+        if name == SUFFIX:
+            continue
         if name.endswith(SUFFIX):
             yield path.removesuffix(SUFFIX)
         elif name != ".git" and os.path.isdir(path) and not os.path.lexists(path + SUFFIX):

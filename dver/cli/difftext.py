@@ -93,9 +93,14 @@ def _stat(console: Console, result: DiffResult) -> None:
 
 def _sum(totals: DiffTotals) -> str:
     counts = _counts(totals.added, totals.removed, totals.modified, totals.renamed, totals.mode)
-    moved = f"{delta(totals.added_bytes)}, -{size(totals.removed_bytes)}"
     what = f"{count(totals.files, 'file')} in {count(totals.targets, 'target')}"
-    return f"{what}: {counts} ({moved})" if counts else what
+    bytes_moved = [
+        sign + size(number)
+        for sign, number in (("+", totals.added_bytes), ("-", totals.removed_bytes))
+        if number
+    ]
+    moved = f" ({', '.join(bytes_moved)})" if bytes_moved else ""
+    return f"{what}: {counts}{moved}" if counts else what
 
 
 def _counts(added: int, removed: int, modified: int, renamed: int, mode: int) -> str:

@@ -12,7 +12,7 @@ import dver
 if TYPE_CHECKING:
     from dver.cli.context import App
 
-PROGRAM = "dver"
+# Set by the shell that asks for completions; see dver.cli.completion.
 COMPLETE_VARIABLE = "_DVER_COMPLETE"
 
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     if args == ["--version"]:
         # Answered without importing anything else: scripts and shell prompts ask often.
-        sys.stdout.write(f"{PROGRAM} {dver.__version__}\n")
+        sys.stdout.write(f"dver {dver.__version__}\n")
         return 0
     try:
         from dver.cli.context import App
@@ -55,10 +55,10 @@ def _invoke(app: App, args: list[str]) -> int:
 
     instruction = app.environ.get(COMPLETE_VARIABLE)
     if instruction:
-        from click.shell_completion import shell_complete
+        from dver.cli.completion import answer
 
-        return shell_complete(root, {"obj": app}, PROGRAM, COMPLETE_VARIABLE, instruction)
-    with root.make_context(PROGRAM, args, obj=app) as context:
+        return answer(app, root, instruction)
+    with root.make_context("dver", args, obj=app) as context:
         code = root.invoke(context)
     return code if isinstance(code, int) else 0
 

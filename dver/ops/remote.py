@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from dver.base import fsio
+from dver.base.errors import DverError, RemoteError
+from dver.base.fsio import show
+from dver.base.reporter import Reporter
 from dver.config import remotes, schema
 from dver.config.remotes import RemoteSettings
 from dver.config.schema import Level
@@ -44,12 +49,14 @@ class RemoteListResult:
 class RemoteChange:
     """A remote after a change; None if it is gone. ``changed`` is False if it was so already.
 
-    ``name`` is the remote that was named, before a renaming.
+    ``name`` is the remote that was named, before a renaming. ``made_directory`` is the directory
+    that was made for it, if it is one and was not there.
     """
 
     name: str
     changed: bool
     remote: RemoteInfo | None
+    made_directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,69 @@ class AddRemoteOptions:
     default: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteCheck:
+    """What a remote did when it was tried out; None is "not tried, or not known".
+
+    ``exists`` tells whether somebody has pushed there. Only a remote that data may be sent to is
+    written to: one small object, which is removed again. ``clock_skew`` is by how many seconds
+    its clock is ahead. ``problem`` and ``hint`` say why it is not ``usable``.
+    """
+
+    name: str
+    destination: str
+    trusted: bool
+    usable: bool
+    exists: bool | None = None
+    reachable: bool = False
+    writable: bool | None = None
+    ranges: bool | None = None
+    conditional_create: bool | None = None
+    clock_skew: float | None = None
+    problem: str | None = None
+    hint: str | None = None
+    exit_code: int = 0
+
+
+def check_remote(repo: Repo, name: str | None, reporter: Reporter) -> RemoteCheck:
+    """Try a remote out. What the remote does wrong is in the result, and never raised."""
+    from dver.storage.probe import probe_capabilities
+
+    settings = remotes.find_remote(repo.config, name)
+    info = _info(repo, settings)
+    result = RemoteCheck(settings.name, settings.destination, info.trusted, usable=False)
+    # A directory that is gone is not to be made by looking at it: the disk may not be mounted.
+    place = _directory(settings)
+    present = place is None or os.path.isdir(place)
+    write = info.trusted and present and not settings.options.get("anonymous")
+    try:
+        with reporter.task(f"checking {settings.name}", unit="objects"):
+            remote = repo.open_remote(settings.name, write=False)
+            found = probe_capabilities(remote.storage, write=write)
+            if found.problem is not None:
+                raise found.problem
+            exists = remote.read_format() is not None
+    except DverError as error:
+        return replace(result, problem=error.message, hint=error.hint, exit_code=error.exit_code)
+    result = replace(
+        result,
+        exists=exists,
+        reachable=found.reachable,
+        writable=found.writable,
+        ranges=found.ranges,
+        conditional_create=found.conditional_create,
+        clock_skew=None if found.skew is None else round(found.skew, 1),
+    )
+    if write and not found.usable:
+        return replace(
+            result,
+            problem="it does not give back what was written to it",
+            hint="is the endpoint an S3 server? a proxy or another service may answer there",
+            exit_code=RemoteError.exit_code,
+        )
+    return replace(result, usable=True)
+
+
 def list_remotes(repo: Repo) -> RemoteListResult:
     """Return every remote that has a URL."""
     return RemoteListResult(
@@ -69,8 +139,12 @@ def list_remotes(repo: Repo) -> RemoteListResult:
     )
 
 
-def add_remote(repo: Repo, options: AddRemoteOptions) -> RemoteChange:
-    """Add a remote; success without change if it was there. RefusedError if it was another."""
+def add_remote(repo: Repo, options: AddRemoteOptions, reporter: Reporter) -> RemoteChange:
+    """Add a remote; success without change if it was there. RefusedError if it was another.
+
+    A directory that is not there is made, if the one above it is: from then on one that is missing
+    means a disk that is not mounted.
+    """
     changed = remotes.add_remote(
         repo.config,
         options.name,
@@ -79,7 +153,21 @@ def add_remote(repo: Repo, options: AddRemoteOptions) -> RemoteChange:
         cwd=repo.cwd,
         default=options.default,
     )
-    return _changed(repo, options.name, options.name, changed)
+    result = _changed(repo, options.name, options.name, changed)
+    place = _directory(remotes.find_remote(repo.config, options.name))
+    if place is None or os.path.isdir(place):
+        return result
+    if not os.path.isdir(os.path.dirname(place)):
+        reporter.warn(f"the directory {show(place)} does not exist", hint=f"mkdir -p {place}")
+        return result
+    fsio.make_dirs(place)
+    return replace(result, made_directory=place)
+
+
+def _directory(settings: RemoteSettings) -> str | None:
+    """Return the directory that a remote is, or None if it is something else."""
+    place = settings.destination.removeprefix("file://")
+    return None if place == settings.destination else place
 
 
 def remove_remote(repo: Repo, name: str) -> RemoteChange:

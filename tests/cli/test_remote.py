@@ -124,3 +124,49 @@ def test_a_remote_that_came_with_the_repository_has_to_be_trusted(
         "core:\n  remote: origin\nremote:\n  origin:\n    url: s3://evil/fraud\n"
     )
     assert clone("remote").stdout == "origin  s3://evil/fraud  (default, not trusted yet)\n"
+
+
+def test_a_directory_is_made_when_it_is_added(dver: Dver, tmp_path: Path) -> None:
+    assert dver("remote", "add", "nas", "../nas").stdout == (
+        "added nas ../nas (default)\n"
+        f"made the directory {tmp_path}/nas\n"
+        "commit .dver/config.yaml to share it\n"
+    )
+    assert (tmp_path / "nas").is_dir()
+    assert dver("remote", "add", "far", "../not/there").stderr == (
+        f"warning: the directory {tmp_path}/not/there does not exist\n"
+        f"hint: mkdir -p {tmp_path}/not/there\n"
+    )
+    assert not (tmp_path / "not").exists()
+
+
+def test_check(dver: Dver, tmp_path: Path) -> None:
+    dver("remote", "add", "nas", "../nas", "-q")
+    assert dver("remote", "check").stdout == (
+        f"nas (file://{tmp_path}/nas): works, nothing was pushed to it yet, creates conditionally\n"
+    )
+    facts = dver("remote", "check", "nas", "--json").result
+    assert facts["usable"] is True
+    assert facts["exists"] is False
+    assert [facts[name] for name in ("writable", "ranges", "conditional_create")] == [True] * 3
+    assert [path for path in (tmp_path / "nas").rglob("*") if path.is_file()] == []
+
+
+def test_check_of_a_directory_that_is_gone(dver: Dver, tmp_path: Path) -> None:
+    dver("remote", "add", "nas", "../nas", "-q")
+    (tmp_path / "nas").rmdir()
+    done = dver("remote", "check", code=10)
+    assert "there is no such directory\nhint: " in done.stdout
+    assert not (tmp_path / "nas").exists()
+
+
+def test_check_writes_nothing_where_it_is_not_trusted(
+    dver: Dver, git_repo: GitRepo, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir()
+    (dver.cwd / ".dver" / "config.yaml").write_text(
+        f"remote:\n  nas:\n    url: {tmp_path}/shared\n"
+    )
+    facts = dver("remote", "check", "nas", "--json").result
+    assert (facts["trusted"], facts["reachable"], facts["writable"]) == (False, True, None)
+    assert list((tmp_path / "shared").iterdir()) == []

@@ -43,12 +43,12 @@ def command(app: App, shell: str) -> int:
 def _script(shell: str) -> str:
     from click.shell_completion import get_completion_class
 
-    from dver.cli.main import COMPLETE_VARIABLE, PROGRAM
+    from dver.cli.completion import VARIABLE
     from dver.cli.root import root
 
     found: Any = get_completion_class(shell)
     template: str = found.source_template
-    script: str = template % found(root, {}, PROGRAM, COMPLETE_VARIABLE).source_vars()
+    script: str = template % found(root, {}, "dver", VARIABLE).source_vars()
     return script
 
 

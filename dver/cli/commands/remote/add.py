@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.commands.config.levels import chosen_level, level_options
 from dver.cli.commands.remote.list import describe
@@ -34,11 +35,12 @@ def command(
 ) -> int:
     """Add a remote.
 
-    The URL is not opened: 'dver remote check' does that. Adding what is there already succeeds.
+    A directory is made if it is not there. Any other URL is not opened: 'dver remote check' does
+    that. Adding a remote that is there already, with the same URL, succeeds.
     """
     level = chosen_level(user=user, repository=repository, local=local) or "repository"
     asked = AddRemoteOptions(name=name, url=url, level=level, default=default)
-    return app.finish(add_remote(app.repo, asked), _render)
+    return app.finish(add_remote(app.repo, asked, app.reporter), _render)
 
 
 def _render(console: Console, change: RemoteChange) -> None:
@@ -46,5 +48,7 @@ def _render(console: Console, change: RemoteChange) -> None:
         return
     state = "added" if change.changed else "already there:"
     console.done(f"{state} {describe(change.remote)}")
+    if change.made_directory is not None:
+        console.done(f"made the directory {show(change.made_directory)}")
     if change.changed and change.remote.level == "repository":
         console.done(f"commit {change.remote.origin} to share it")
