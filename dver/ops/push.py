@@ -87,7 +87,8 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
         remote.set_jobs(options.jobs)
     with_history = not options.revisions and not options.all
     if with_history:
-        remote.refresh_roots()
+        if not remote.is_new_directory():
+            remote.refresh_roots()
         add_older(repo, selection, remote.covered())
     for problem in selection.broken:
         reporter.warn(f"left out: {problem}")
