@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dver.base.errors import MissingContentError, UsageError
+from dver.base.oid import format_oid
+from dver.base.reporter import Reporter
+from dver.config.load import environment
+from dver.config.remotes import default_name
+from dver.formats.tree import DIRECTORY, Entry
+from dver.ops.kinds import KindWord, kind_word
+from dver.ops.lost import lost_error
+from dver.ops.materialise import materialise, refuse_existing, scratch_beside
+from dver.ops.remembered import missing_error
+from dver.ops.scope import Scope
+from dver.ops.versions import Located, Version, entry_at, locate, typed_path, version_at
+from dver.store import walk
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+    from dver.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +58,153 @@ class GetResult:
     path: str
     output: str
     commit: str | None
-    kind: Literal["file", "executable", "symlink", "directory"]
+    kind: KindWord
     oid: str
     size: int
     files: int
     fetched_bytes: int = 0
+
+
+def get(repo: Repo | None, options: GetOptions, reporter: Reporter) -> GetResult:
+    """Write any version of some data to anywhere; neither workspace nor pointers change.
+
+    What is missing is fetched: into the local store of ``repo``, or with ``url`` into a temporary
+    one, for which ``repo`` may be None. Raises NotFoundError for an unknown revision or path,
+    RefusedError if ``output`` exists, MissingContentError if content is not to be had.
+    """
+    if options.url is not None:
+        return _get_elsewhere(
+            options, options.url, Path.cwd() if repo is None else repo.cwd, reporter
+        )
+    if repo is None:
+        raise UsageError("there is no repository here to get from", hint="dver get REPO_URL PATH")
+    source = _Source.of(repo, options)
+    output = _output(options, repo.cwd, source.located.path)
+    with scratch_beside(output.path) as scratch:
+        fetched = _bring(source, repo.store, options, reporter)
+        return _write(source, repo.store, options, output, scratch, fetched, reporter)
+
+
+def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter) -> GetResult:
+    from dver.ops.elsewhere import open_elsewhere
+    from dver.storage.local import LocalStorage
+    from dver.store.store import Store
+
+    output = _output(options, cwd, os.fsencode(os.path.normpath(options.path)))
+    with scratch_beside(output.path) as scratch:
+        where = url if "://" in url else os.path.join(cwd, url)
+        url = where if os.path.isdir(where) else url
+        with open_elsewhere(url, options.rev, scratch, environment()) as other:
+            source = _Source.of(other.repo, options, rev=other.commit)
+            if other.store is not None and _is_here(source, other.store):
+                return _write(source, other.store, options, output, scratch, 0, reporter)
+            store = Store.create(LocalStorage(scratch / "store"))
+            try:
+                fetched = _bring(source, store, options, reporter)
+                return _write(source, store, options, output, scratch, fetched, reporter)
+            finally:
+                store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The path that is wanted, of a version of a repository."""
+
+    repo: Repo
+    version: Version
+    located: Located
+
+    @classmethod
+    def of(cls, repo: Repo, options: GetOptions, rev: str | None = None) -> _Source:
+        """Find what the options name."""
+        path = typed_path(repo, options.path)
+        version = version_at(repo, rev or options.rev, Scope([path]))
+        return cls(repo, version, locate(repo, version, path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Where to write, and how the user would name it."""
+
+    path: Path
+    shown: str
+
+
+def _output(options: GetOptions, cwd: Path, path: bytes) -> _Output:
+    """Return where to write: a path that nothing is at, or that may be replaced."""
+    name = os.fsdecode(path.rpartition(b"/")[2].removesuffix(b".dver"))
+    shown = options.output or name
+    if options.output is not None and (shown.endswith("/") or (cwd / shown).is_dir()):
+        shown = os.path.join(shown, name)
+    if not options.force:
+        refuse_existing(cwd / shown)
+    return _Output(cwd / shown, shown)
+
+
+def _is_here(source: _Source, store: Store) -> bool:
+    """Say whether a store has all of what is wanted."""
+    try:
+        entry = entry_at(source.repo, source.version, source.located, store)
+        if entry.kind != DIRECTORY:
+            return store.is_complete(entry.oid)
+        return all(
+            kind == DIRECTORY or store.is_complete(tree.oid(i))
+            for _, tree in walk.distinct(store, [entry.oid])
+            for i, kind in enumerate(tree.kinds)
+        )
+    except MissingContentError:
+        return False
+
+
+def _bring(source: _Source, store: Store, options: GetOptions, reporter: Reporter) -> int:
+    """Fetch what a store lacks of what is wanted; return how many bytes that were."""
+    if _is_here(source, store):
+        return 0
+    from dver.transfer.fetch import fetch
+    from dver.transfer.wants import Want
+
+    repo, located = source.repo, source.located
+    if options.remote is None and default_name(repo.config) is None:
+        raise missing_error(repo, [(located.path, located.pointer.oid)], "the local store")
+    remote = repo.open_remote(options.remote, write=False)
+    if options.jobs is not None:
+        remote.set_jobs(options.jobs)
+    want = Want(
+        located.pointer.kind,
+        located.pointer.oid,
+        located.pointer.size,
+        os.fsdecode(located.target),
+        (located.inside,) if located.inside else (),
+        source.version.commit or "",
+    )
+    fetched = fetch(store, remote, [want], reporter=reporter)
+    if fetched.lost:
+        raise lost_error(repo, fetched.lost)
+    return fetched.bytes
+
+
+def _write(
+    source: _Source,
+    store: Store,
+    options: GetOptions,
+    output: _Output,
+    scratch: Path,
+    fetched: int,
+    reporter: Reporter,
+) -> GetResult:
+    entry = entry_at(source.repo, source.version, source.located, store)
+    materialise(store, entry, output.path, scratch, force=options.force, reporter=reporter)
+    return GetResult(
+        path=options.path,
+        output=output.shown,
+        commit=source.version.commit,
+        kind=kind_word(entry.kind),
+        oid=format_oid(entry.oid),
+        size=entry.size,
+        files=_files(store, entry),
+        fetched_bytes=fetched,
+    )
+
+
+def _files(store: Store, entry: Entry) -> int:
+    return store.read_tree(entry.oid).files if entry.kind == DIRECTORY else 1

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from dver.base.oid import Oid
+from dver.base.reporter import SILENT
+from dver.config.remotes import add_remote, trust_remote
 from dver.formats import pack
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
+from dver.ops.push import PushOptions, push
 from dver.repo import Repo
 from tests.support.gitrepo import GitRepo
 from tests.support.trees import Nested, pointer_to
@@ -71,3 +75,20 @@ class DataRepo(GitRepo):
     def untrack(self, path: str) -> None:
         """Remove a pointer."""
         os.unlink(self.path / (path + ".dver"))
+
+    def add_remote(self, url: Path | str, name: str = "origin") -> None:
+        """Set up a remote, the default one if it is the first."""
+        repo = self.repo()
+        add_remote(repo.config, name, str(url), level="repository", cwd=self.path)
+        trust_remote(repo.config, name)
+        repo.close()
+
+    def push(self, *, every: bool = False, to: str | None = None) -> None:
+        """Push the data of the work tree's pointers, or of all refs, to a remote."""
+        repo = self.repo()
+        push(repo, PushOptions(to, all=every), SILENT)
+        repo.close()
+
+    def forget_store(self) -> None:
+        """Delete the local store and what is remembered of remotes."""
+        shutil.rmtree(self.path / ".git/dver")
