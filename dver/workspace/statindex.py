@@ -1,0 +1,321 @@
+"""What is remembered of the workspace between commands, so that only changed files are read.
+
+Page: ``docs/format/stat-index.md``. It is a cache in ``<git dir>/dver/stat/``: one table for all
+targets that are single files, and one file per target that is a directory, named by the BLAKE3 of
+its path. A file that is damaged, or of another version, counts as absent. Files are replaced
+whole but not synced: losing one costs reading the data again, and nothing else.
+
+An entry is trusted only if it was not touched since shortly before it was read (see
+:meth:`StatIndex.moment`), because a file that is written twice within one tick of the file system's
+clock can keep its size and times and still change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from pathlib import Path
+
+from dver.base import clock, fsio
+from dver.base.errors import FormatError, SystemFailure
+from dver.base.oid import OID_SIZE, oid_of
+from dver.formats import statindex as form
+from dver.formats.pointer import Pointer
+from dver.formats.statindex import (
+    HEADER_SIZE,
+    NO_OID,
+    NO_ROW,
+    ROW_SIZE,
+    STAT_FIELDS,
+    TREE,
+    KnownDir,
+    KnownFile,
+    KnownTree,
+)
+from dver.formats.tree import DIRECTORY
+from dver.workspace.state import CTIME, MTIME, DirState, FileState, Scan, from_little, little
+
+#: A file touched less than this before the moment may still change within the same tick.
+MARGIN_NS = 20_000_000
+#: The same where the file system keeps whole seconds only, or has another clock.
+COARSE_MARGIN_NS = 2_000_000_000
+_SECOND = 1_000_000_000
+_TABLE = "files"
+
+
+class StatIndex:
+    """The stat index of one worktree.
+
+    Nothing here raises for what is on disk: what cannot be read is not known, and what cannot be
+    written is not remembered. Changes to single-file targets are kept until :meth:`save`.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.directory = os.path.join(os.fspath(state_dir), "stat")
+        self._table: dict[bytes, KnownFile] | None = None
+        self._changed = False
+
+    def moment(self, root: bytes) -> int:
+        """Return the time, in ns by the file system's clock, before which a change is seen later.
+
+        Take it before the scan or the checkout whose result is to be remembered: content that is
+        read after it and has an mtime and ctime before it cannot change without moving these.
+        Returns 0, so that nothing is trusted, if the clock cannot be read.
+        """
+        try:
+            fd, path = fsio.create_temp(self.directory)
+        except SystemFailure:
+            return 0
+        try:
+            touched = os.fstat(fd)
+            elsewhere = os.stat(root).st_dev != touched.st_dev
+        except OSError:
+            return 0
+        finally:
+            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        now = touched.st_mtime_ns
+        if elsewhere:
+            # The data is on another file system, whose clock may be another machine's.
+            return min(now, clock.now_ns()) - COARSE_MARGIN_NS
+        return now - (MARGIN_NS if now % _SECOND else COARSE_MARGIN_NS)
+
+    # targets that are directories
+
+    def load_tree(self, target: bytes) -> KnownTree | None:
+        """Return what is remembered of a directory target, or None."""
+        data = _read(self._path(target))
+        if data is None:
+            return None
+        try:
+            return form.decode_tree(data)
+        except FormatError:
+            return None
+
+    def save_tree(
+        self,
+        target: bytes,
+        scan: Scan,
+        *,
+        moment: int,
+        base: Pointer | None,
+        known: KnownTree | None = None,
+    ) -> None:
+        """Remember a scan of a directory target, or of the part of it where the scan began.
+
+        ``base`` is what was last added or checked out there. For a part give what is ``known`` of
+        the whole; without it the part is all that will be known.
+        """
+        fresh = KnownTree(base=base)
+        if scan.start:
+            below = scan.start + b"/"
+            for path, one in (known.dirs if known is not None else {}).items():
+                if path != scan.start and not path.startswith(below):
+                    fresh.dirs[path] = one
+        for state in scan.dirs:
+            fresh.dirs[state.path] = _known_dir(state, moment)
+        self._write(self._path(target), form.encode_tree(fresh))
+
+    def save_entry(
+        self,
+        target: bytes,
+        inner: bytes,
+        state: FileState | None,
+        *,
+        moment: int,
+        base: Pointer | None,
+    ) -> None:
+        """Remember one file inside a directory target, or that it is gone; keep all else."""
+        known = self.load_tree(target) or KnownTree()
+        known.base = base
+        path, _, name = inner.rpartition(b"/")
+        one = known.dirs.get(path)
+        if one is not None:
+            columns = dir_state(one)
+            _replace_entry(columns, name, state)
+            known.dirs[path] = _known_dir(columns, moment)
+        if state is None or state.kind != DIRECTORY:
+            for old in [p for p in known.dirs if p == inner or p.startswith(inner + b"/")]:
+                del known.dirs[old]
+        self._write(self._path(target), form.encode_tree(known))
+
+    def set_base(self, target: bytes, base: Pointer | None) -> None:
+        """Change what was last added or checked out at a target, and nothing else."""
+        if target in self._files():
+            self._files()[target] = _with_base(self._files()[target], base)
+            self._changed = True
+        known = self.load_tree(target)
+        if known is not None:
+            known.base = base
+            self._write(self._path(target), form.encode_tree(known))
+
+    # targets that are single files
+
+    def load_file(self, target: bytes) -> KnownFile | None:
+        """Return what is remembered of a single-file target, or None."""
+        return self._files().get(target)
+
+    def set_file(
+        self, target: bytes, state: FileState, *, moment: int, base: Pointer | None
+    ) -> None:
+        """Remember a single-file target from the next :meth:`save` on."""
+        safe = state.oid is not None and max(state.row[MTIME], state.row[CTIME]) < moment
+        row = little(array("Q", state.row)) if safe else NO_ROW
+        new = KnownFile(state.kind, state.size, row, state.oid or NO_OID, base)
+        if self._files().get(target) != new:
+            self._files()[target] = new
+            self._changed = True
+
+    # both
+
+    def base(self, target: bytes) -> Pointer | None:
+        """Return what was last added or checked out at a target, or None if that is not known."""
+        known = self._files().get(target)
+        if known is not None:
+            return known.base
+        data = _read(self._path(target), HEADER_SIZE)
+        if data is None:
+            return None
+        try:
+            return form.decode_header(data, TREE)[1]
+        except FormatError:
+            return None
+
+    def remove(self, target: bytes) -> None:
+        """Forget a target, as a file and as a directory."""
+        if self._files().pop(target, None) is not None:
+            self._changed = True
+        with contextlib.suppress(OSError):
+            os.unlink(self._path(target))
+
+    def remove_tree(self, target: bytes) -> None:
+        """Forget a target as a directory, since it is a file now."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path(target))
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        """Take over what is remembered of a target to its new path."""
+        known = self._files().pop(old, None)
+        self.remove(new)
+        if known is not None:
+            self._files()[new] = known
+            self._changed = True
+        with contextlib.suppress(OSError):
+            os.replace(self._path(old), self._path(new))
+
+    def prune(self, targets: Iterable[bytes]) -> None:
+        """Forget every target but these."""
+        kept = set(targets)
+        for target in [path for path in self._files() if path not in kept]:
+            del self._files()[target]
+            self._changed = True
+        names = {os.path.basename(self._path(target)) for target in kept} | {_TABLE}
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.directory):
+                if name not in names and not name.startswith(fsio.TEMP_PREFIX):
+                    os.unlink(os.path.join(self.directory, name))
+
+    def save(self) -> None:
+        """Write the table of single-file targets if anything in it changed."""
+        if self._changed and self._table is not None:
+            path = os.path.join(self.directory, _TABLE)
+            self._write(path, form.encode_table(self._table.items()))
+            self._changed = False
+
+    def _files(self) -> dict[bytes, KnownFile]:
+        if self._table is None:
+            self._table = {}
+            data = _read(os.path.join(self.directory, _TABLE))
+            if data is not None:
+                with contextlib.suppress(FormatError):
+                    self._table = form.decode_table(data)
+        return self._table
+
+    def _path(self, target: bytes) -> str:
+        return os.path.join(self.directory, oid_of(target).hex())
+
+    @staticmethod
+    def _write(path: str, data: bytes) -> None:
+        with contextlib.suppress(SystemFailure):
+            fsio.write_atomic(path, data, durable=False)
+
+
+def dir_state(known: KnownDir) -> DirState:
+    """Return a remembered directory in the form of a scanned one."""
+    names = bytes(known.names).split(b"\0")[:-1]
+    return DirState(
+        known.path,
+        names,
+        bytearray(known.kinds),
+        from_little(known.sizes),
+        bytearray(known.oids),
+        from_little(known.stats),
+        None if known.tree == NO_OID else known.tree,
+        known.size,
+        known.files,
+        known.ignore,
+    )
+
+
+def _known_dir(state: DirState, moment: int) -> KnownDir:
+    stats = bytearray(little(state.stats))
+    tree = state.tree or NO_OID
+    for i in _untrusted(state, moment):
+        stats[i * ROW_SIZE : (i + 1) * ROW_SIZE] = NO_ROW
+        tree = NO_OID
+    names = b"\0".join(state.names) + b"\0" if state.names else b""
+    return KnownDir(
+        state.path,
+        names,
+        bytes(state.kinds),
+        little(state.sizes),
+        stats,
+        bytes(state.oids),
+        tree,
+        state.size if tree != NO_OID else 0,
+        state.files if tree != NO_OID else 0,
+        state.ignore,
+    )
+
+
+def _untrusted(state: DirState, moment: int) -> set[int]:
+    """Return the entries that are unknown, or were touched too late to be told from a change."""
+    found: set[int] = set()
+    for field in (MTIME, CTIME):
+        column = state.stats[field::STAT_FIELDS]
+        if column and max(column) >= moment:
+            found.update(i for i, value in enumerate(column) if value >= moment)
+    if state.oids.find(NO_OID) >= 0:
+        span = range(len(state.names))
+        found.update(i for i in span if state.oid(i) == NO_OID)
+    return found
+
+
+def _replace_entry(columns: DirState, name: bytes, state: FileState | None) -> None:
+    at = bisect_left(columns.names, name)
+    if at < len(columns.names) and columns.names[at] == name:
+        columns.remove([at])
+    columns.tree = None
+    if state is None:
+        return
+    columns.names.insert(at, name)
+    columns.kinds.insert(at, state.kind)
+    columns.sizes.insert(at, state.size)
+    columns.oids[at * OID_SIZE : at * OID_SIZE] = state.oid or NO_OID
+    columns.stats[at * STAT_FIELDS : at * STAT_FIELDS] = array("Q", state.row)
+
+
+def _with_base(known: KnownFile, base: Pointer | None) -> KnownFile:
+    return KnownFile(known.kind, known.size, known.row, known.oid, base)
+
+
+def _read(path: str, length: int = -1) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(length)
+    except OSError:
+        return None
