@@ -8,13 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from dver.base.errors import CorruptError, MissingContentError, RemoteError
+from dver.base.errors import (
+    ConfigError,
+    CorruptError,
+    DverError,
+    MissingContentError,
+    RemoteError,
+    SystemFailure,
+)
 from dver.base.oid import Oid, format_oid, parse_oid
 from dver.base.reporter import Reporter
 from dver.config.remotes import find_remote, list_remotes
 from dver.formats import pack
 from dver.formats.segment import Place
-from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, Entry
+from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, Entry, Tree
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.remembered import remembered
 from dver.ops.scope import Scope
@@ -97,6 +104,20 @@ class _Needs:
     whole: bool = True
 
 
+class _Forgiving:
+    """A tree source for which a remote that fails is one that does not have it."""
+
+    def __init__(self, source: walk.TreeSource) -> None:
+        self._source = source
+
+    def read_tree(self, oid: Oid) -> Tree:
+        """Return a tree. Raises MissingContentError, whatever the reason."""
+        try:
+            return self._source.read_tree(oid)
+        except (RemoteError, SystemFailure, ConfigError) as error:
+            raise MissingContentError(error.message) from error
+
+
 def whereis(repo: Repo, options: WhereisOptions, reporter: Reporter) -> WhereisResult:
     """Tell where the content of a path or an oid is, and how much of it.
 
@@ -105,7 +126,7 @@ def whereis(repo: Repo, options: WhereisOptions, reporter: Reporter) -> WhereisR
     NotFoundError for a path that is not tracked.
     """
     with reporter.task("Looking", unit="objects") as task, RemoteBehind(repo) as behind:
-        source: walk.TreeSource = behind if options.check else repo.store
+        source: walk.TreeSource = _Forgiving(behind) if options.check else repo.store
         path, oid, entry = _what(repo, options, source)
         needs = _needs(oid, entry, source)
         places = [_local(repo, needs), _links(repo, needs)]
@@ -223,7 +244,7 @@ def _remote(repo: Repo, name: str, needs: _Needs, *, check: bool) -> Whereabouts
     if check:
         try:
             return _ask(repo, name, needs, place)
-        except RemoteError as error:
+        except DverError as error:
             return replace(place, problem=error.message)
     view = remembered(repo, name)
     if not view.known:
