@@ -19,6 +19,7 @@ from dver.transfer.supply import Supply
 from dver.transfer.workers import each
 
 _HASHERS = 4
+_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,10 @@ class Completion:
             for batch in batches:
                 self._receiver.adopt(batch)
                 for one in batch.got:
+                    if one.frame.kind in _TOPS:
+                        # A part is a chunk or a list of chunks, never an object of its own.
+                        self._lost_parts[one.frame.oid] = "damaged"
+                        continue
                     self._receiver.add(one)
                     if one.frame.kind == pack.LIST:
                         with contextlib.suppress(CorruptError):

@@ -99,7 +99,7 @@ def _fetch_files(
     if not files:
         return
     label = f"Fetching from {supply.remote.name}"
-    for batch in supply.bring(files, failed, spool=receiver.spool, label=label):
+    for batch in supply.bring(files, failed, spool=receiver.spool, label=label, sizes=files):
         receiver.adopt(batch)
         for got in batch.got:
             if got.frame.kind not in LISTS:

@@ -24,11 +24,16 @@ MIN_WHOLE = 8 << 20
 
 
 class Frames:
-    """Frames wanted from one pack, by columns: 40 bytes each, whatever their number."""
+    """Frames wanted from one pack, by columns: 40 bytes each, whatever their number.
 
-    __slots__ = ("lengths", "offsets", "oids")
+    ``to_come`` is how many bytes the chunk lists among them stand for: what will be wanted next
+    lies mostly in the same pack.
+    """
+
+    __slots__ = ("lengths", "offsets", "oids", "to_come")
 
     def __init__(self) -> None:
+        self.to_come = 0
         self.oids = bytearray()
         self.offsets = array("I")
         self.lengths = array("I")
@@ -54,6 +59,7 @@ class Frames:
     def ordered(self) -> Frames:
         """Return the frames in the order of their offsets, each once."""
         result = Frames()
+        result.to_come = self.to_come
         previous = -1
         for i in sorted(range(len(self)), key=self.offsets.__getitem__):
             if self.offsets[i] != previous:
@@ -70,12 +76,13 @@ class Wanted:
     def __init__(self) -> None:
         self.packs: dict[bytes, Frames] = {}
 
-    def add(self, oid: Oid, place: Place) -> None:
-        """Want one more frame; wanting it twice is fine."""
+    def add(self, oid: Oid, place: Place, to_come: int = 0) -> None:
+        """Want one more frame; wanting it twice is fine. ``to_come``: see :class:`Frames`."""
         frames = self.packs.get(place.pack)
         if frames is None:
             frames = self.packs[place.pack] = Frames()
         frames.add(oid, place)
+        frames.to_come += to_come
 
     def update(self, other: Wanted) -> None:
         """Want all that another wants too."""
@@ -117,7 +124,8 @@ class Read:
 
 def plan_reads(name: bytes, frames: Frames, pack_size: int) -> Iterator[Read]:
     """Yield the requests that bring ordered frames of a pack of that size."""
-    if pack_size >= MIN_WHOLE and 2 * frames.size > pack_size:
+    mostly = 2 * frames.size > pack_size or 4 * frames.to_come > 3 * pack_size
+    if pack_size >= MIN_WHOLE and mostly:
         yield Read(name, 0, pack_size, 0, len(frames), whole=True)
         return
     extents = (

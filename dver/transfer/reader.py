@@ -13,7 +13,7 @@ from dver.storage.base import Entry, Storage
 from dver.store import layout
 from dver.store.index import Index
 from dver.store.store import Store
-from dver.transfer.remote import Remote
+from dver.transfer.remote import Remote, RemoteStore
 
 #: What is read at first around a frame, and at most when reading goes on forwards (bytes).
 FIRST_WINDOW = 64 << 10
@@ -33,7 +33,7 @@ def reader(remote: Remote) -> Store | None:
     if info is None:
         return None
     remote.refresh_index()
-    return Store(ReadAhead(remote.storage, remote.index.packs()), info, _Lookup(remote))
+    return RemoteStore(ReadAhead(remote.storage, remote.index.packs()), info, _Lookup(remote))
 
 
 class _Lookup(Index):

@@ -8,6 +8,7 @@ from typing import Self
 
 from dver.base.oid import Oid
 from dver.formats import pack
+from dver.store.packfile import FinishedPack
 from dver.store.store import Store
 from dver.store.writer import Writer
 from dver.transfer.delivery import Batch, Got
@@ -32,7 +33,7 @@ class Receiver:
         self._writer: Writer | None = None
         self._spool: Spool | None = None
         self._size = 0
-        self._adopted = 0
+        self._whole: list[FinishedPack] = []
         self.objects = 0
         self.packs = 0
 
@@ -72,8 +73,7 @@ class Receiver:
         """Take a whole pack from the spool, if the batch has one."""
         if batch.whole is None:
             return
-        self._open().adopt(batch.whole)
-        self._adopted += 1
+        self._whole.append(batch.whole)
         self._size += batch.whole.size
         self.packs += 1
         self.objects += batch.objects
@@ -90,13 +90,17 @@ class Receiver:
 
     def commit_packs(self) -> None:
         """Make whole packs visible, if there are any, so that their frames are found."""
-        if self._adopted:
+        if self._whole:
             self.commit()
 
     def commit(self) -> None:
         """Make all that was taken visible, durably."""
-        if self._writer is not None:
-            self._writer.commit()
+        if self._writer is not None or self._whole:
+            writer = self._open()
+            for one in self._whole:
+                writer.adopt(one)
+            self._whole.clear()
+            writer.commit()
             self._writing.close()
             self._writer = None
-        self._size = self._adopted = 0
+        self._size = 0

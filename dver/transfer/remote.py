@@ -21,6 +21,7 @@ from dver.base.errors import (
     AlreadyExists,
     CorruptError,
     FormatError,
+    MissingContentError,
     ObjectNotFound,
     RemoteError,
 )
@@ -32,6 +33,7 @@ from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
 from dver.storage.base import Entry, Storage
 from dver.store import layout
+from dver.store.codec import Buffer
 from dver.store.index import Index
 from dver.store.store import Store
 from dver.transfer.meter import Meter
@@ -40,6 +42,23 @@ from dver.transfer.workers import each
 
 _COVERED = "covered.json"
 _MAX_COVERED = 20
+
+
+class RemoteStore(Store):
+    """A remote as a store to read single objects from."""
+
+    def refresh(self) -> None:
+        """Do nothing: which segments count is decided by :meth:`Remote.refresh_index`."""
+
+    def read_frame(self, place: Place) -> Buffer:
+        """Return a frame as it lies in its pack. Raises MissingContentError if that is gone."""
+        try:
+            return super().read_frame(place)
+        except ObjectNotFound as error:
+            raise MissingContentError(
+                f"the pack {place.pack.hex()} is gone from {self.storage.description}",
+                hint="push again from a clone that has its content",
+            ) from error
 
 
 class Remote:
@@ -201,7 +220,7 @@ class Remote:
     def store(self) -> Store:
         """Return the remote as a store to read single objects from; takes the index whole."""
         info = self.info or StoreInfo("0" * 32)
-        return Store(self.storage, info, Index(self.index.segments()))
+        return RemoteStore(self.storage, info, Index(self.index.segments()))
 
     def locate(self, oids: Iterable[Oid]) -> Iterator[tuple[Oid, Place]]:
         """Yield (oid, place) of those objects that the index has."""

@@ -47,8 +47,13 @@ class Spool:
         self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        fsio.make_dirs(self.directory)
-        self._held.enter_context(fsio.Lock(self.directory / _LOCK, exclusive=True, timeout=0))
+        lock = self.directory / _LOCK
+        while True:
+            self._held.enter_context(fsio.Lock(lock, exclusive=True))
+            if lock.exists():
+                break
+            # Somebody took the new directory for a dead one's before the lock was on it.
+            self._held.close()
         for other in sorted(self._parent.iterdir()):
             if other != self.directory:
                 self._take_over(other)
@@ -57,8 +62,6 @@ class Spool:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None or not any(self.packs()):
             shutil.rmtree(self.directory, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                self._parent.rmdir()
         self._held.close()
 
     def _take_over(self, other: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
-from dver.transfer.closure import Reason
+from dver.transfer.closure import LISTS, Reason
 from dver.transfer.delivery import Batch, Delivery
 from dver.transfer.ranges import Wanted
 from dver.transfer.remote import Remote
@@ -21,8 +21,16 @@ class Supply:
         self._reporter = reporter
         self._ready = False
 
-    def locate(self, oids: Iterable[Oid], failed: dict[Oid, Reason]) -> Wanted:
-        """Return where objects are; those that are nowhere are put into ``failed``."""
+    def locate(
+        self,
+        oids: Iterable[Oid],
+        failed: dict[Oid, Reason],
+        sizes: Mapping[Oid, int] | None = None,
+    ) -> Wanted:
+        """Return where objects are; those that are nowhere are put into ``failed``.
+
+        ``sizes`` of the contents, where known, tell how much of a pack chunk lists stand for.
+        """
         wanted = Wanted()
         absent = dict.fromkeys(oids)
         if not absent:
@@ -32,7 +40,8 @@ class Supply:
             self.remote.refresh_index()
             self._ready = True
         for oid, place in self.remote.locate(list(absent)):
-            wanted.add(oid, place)
+            to_come = sizes[oid] if sizes is not None and place.kind in LISTS else 0
+            wanted.add(oid, place, to_come)
             absent.pop(oid, None)
         failed.update(dict.fromkeys(absent, "missing"))
         return wanted
@@ -45,9 +54,10 @@ class Supply:
         spool: Callable[[], Spool] | None,
         label: str,
         contents: bool = False,
+        sizes: Mapping[Oid, int] | None = None,
     ) -> Iterator[Batch]:
         """Yield what the remote has of some objects, as frames; the rest goes to ``failed``."""
-        wanted = self.locate(oids, failed)
+        wanted = self.locate(oids, failed, sizes)
         if not len(wanted):
             return
         with self._reporter.task(label, unit="bytes") as task:

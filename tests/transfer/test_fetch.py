@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from dver.base.errors import RemoteError
+from dver.base.oid import oid_of
+from dver.formats import chunklist, pack, segment
+from dver.formats.root import RootObject
+from dver.storage.base import Storage
+from dver.store import layout
+from dver.store.packfile import PackBuilder
+from dver.transfer import ranges, receiver
+from tests.transfer.world import Broken, Clone, fail_at, flat, many, noise
+
+
+def test_nothing_to_fetch_asks_nothing(alice: Clone) -> None:
+    tree = alice.add("data", many(20))
+    fetched = alice.fetch(tree)
+    assert (fetched.requests, fetched.objects, alice.storage.log) == (0, 0, [])
+
+
+def test_a_remote_where_nothing_was_pushed_is_an_error(alice: Clone, bob: Clone) -> None:
+    tree = alice.add("data", many(3))
+    with pytest.raises(RemoteError, match="nothing at"):
+        bob.fetch(tree)
+
+
+def test_one_file_of_many_reads_only_what_it_needs(alice: Clone, bob: Clone) -> None:
+    content = many(6000, size=2000, per_directory=500)
+    tree = alice.add("data", content)
+    alice.push(tree)
+    fetched = bob.fetch(tree, inside=(b"d003/f01600",))
+    assert fetched.objects == 3
+    assert fetched.requests <= 8
+    assert fetched.bytes < 600_000
+    assert bob.store.read(oid_of(content["d003"]["f01600"]))
+
+
+def test_a_long_index_stays_in_the_remote_when_few_objects_are_wanted(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.transfer.remoteindex.SMALL", 20_000)
+    monkeypatch.setattr("dver.transfer.distant.HEAD", 2048)
+    monkeypatch.setattr("dver.transfer.distant._REQUEST", 1)
+    monkeypatch.setattr("dver.transfer.distant._GAP", 100)
+    monkeypatch.setattr("dver.transfer.segments.SPLIT_ROWS", 500)
+    content = many(3000, per_directory=100)
+    tree = alice.add("data", content)
+    alice.push(tree)
+    fetched = bob.fetch(tree, inside=(b"d004/f00401", b"d020"))
+    assert not fetched.lost
+    index = [size for verb, key, size in bob.storage.log if key.startswith("index/")]
+    assert 0 < max(index) < 20_000
+    assert bob.store.read(oid_of(content["d004"]["f00401"]))
+    assert all(bob.store.has(oid_of(data)) for data in content["d020"].values())
+    # Whoever wants all of it takes the index whole, too.
+    bob.fetch(tree)
+    assert bob.content(tree) == flat(content)
+
+
+def test_parts_of_a_directory_bring_nothing_else(alice: Clone, bob: Clone) -> None:
+    content = many(200)
+    tree = alice.add("data", content)
+    alice.push(tree)
+    fetched = bob.fetch(tree, inside=(b"d001", b"d002/f00100", b"d001/f00051", b"absent/x"))
+    assert fetched.objects == 3 + 50 + 1
+    assert not bob.store.has(oid_of(content["d003"]["f00150"]))
+
+
+def test_the_rest_comes_later_and_nothing_twice(alice: Clone, bob: Clone) -> None:
+    content = many(200)
+    tree = alice.add("data", content)
+    pushed = alice.push(tree)
+    first = bob.fetch(tree, inside=(b"d001",))
+    second = bob.fetch(tree)
+    assert first.objects + second.objects == pushed.objects
+    assert bob.content(tree) == flat(content)
+
+
+def test_a_pack_that_is_wanted_mostly_is_kept_as_it_is(
+    bucket: Storage, alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "MIN_WHOLE", 1000)
+    content = {"large": noise(1, 300_000), **many(200)}
+    tree = alice.add("data", content)
+    alice.push(tree)
+    fetched = bob.fetch(tree)
+    [data_pack] = [e for e in bucket.list("packs/") if e.size > 100_000]
+    assert fetched.packs == 1
+    assert Path(bob.store.local_directory(), data_pack.key).read_bytes() == bucket.get(
+        data_pack.key
+    )
+    assert bob.content(tree) == flat(content)
+    assert list((bob.path / "store" / "spool" / "origin" / "fetch").iterdir()) == []
+
+
+def test_small_packs_are_merged_on_their_way(alice: Clone, bob: Clone) -> None:
+    objects = []
+    for i in range(5):
+        objects.append(alice.add(f"m{i}", noise(i, 1000)))
+        alice.push(objects[-1])
+    bob.fetch(*objects)
+    assert len(bob.store.index.packs()) == 1
+
+
+def test_a_dry_run_tells_what_would_come(alice: Clone, bob: Clone) -> None:
+    content = many(100)
+    tree = alice.add("data", content)
+    alice.push(tree)
+    told = bob.fetch(tree, dry_run=True)
+    assert len(bob.store.index) == 0
+    done = bob.fetch(tree)
+    assert told.objects == done.objects
+    assert 0 < told.bytes <= done.bytes
+
+
+def pack_gets(clone: Clone) -> list[str]:
+    return [key for verb, key, _ in clone.storage.log if verb == "get" and key[:6] == "packs/"]
+
+
+@pytest.mark.parametrize("commit_every", [1, 1 << 30])
+def test_an_interrupted_fetch_goes_on_where_it_stopped(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch, commit_every: int
+) -> None:
+    monkeypatch.setattr(ranges, "MIN_WHOLE", 1000)
+    monkeypatch.setattr(receiver, "COMMIT_EVERY", commit_every)
+    objects = []
+    for i in range(6):
+        objects.append(alice.add(f"m{i}", noise(i, 4000)))
+        alice.push(objects[-1])
+    fail = fail_at(3, ("get",))
+    bob.storage.hook = lambda verb, key: fail(verb, key) if key.startswith("packs/") else None
+    with pytest.raises(Broken):
+        bob.fetch(*objects, jobs=1)
+    # What was committed is here; what was not waits in the spool.
+    bob.store.refresh()
+    assert sum(bob.store.has(one.oid) for one in objects) == (3 if commit_every == 1 else 0)
+    bob.storage.hook = lambda verb, key: None
+    assert not bob.fetch(*objects, jobs=1).lost
+    assert len(pack_gets(bob)) == 3
+    assert all(len(bob.content(one)) == 4000 for one in objects)
+    assert list((bob.path / "store" / "spool" / "origin" / "fetch").iterdir()) == []
+
+
+def test_packs_of_large_files_are_read_once(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "MIN_WHOLE", 1000)
+    tree = alice.add("data", {f"f{i}": noise(i, 50_000) for i in range(10)})
+    alice.push(tree)
+    assert bob.fetch(tree).packs == 1
+    assert len(pack_gets(bob)) == 2  # the directories, and all the rest
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_flipped_bit_costs_what_it_hits_and_never_gets_through(
+    bucket: Storage,
+    alice: Clone,
+    bob: Clone,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    whole: bool,
+) -> None:
+    if whole:
+        monkeypatch.setattr(ranges, "MIN_WHOLE", 1000)
+    content = {"large": noise(1, 60_000), **many(60)}
+    tree = alice.add("data", content)
+    alice.push(tree)
+    victim = max(bucket.list("packs/"), key=lambda entry: entry.size)
+    data = bytearray(bucket.get(victim.key))
+    at = random.Random(seed).randrange(40, len(data) - 4000)
+    data[at] ^= 1 << seed
+    bucket.put(victim.key, data)
+    fetched = bob.fetch(tree)
+    expected = flat(content)
+    lost = {one.path.removeprefix("data/") for one in fetched.lost}
+    assert len(lost) == 1
+    assert {one.reason for one in fetched.lost} == {"damaged"}
+    for path, value in expected.items():
+        if path in lost:
+            assert not bob.store.has(oid_of(value))
+        else:
+            assert b"".join(map(bytes, bob.store.stream(oid_of(value)))) == value
+    # A good clone heals it, and then all of it comes.
+    bucket.delete(victim.key)
+    alice.push(tree)
+    assert not bob.fetch(tree).lost
+    assert bob.content(tree) == expected
+
+
+def test_a_lost_pack_costs_only_what_was_in_it(bucket: Storage, alice: Clone, bob: Clone) -> None:
+    first = alice.add("first", noise(1, 30_000))
+    alice.push(first)
+    [gone] = [entry.key for entry in bucket.list("packs/")]
+    second = alice.add("second", noise(2, 30_000))
+    alice.push(second)
+    bucket.delete(gone)
+    fetched = bob.fetch(first, second)
+    assert [(one.path, one.oid, one.reason) for one in fetched.lost] == [
+        ("first", first.oid, "missing")
+    ]
+    assert "origin" in fetched.lost[0].where[1]
+    assert bob.content(second) == noise(2, 30_000)
+
+
+def test_a_pack_cut_short_costs_only_its_end(bucket: Storage, alice: Clone, bob: Clone) -> None:
+    tree = alice.add("data", many(200))
+    alice.push(tree)
+    largest = max(bucket.list("packs/"), key=lambda entry: entry.size)
+    bucket.put(largest.key, bucket.get(largest.key)[: largest.size // 2])
+    fetched = bob.fetch(tree)
+    assert 0 < len(fetched.lost) <= 200
+    assert {one.reason for one in fetched.lost} == {"damaged"}
+
+
+def test_another_copy_is_found_when_one_is_damaged(
+    tmp_path: Path, bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    data = noise(1, 3000)
+    one = alice.add("one", data)
+    alice.push(one)
+    [first] = list(bucket.list("packs/"))
+    kept = bucket.get(first.key)
+    bucket.delete(first.key)
+    other = bob.add("one", data)
+    bob.push(other)
+    for damage in (kept[:100] + b"?" + kept[101:], kept[:200], b""):
+        bucket.put(first.key, damage)
+        carol = Clone(tmp_path / f"carol{len(damage)}{damage[100:101]!r}", bucket)
+        assert not carol.fetch(one).lost
+        assert carol.content(one) == data
+
+
+def test_a_directory_that_is_lost_is_told_by_its_path(
+    bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    content = many(100)
+    alice.push(alice.add("part", content["d001"]))
+    [key] = [e.key for e in bucket.list("packs/") if b"DVERTREE" in bucket.get(e.key)]
+    tree = alice.add("data", content)
+    alice.push(tree)
+    bucket.delete(key)
+    fetched = bob.fetch(tree)
+    assert [one.path for one in fetched.lost] == ["data/d001"]
+    assert bob.store.has(oid_of(content["d000"]["f00000"]))
+
+
+def test_a_refused_request_stops_it_all(alice: Clone, bob: Clone) -> None:
+    tree = alice.add("data", many(10))
+    alice.push(tree)
+
+    def hook(verb: str, key: str) -> None:
+        if key.startswith("packs/"):
+            raise RemoteError("access denied")
+
+    bob.storage.hook = hook
+    with pytest.raises(RemoteError, match="access denied"):
+        bob.fetch(tree)
+
+
+# hostile remotes
+
+
+def plant(bucket: Storage, tmp_path: Path, frames: list[tuple[bytes, int, bytes]]) -> None:
+    """Put a pack with any frames, and a segment that names them, into a remote."""
+    builder = PackBuilder(str(tmp_path))
+    for oid, kind, data in frames:
+        builder.add(oid, kind, pack.RAW, data, len(data))
+    builder.finish()
+    done = builder.result()
+    bucket.put(layout.pack_key(done.name), Path(done.temp).read_bytes())
+    rows = sorted(
+        done.rows[at : at + 32] + bytes(4) + done.rows[at + 32 : at + 48]
+        for at in range(0, len(done.rows), pack.ROW.size)
+    )
+    data = segment.encode(rows, [(done.name, done.size)], bytes(16))
+    bucket.put(layout.segment_key(oid_of(data)), data)
+
+
+def as_list(rows: list[tuple[bytes, int]], level: int = 0) -> bytes:
+    return chunklist.encode(chunklist.ChunkList(level, tuple(rows)))
+
+
+def test_a_chunk_list_of_other_content_is_refused(
+    tmp_path: Path, bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    alice.push(alice.add("x", b"x"))
+    good, evil = b"good" * 500, b"evil" * 500
+    wanted = oid_of(good)
+    top = as_list([(oid_of(evil), len(evil))])
+    plant(bucket, tmp_path, [(wanted, pack.BLOB_LIST, top), (oid_of(evil), pack.CHUNK, evil)])
+    fetched = bob.fetch(RootObject("model", "file", wanted, len(good)))
+    assert [(one.path, one.reason) for one in fetched.lost] == [("model", "damaged")]
+    assert not bob.store.has(wanted)
+
+
+@pytest.mark.parametrize("case", ["too long", "loops", "levels", "garbage", "absent"])
+def test_chunk_lists_that_lie_are_refused(
+    tmp_path: Path, bucket: Storage, alice: Clone, bob: Clone, case: str
+) -> None:
+    alice.push(alice.add("x", b"x"))
+    chunk = b"c" * 100
+    wanted = oid_of(b"whatever")
+    sub = as_list([(oid_of(chunk), 100)])
+    tops = {
+        "too long": as_list([(oid_of(chunk), 1 << 60)]),
+        "loops": as_list([(wanted, 100)], 1),
+        "levels": as_list([(oid_of(sub), 100)], 3),
+        "garbage": b"not a list",
+        "absent": as_list([(oid_of(b"absent"), 100)]),
+    }
+    frames = [
+        (wanted, pack.BLOB_LIST, tops[case]),
+        (oid_of(chunk), pack.CHUNK, chunk),
+        (oid_of(sub), pack.LIST, sub),
+    ]
+    plant(bucket, tmp_path, frames)
+    fetched = bob.fetch(RootObject("model", "file", wanted, 100))
+    assert [one.path for one in fetched.lost] == ["model"]
+    assert not bob.store.has(wanted)
+
+
+def test_a_substituted_object_is_refused(
+    tmp_path: Path, bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    alice.push(alice.add("x", b"x"))
+    wanted = oid_of(b"good")
+    plant(bucket, tmp_path, [(wanted, pack.BLOB, b"evil")])
+    tree = oid_of(b"a tree")
+    plant(bucket, tmp_path, [(tree, pack.TREE, b"DVERTREE and more")])
+    fetched = bob.fetch(RootObject("model", "file", wanted, 4), RootObject("data", "tree", tree, 4))
+    assert {(one.path, one.reason) for one in fetched.lost} == {
+        ("model", "damaged"),
+        ("data", "damaged"),
+    }
+    assert not bob.store.has(wanted)
+    assert not bob.store.has(tree)
+
+
+def test_an_unverified_list_in_a_whole_pack_stays_invisible_and_is_never_passed_on(
+    tmp_path: Path, bucket: Storage, alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "MIN_WHOLE", 1000)
+    alice.push(alice.add("x", b"x"))
+    data, bad = noise(1, 5000), oid_of(b"not what the list says")
+    top = as_list([(oid_of(data), len(data))])
+    plant(bucket, tmp_path, [(oid_of(data), pack.BLOB, data), (bad, pack.BLOB_LIST, top)])
+    one = RootObject("model", "file", oid_of(data), len(data))
+    assert bob.fetch(one).packs == 1
+    assert not bob.store.has(bad)
+    from dver.storage.memory import MemoryStorage
+
+    other = Clone(tmp_path / "other", MemoryStorage())
+    other.store = bob.store
+    other.push(one)
+    remote = other.remote()
+    remote.refresh_index()
+    assert list(remote.locate([bad])) == []
+    assert len(list(remote.locate([one.oid]))) == 1
