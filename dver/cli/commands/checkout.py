@@ -59,6 +59,9 @@ def render(console: Console, result: CheckoutResult) -> None:
             unchanged += 1
         if line is not None or console.verbose:
             console.done(line or f"unchanged  {show(target.path)}")
+        if target.kept:
+            files = count(target.kept, "file")
+            console.detail(f"kept       {files} in {show(target.path)} that nobody has added")
     if unchanged and not console.verbose:
         console.done(f"unchanged  {count(unchanged, 'target')}")
     if not result.targets:

@@ -44,7 +44,7 @@ class DemoResult:
 )
 @click.option("--remote", metavar="URL", help="Push to this remote instead of a local directory.")
 def command(app: App, keep: Path | None, remote: str | None) -> int:
-    """Show dver at work on a small real data set: add, train, commit, push, change, go back.
+    """Show the main job on real data, step by step, in a throw-away repository.
 
     Makes a git repository of measurements of 344 penguins, trains a model on them with a plain
     script, and runs every command for real. Nothing outside its own directory is touched.
