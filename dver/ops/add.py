@@ -12,6 +12,7 @@ from dver.base.reporter import Reporter
 from dver.git import ignorefile
 from dver.git.pointers import pointer_path
 from dver.ops import naming, worktree
+from dver.ops.placed import note_placed
 from dver.ops.recording import Recorder, Recording
 from dver.ops.selection import Job, select, select_tracked
 from dver.ops.targets import write_pointer
@@ -103,7 +104,8 @@ def add(repo: Repo, options: AddOptions, reporter: Reporter) -> AddResult:
         )
     with worktree.hold_worktree(repo):
         jobs = select_tracked(repo, typed) if options.update else select(repo, typed)
-        return record(repo, jobs, reporter, stage=options.stage, workers=options.workers)
+        workers = options.workers or repo.config.number("core.workers")
+        return record(repo, jobs, reporter, stage=options.stage, workers=workers)
 
 
 def record(
@@ -130,6 +132,7 @@ def record(
         changed = [one for one in recordings if one.result != one.job.old]
         pointers = [write_pointer(repo, one.job.path, one.result) for one in changed]
         recorder.remember(recordings)
+        note_placed(repo.state_dir, [one.job.path for one in recordings])
     to_stage = [*pointers, *ignores]
     staged = worktree.stage(repo, to_stage, stage)
     return AddResult(

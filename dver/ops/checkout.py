@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from dver.base.errors import NotFoundError, UsageError
+from dver.base.errors import (
+    MissingContentError,
+    NotFoundError,
+    RefusedError,
+    RepositoryError,
+    UsageError,
+)
 from dver.base.fsio import show
+from dver.base.reporter import Reporter
+from dver.formats.pointer import Pointer
+from dver.formats.tree import DIRECTORY
+from dver.git import ignorefile
+from dver.ops import naming
+from dver.ops.leftovers import find_leftovers
+from dver.ops.placed import note_placed
+from dver.ops.restoring import Restorer, Wish, failure
+from dver.ops.scope import Scope
+from dver.ops.targets import load_targets, present_targets, read_target, usable, write_pointer
+from dver.ops.versions import typed_path, version_at
+from dver.ops.worktree import hold_worktree
+from dver.store import walk
+from dver.workspace.building import entry_of
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+PointerChange = Literal["new", "updated", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +56,8 @@ class CheckedOutTarget:
     """What happened to one target: numbers of files and symlinks, and bytes written.
 
     ``pointer_change`` tells what happened to its pointer file. ``removed`` says that the data was
-    deleted as a whole because its pointer is gone.
+    deleted as a whole because its pointer is gone. ``kept`` counts files in a tracked directory
+    that its pointer does not know and that were never tracked, which stay as they are.
     """
 
     path: str
@@ -40,8 +66,9 @@ class CheckedOutTarget:
     deleted: int
     unchanged: int
     bytes: int
-    pointer_change: Literal["new", "updated", "unchanged"] = "unchanged"
+    pointer_change: PointerChange = "unchanged"
     removed: bool = False
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +118,168 @@ def split_arguments(
             hint="'dver ls' lists what is tracked, 'git log --oneline --all' the revisions",
         )
     return None, tuple(args)
+
+
+def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> CheckoutResult:
+    """Bring the workspace in line with its pointers, or with those of a revision.
+
+    All paths are compared first. RefusedError is raised, with nothing changed, if data would be
+    overwritten or deleted whose content is not in the store, unless ``force`` is set. If content
+    is missing here, everything else is brought before MissingContentError names it; a pointer of
+    a revision is written only when all of its data was. HEAD and git's index are never touched.
+
+    Without a revision, data whose pointer git took away goes as well, if it is unchanged and some
+    commit still names it.
+    """
+    repo.require_init()
+    if repo.git.is_bare:
+        raise RepositoryError("a bare repository has no working tree to check out into")
+    scope = Scope([typed_path(repo, arg) for arg in options.paths])
+    with hold_worktree(repo):
+        rev = options.rev
+        commit = None if rev is None else repo.git.resolve(rev)
+        with repo.store.hold():
+            repo.store.refresh()
+            restorer = Restorer(repo, reporter, force=options.force, link=options.link)
+            wishes = (
+                _from_work_tree(repo, scope, restorer)
+                if rev is None
+                else (_from_revision(repo, scope, rev))
+            )
+            restorer.restore(wishes, repo.config.number("core.workers"))
+            changes = {} if rev is None else _write_pointers(repo, wishes)
+            note_placed(
+                repo.state_dir,
+                [wish.target for wish in wishes if wish.pointer is not None and wish.is_done],
+                [wish.target for wish in wishes if wish.pointer is None],
+            )
+    error = failure(repo, wishes)
+    if error is not None:
+        raise error
+    told = [
+        _told(repo, wish, changes.get(wish.path, "unchanged")) for wish in wishes if wish.is_done
+    ]
+    return CheckoutResult(commit, restorer.modes[0], tuple(told))
+
+
+# -- what is wanted --------------------------------------------------------------------------
+
+
+def _from_work_tree(repo: Repo, scope: Scope, restorer: Restorer) -> list[Wish]:
+    targets = load_targets(repo, scope.paths or (b"",))
+    pointers = {
+        path: usable(repo, target)
+        for path, target in present_targets(targets).items()
+        if scope.inside(path) is not None
+    }
+    wishes = _wishes(repo, scope, pointers)
+    wishes += find_leftovers(repo, scope, targets, restorer.index)
+    _refuse_unmatched(repo, scope, pointers, "the work tree does not track")
+    return wishes
+
+
+def _from_revision(repo: Repo, scope: Scope, rev: str) -> list[Wish]:
+    pointers = version_at(repo, rev, scope).pointers
+    wishes = _wishes(repo, scope, pointers)
+    _refuse_unmatched(repo, scope, pointers, f"{rev} does not track")
+    _refuse_overlaps(repo, [wish.target for wish in wishes if not wish.part], rev)
+    return wishes
+
+
+def _wishes(repo: Repo, scope: Scope, pointers: Mapping[bytes, Pointer]) -> list[Wish]:
+    """Return a wish for every target of a scope, or for each part of it, in path order."""
+    wishes = []
+    for path in sorted(pointers):
+        pointer = pointers[path]
+        for part in scope.inside(path) or (b"",):
+            wish = Wish(path, pointer, part)
+            if not part:
+                wish.desired = entry_of(pointer)
+            elif not _find_part(repo, wish, pointer):
+                continue
+            wishes.append(wish)
+            scope.matched([wish.path])
+    return wishes
+
+
+def _find_part(repo: Repo, wish: Wish, pointer: Pointer) -> bool:
+    """Look a part up in the recorded tree; say whether it is there, as far as can be known."""
+    if pointer.kind != "tree":
+        return False
+    try:
+        wish.desired = walk.find(repo.store, pointer.oid, wish.part)
+    except MissingContentError:
+        wish.missing.append((wish.path, pointer.oid))
+        return True
+    return wish.desired is not None
+
+
+def _refuse_unmatched(
+    repo: Repo, scope: Scope, pointers: Mapping[bytes, Pointer], unknown: str
+) -> None:
+    for path in scope.unmatched():
+        if path:
+            raise naming.not_found(unknown, path, str(repo.root), pointers, repo.display)
+
+
+def _refuse_overlaps(repo: Repo, paths: Sequence[bytes], rev: str) -> None:
+    """Raise RefusedError if data of a revision would come inside, or around, what is tracked."""
+    present = present_targets(load_targets(repo, paths)) if paths else {}
+    known = list(present)
+    for path in paths:
+        above = naming.holder(present, path)
+        others = [above] if above not in (None, path) else list(naming.below(known, path))
+        if others:
+            shown = show(repo.display(path))
+            raise RefusedError(
+                f"{shown} is tracked as a whole at {rev} and overlaps with what is tracked now",
+                hint=f"'dver get {shown} --rev {rev} -o OUT' writes it elsewhere",
+                paths=[repo.display(one) for one in others if one is not None],
+            )
+    in_git = repo.git.tracked_by_git([path for path in paths if path not in present])
+    if in_git:
+        raise RefusedError(
+            f"git tracks now what was tracked data at {rev}",
+            hint=f"'dver get PATH --rev {rev} -o OUT' writes it elsewhere",
+            paths=[repo.display(path) for path in in_git],
+        )
+
+
+# -- what was done ---------------------------------------------------------------------------
+
+
+def _write_pointers(repo: Repo, wishes: Sequence[Wish]) -> dict[bytes, PointerChange]:
+    """Write the pointers of targets whose data was brought whole; tell which changed."""
+    done = [wish for wish in wishes if wish.is_done and not wish.part]
+    changes: dict[bytes, PointerChange] = {}
+    for wish in done:
+        target = read_target(repo.absolute(b""), wish.target)
+        if target.pointer != wish.pointer:
+            changes[wish.target] = "updated" if target.present else "new"
+    ignorefile.add(repo.git, [path for path, change in changes.items() if change == "new"])
+    for wish in done:
+        if wish.target in changes and wish.pointer is not None:
+            write_pointer(repo, wish.target, wish.pointer)
+    return changes
+
+
+def _told(repo: Repo, wish: Wish, change: PointerChange) -> CheckedOutTarget:
+    applied, plan = wish.applied, wish.plan
+    if applied is None or plan is None:
+        raise ValueError("a path that was not checked out")
+    kind: Literal["file", "tree"] = "file"
+    if wish.desired is not None:
+        kind = "tree" if wish.desired.kind == DIRECTORY else "file"
+    elif wish.base is not None:
+        kind = wish.base.kind
+    return CheckedOutTarget(
+        path=repo.display(wish.path),
+        kind=kind,
+        written=applied.written,
+        deleted=applied.deleted,
+        unchanged=plan.unchanged,
+        bytes=applied.bytes,
+        pointer_change=change,
+        removed=wish.desired is None,
+        kept=len(plan.kept),
+    )

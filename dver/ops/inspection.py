@@ -138,9 +138,9 @@ class Inspector:
 
     def _read_candidates(
         self, path: bytes, scan: Scan, pointer: Pointer, base: Pointer | None
-    ) -> _Guesses:
+    ) -> Guesses:
         """Read the unknown files that may be as recorded; give the others oids that nothing has."""
-        guesses = _Guesses()
+        guesses = Guesses()
         recorded = _Recorded(self._store, pointer, base)
         files = size = 0
         for d, i in list(scan.unknown()):
@@ -173,7 +173,7 @@ class Inspector:
                 kept.append(delta)
         return kept, absent
 
-    def _with_renames(self, deltas: list[FileDelta], guesses: _Guesses) -> list[FileDelta]:
+    def _with_renames(self, deltas: list[FileDelta], guesses: Guesses) -> list[FileDelta]:
         """Pair new files with removed ones of equal content, reading those of equal size."""
         sizes = {delta.old.size for delta in deltas if delta.word == "removed" and delta.old}
         sizes.discard(0)
@@ -207,31 +207,34 @@ class Inspector:
                     base = self.index.base(path)
                     self.index.set_file(path, state, moment=moment, base=base)
                 for path, scan, moment, base in self._learned_trees:
-                    _forget_guesses(scan)
+                    forget_guesses(scan)
                     self.index.save_tree(path, scan, moment=moment, base=base)
                 self.index.save()
         except (LockedError, SystemFailure):
             return
 
 
-class _Guesses:
+class Guesses:
     """Oids for content that was not read: each is new, and none is that of any content."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
 
     def next(self) -> Oid:
+        """Return a new one."""
         return Oid(_GUESS + next(self._numbers).to_bytes(8, "big"))
 
     @staticmethod
     def made(oid: Oid) -> bool:
+        """Tell whether an oid is one of these."""
         return oid.startswith(_GUESS)
 
 
 _GUESS = b"\xffnot read, not known\xff\xff\xff\xff"
 
 
-def _forget_guesses(scan: Scan) -> None:
+def forget_guesses(scan: Scan) -> None:
+    """Make the entries of a scan that have such oids unknown again."""
     guessed: set[bytes] = set()
     for state in scan.dirs:
         at = state.oids.find(_GUESS)

@@ -16,6 +16,7 @@ from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_p
 from dver.ops import naming
 from dver.ops.completeness import Pushed, missing_objects
 from dver.ops.inspection import Finding, Inspector
+from dver.ops.leftovers import left_behind
 from dver.ops.pointerstate import PointerState, pointer_state
 from dver.ops.scope import Scope
 from dver.ops.targets import Target, load_targets
@@ -159,11 +160,13 @@ def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResu
     remote = None if options.no_remote else _remote_name(repo, options.remote)
     with reporter.task("Comparing", unit="files") as task:
         checker = _Checker(repo, options, Inspector(repo, task), scope, remote)
+        known = sorted(targets.keys() | committed.keys())
         told = [
             checker.check(path, targets.get(path), committed.get(path))
-            for path in sorted(targets.keys() | committed.keys())
+            for path in known
             if scope.inside(path) is not None and not _is_sparse(targets.get(path))
         ]
+        told += [checker.check(path, None, None) for path in left_behind(repo, scope, known)]
     _refuse_unmatched(repo, scope, [path for path in targets if scope.inside(path) is not None])
     checker.inspector.remember()
     return StatusResult(branch, head, remote, tuple(told))

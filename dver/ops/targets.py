@@ -49,8 +49,9 @@ def load_targets(repo: Repo, under: Sequence[bytes] = (b"",)) -> dict[bytes, Tar
     return dict(sorted(found.items()))
 
 
-def read_target(root: bytes, path: bytes, file: PointerFile) -> Target:
-    """Read one pointer file of the work tree."""
+def read_target(root: bytes, path: bytes, file: PointerFile | None = None) -> Target:
+    """Read the pointer file for a data path; ``file`` is what git sees of it, if that was asked."""
+    file = file or PointerFile(pointer_path(path), None)
     try:
         data = read_pointer(os.path.join(root, file.path))
         if data is None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dver.base.reporter import Reporter
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
-from dver.ops.add import AddOptions, AddResult
-from dver.ops.checkout import CheckoutOptions, CheckoutResult
+from dver.ops.add import AddOptions, AddResult, add
+from dver.ops.checkout import CheckoutOptions, CheckoutResult, checkout
 from dver.ops.init import InitOptions, init
-from dver.ops.mv import MvOptions, MvResult
-from dver.ops.rm import RmOptions, RmResult
-from dver.ops.status import StatusOptions, StatusResult, TargetStatus
+from dver.ops.mv import MvOptions, MvResult, mv
+from dver.ops.rm import RmOptions, RmResult, rm
+from dver.ops.status import StatusOptions, StatusResult, TargetStatus, status
 from dver.repo import Repo
 from tests.support.gitrepo import GitRepo
 
@@ -53,8 +52,7 @@ class WorkRepo(GitRepo):
         """Open the repository from one of its directories."""
         return Repo.open(self.path / below)
 
-    def _run(self, name: str, options: Any, below: str) -> Any:
-        operation = getattr(import_module(f"dver.ops.{name}"), name)
+    def _run(self, operation: Any, options: Any, below: str) -> Any:
         repo = self.open(below)
         self.heard = Heard()
         try:
@@ -64,12 +62,12 @@ class WorkRepo(GitRepo):
 
     def add(self, *paths: str, below: str = "", **options: Any) -> AddResult:
         """Run ``dver add``."""
-        result: AddResult = self._run("add", AddOptions(paths, **options), below)
+        result: AddResult = self._run(add, AddOptions(paths, **options), below)
         return result
 
     def status(self, *paths: str, below: str = "", **options: Any) -> StatusResult:
         """Run ``dver status``."""
-        result: StatusResult = self._run("status", StatusOptions(paths, **options), below)
+        result: StatusResult = self._run(status, StatusOptions(paths, **options), below)
         return result
 
     def status_of(self, path: str, **options: Any) -> TargetStatus:
@@ -87,12 +85,12 @@ class WorkRepo(GitRepo):
 
     def mv(self, *paths: str, below: str = "", **options: Any) -> MvResult:
         """Run ``dver mv``; the last path is the destination."""
-        result: MvResult = self._run("mv", MvOptions(paths[:-1], paths[-1], **options), below)
+        result: MvResult = self._run(mv, MvOptions(paths[:-1], paths[-1], **options), below)
         return result
 
     def rm(self, *paths: str, below: str = "", **options: Any) -> RmResult:
         """Run ``dver rm``."""
-        result: RmResult = self._run("rm", RmOptions(paths, **options), below)
+        result: RmResult = self._run(rm, RmOptions(paths, **options), below)
         return result
 
     def pointer(self, path: str) -> Pointer:
@@ -110,6 +108,18 @@ class WorkRepo(GitRepo):
         """Return what git shows as untracked."""
         out = self.git("ls-files", "-z", "--others", "--exclude-standard")
         return sorted(name for name in out.split("\0") if name)
+
+    def unlink(self, *names: str) -> None:
+        """Delete files of the work tree."""
+        for name in names:
+            (self.path / name).unlink()
+
+    def lose_store(self) -> None:
+        """Delete all objects from the local store, as if they were never fetched."""
+        for part in ("packs", "index"):
+            for where, _, files in os.walk(self.path / ".git/dver" / part):
+                for name in files:
+                    os.unlink(os.path.join(where, name))
 
     def tree(self, top: str = "") -> dict[str, bytes | str | None]:
         """Return what is below a directory: content, link text as ``-> text``, None for an

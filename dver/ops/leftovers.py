@@ -1,0 +1,72 @@
+"""Data that stayed in the workspace when git took its pointer away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from dver.formats import pointer as pointers
+from dver.git.pointers import history
+from dver.ops import naming
+from dver.ops.placed import load_placed
+from dver.ops.pointerstate import blob_ids
+from dver.ops.restoring import Wish
+from dver.ops.scope import Scope
+from dver.ops.targets import Target
+from dver.workspace.statindex import StatIndex
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+
+def left_behind(repo: Repo, scope: Scope, targets: Iterable[bytes]) -> list[bytes]:
+    """Return the paths in a scope that were targets here, and now hold data without a pointer.
+
+    ``targets`` are those that git or the work tree still knows a pointer of. What git itself
+    tracks by now is not told.
+    """
+    known = sorted(targets)
+    found = [
+        path
+        for path in sorted(load_placed(repo.state_dir).difference(known))
+        if scope.inside(path) == ()
+        and naming.holder(known, path) is None
+        and not naming.below(known, path)
+        and os.path.lexists(repo.absolute(path))
+    ]
+    if not found:
+        return []
+    in_git = repo.git.tracked_by_git(found)
+    return [path for path in found if not any(_is_at_or_below(one, path) for one in in_git)]
+
+
+def find_leftovers(
+    repo: Repo, scope: Scope, targets: Mapping[bytes, Target], index: StatIndex
+) -> list[Wish]:
+    """Return a wish to remove each leftover that a commit, stash or reflog still names.
+
+    Whoever deleted a pointer that was never committed may want to keep the data; nothing but
+    that pointer told where its content is.
+    """
+    paths = left_behind(repo, scope, targets)
+    if not paths or repo.git.head() is None:
+        return []
+    committed: dict[bytes, set[str]] = {}
+    for change in history(repo.git, ["--all", "--reflog"], paths):
+        if change.blob is not None:
+            committed.setdefault(change.path, set()).add(change.blob)
+    wishes = []
+    for path in paths:
+        base = index.base(path)
+        if base is None:
+            continue
+        blobs = committed.get(path + pointers.SUFFIX.encode(), set())
+        like = next(iter(blobs), None)
+        if blobs & blob_ids(pointers.encode(base), like):
+            wishes.append(Wish(path, None))
+    return wishes
+
+
+def _is_at_or_below(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory + b"/")
