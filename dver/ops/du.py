@@ -288,4 +288,4 @@ def _store_usage(store: Store) -> StoreUsage:
 
 
 #: What stands in the same directory when the store is where it is by default.
-_NOT_THE_STORE = frozenset({"stat"})
+_NOT_THE_STORE = frozenset({"stat", "remotes"})

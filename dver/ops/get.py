@@ -15,7 +15,12 @@ from dver.config.remotes import default_name
 from dver.formats.tree import DIRECTORY, Entry
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.lost import lost_error
-from dver.ops.materialise import materialise, refuse_existing, scratch_beside
+from dver.ops.materialise import (
+    materialise,
+    refuse_existing,
+    refuse_roots,
+    scratch_beside,
+)
 from dver.ops.remembered import missing_error
 from dver.ops.scope import Scope
 from dver.ops.versions import Located, Version, entry_at, locate, typed_path, version_at
@@ -34,8 +39,8 @@ class GetOptions:
     repository's root. ``url`` is a git URL or the path of another local repository. ``rev`` None
     means the pointers in the work tree, or with ``url`` that repository's HEAD. ``output`` is
     a path as the user typed it; None means the path's own last name in the current directory, and
-    an existing directory means that name inside it. ``force`` allows replacing an existing file or
-    directory. ``remote`` names the remote to read from.
+    so does a directory that ends with ``/`` or ``.``, in there. ``force`` allows replacing an
+    existing file or directory. ``remote`` names the remote to read from.
     """
 
     path: str
@@ -134,10 +139,16 @@ def _output(options: GetOptions, cwd: Path, path: bytes) -> _Output:
     """Return where to write: a path that nothing is at, or that may be replaced."""
     name = os.fsdecode(path.rpartition(b"/")[2].removesuffix(b".dver"))
     shown = options.output or name
-    if options.output is not None and (shown.endswith("/") or (cwd / shown).is_dir()):
+    if shown == "-":
+        raise UsageError(
+            "get writes files, and - is no name for one",
+            hint=f"'dver cat {options.path}' writes to standard output; -o ./- is a file",
+        )
+    if os.path.basename(shown) in ("", os.curdir, os.pardir):
         shown = os.path.join(shown, name)
     if not options.force:
-        refuse_existing(cwd / shown)
+        refuse_existing(cwd / shown, shown)
+    refuse_roots(cwd / shown, shown, cwd)
     return _Output(cwd / shown, shown)
 
 
@@ -193,7 +204,15 @@ def _write(
     reporter: Reporter,
 ) -> GetResult:
     entry = entry_at(source.repo, source.version, source.located, store)
-    materialise(store, entry, output.path, scratch, force=options.force, reporter=reporter)
+    materialise(
+        store,
+        entry,
+        output.path,
+        scratch,
+        shown=output.shown,
+        force=options.force,
+        reporter=reporter,
+    )
     return GetResult(
         path=options.path,
         output=output.shown,

@@ -47,13 +47,33 @@ def remove_all(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def refuse_existing(path: Path) -> None:
-    """Raise RefusedError if there is anything at a path."""
+def refuse_existing(path: Path, shown: str) -> None:
+    """Raise RefusedError if there is anything at a path, which messages call ``shown``."""
     if os.path.lexists(path):
         raise RefusedError(
-            f"{show(path)} exists already",
+            f"{show(shown)} exists already",
             hint="name another place with -o, or replace it with --force",
         )
+
+
+def refuse_roots(path: Path, shown: str, cwd: Path) -> None:
+    """Raise RefusedError for a directory that nothing may ever replace, whatever is forced.
+
+    That is: a repository, what is inside git's own directory, and what we stand in.
+    """
+    real = Path(os.path.realpath(path))
+    here = Path(os.path.realpath(cwd))
+    if real == here or real in here.parents:
+        reason = "it is the current directory, or above it"
+    elif os.path.lexists(real / ".git"):
+        reason = "it is a git repository"
+    elif ".git" in real.parts:
+        reason = "it is inside a git directory"
+    else:
+        return
+    raise RefusedError(
+        f"{show(shown)} cannot be written: {reason}", hint="name another place with -o"
+    )
 
 
 def materialise(
@@ -62,30 +82,36 @@ def materialise(
     output: Path,
     scratch: Path,
     *,
+    shown: str,
     force: bool,
     reporter: Reporter,
 ) -> None:
     """Write what an entry names to ``output``, by way of ``scratch``, a directory beside it.
 
-    The place holds what it held before, or all of the content, verified. Without ``force``
-    RefusedError tells that something is there; with it, that is replaced.
+    The place, called ``shown`` in messages, holds what it held before, or all of the content,
+    verified. Without ``force`` RefusedError tells that something is there; with it, that is
+    replaced.
     """
     wanted = Entry(entry.kind, _NAME, entry.size, entry.oid)
     plan = plan_checkout(_NAME, None, wanted, store)
-    with reporter.task(f"Writing {show(output.name)}", unit="files", total=plan.files) as task:
+    with reporter.task(f"Writing {show(shown)}", unit="files", total=plan.files) as task:
         done = apply_plan(plan, os.fsencode(scratch), store, task=task)
     error = failure_of(done.failed)
     if error is not None:
         raise error
-    _place(scratch / os.fsdecode(_NAME), output, scratch, entry.kind, force=force)
+    if not _place(scratch / os.fsdecode(_NAME), output, scratch, entry.kind, force=force):
+        refuse_existing(output, shown)
     fsio.sync_dir(output.parent)
 
 
-def _place(made: Path, output: Path, scratch: Path, kind: int, *, force: bool) -> None:
-    """Give what was made its name; what has the name already goes to the scratch directory."""
-    if not force:
-        refuse_existing(output)
-    elif os.path.lexists(output) and (kind == DIRECTORY or output.is_dir()):
+def _place(made: Path, output: Path, scratch: Path, kind: int, *, force: bool) -> bool:
+    """Give what was made its name; with ``force`` what has it goes to the scratch directory.
+
+    Returns False, with nothing done, if the name is taken.
+    """
+    if not force and os.path.lexists(output):
+        return False
+    if force and os.path.lexists(output) and (kind == DIRECTORY or output.is_dir()):
         aside = scratch / "replaced"
         with explained("replace", output):
             os.rename(output, aside)
@@ -94,9 +120,9 @@ def _place(made: Path, output: Path, scratch: Path, kind: int, *, force: bool) -
             except OSError:
                 os.rename(aside, output)
                 raise
-        return
+        return True
     if kind in (DIRECTORY, SYMLINK):
         with explained("write", output):
             os.rename(made, output)
-    elif not fsio.publish(made, output, replace=force):
-        refuse_existing(output)
+        return True
+    return fsio.publish(made, output, replace=force)

@@ -108,7 +108,7 @@ def test_files_parts_and_where_they_go(data: DataRepo, tmp_path: Path) -> None:
     run(data, "d/sub", str(tmp_path / "sub"))
     assert laid_out(tmp_path / "sub") == {"c": "333"}
     (tmp_path / "into").mkdir()
-    assert run(data, "d/run", str(tmp_path / "into")).output == str(tmp_path / "into" / "run")
+    assert run(data, "d/run", f"{tmp_path}/into/").output == str(tmp_path / "into" / "run")
     assert os.access(tmp_path / "into" / "run", os.X_OK)
     run(data, "f.dver", f"{tmp_path}/new/deeper/", rev="v1")
     assert (tmp_path / "new/deeper/f").read_text() == "file one"
@@ -125,16 +125,30 @@ def test_nothing_is_overwritten_without_force(data: DataRepo, tmp_path: Path) ->
     (tmp_path / "dir/d").mkdir(parents=True)
     (tmp_path / "dir/d/mine").write_text("precious")
     (tmp_path / "dangling").symlink_to("nowhere")
-    for path, output in (("f", "out"), ("d", "out"), ("d", "dir"), ("f", "dangling")):
+    taken = (("f", "out"), ("d", "out"), ("d", "dir"), ("d", "dir/"), ("f", "dangling"))
+    for path, output in taken:
         with pytest.raises(RefusedError, match="exists already"):
-            run(data, path, str(tmp_path / output))
+            run(data, path, f"{tmp_path}/{output}")
     assert (tmp_path / "out").read_text() == "precious"
     run(data, "f", str(tmp_path / "out"), force=True)
     assert (tmp_path / "out").read_text() == "file two"
     run(data, "d", str(tmp_path / "out"), force=True, rev="v1")
     assert laid_out(tmp_path / "out") == OLD
-    run(data, "d", str(tmp_path / "dir"), force=True, rev="v1")
+    run(data, "d", f"{tmp_path}/dir/", force=True, rev="v1")
     assert laid_out(tmp_path / "dir/d") == OLD
+    run(data, "d", str(tmp_path / "dir"), force=True, rev="v1")
+    assert laid_out(tmp_path / "dir") == OLD
+
+
+def test_repositories_and_where_we_stand_are_never_replaced(data: DataRepo) -> None:
+    (data.path / "x").mkdir()
+    assert run(data, "../f", ".", below="x").output == "./f"
+    for output in ("../x", str(data.path), str(data.path.parent), "../.git/hooks"):
+        with pytest.raises(RefusedError, match="cannot be written"):
+            run(data, "../d", output, below="x", force=True)
+    with pytest.raises(UsageError, match="no name"):
+        run(data, "f", "-")
+    assert (data.path / "x/f").exists()
 
 
 def test_what_is_missing_is_fetched_and_only_that(data: DataRepo, tmp_path: Path) -> None:
