@@ -52,14 +52,12 @@ def load(store, oid):
 
 
 def parts(store, data):
-    """Yield the pieces of content that a chunk list names."""
+    """Yield the pieces of content that a chunk list names; nothing for one that is lost."""
     magic, version, level, _, count, _ = LIST.unpack_from(data.ljust(LIST.size))
     if (magic, version, len(data)) != (b"DVERLIST", 1, LIST.size + count * PART.size):
         raise ValueError("a chunk list is damaged")
     for oid, _ in PART.iter_unpack(data[LIST.size :]):
-        part = next((part for kind, part in load(store, oid) if kind not in TOP_LISTS), None)
-        if part is None:
-            raise ValueError(f"the part {oid.hex()} is missing or damaged")
+        part = next((part for kind, part in load(store, oid) if kind not in TOP_LISTS), b"")
         yield from parts(store, part) if level else [part]
 
 
@@ -77,10 +75,11 @@ def content(store, oid):
     raise ValueError(f"the object {oid.hex()} is missing or damaged")
 
 
-def restore(store, kind, oid, path, lost):
-    """Restore an entry and all below it to a new path; add to ``lost`` what cannot be restored."""
+def restore(store, kind, oid, folder, name, lost):
+    """Restore an entry and all below it under a new name; add to ``lost`` what cannot be."""
+    path = os.path.join(folder, name)
     try:
-        if UNSAFE.fullmatch(os.path.basename(path)):
+        if UNSAFE.fullmatch(name):
             raise ValueError("the name is unsafe")
         pieces = content(store, oid)
         if kind in (b"f", b"x"):
@@ -98,7 +97,7 @@ def restore(store, kind, oid, path, lost):
             kinds, oids = data[TREE.size :], data[TREE.size + 9 * count :]
             for i, name in enumerate(oids[32 * count :].split(b"\0")[:-1]):
                 entry = kinds[i : i + 1], oids[32 * i : 32 * i + 32]
-                restore(store, *entry, os.path.join(path, name), lost)
+                restore(store, *entry, path, name, lost)
     except (ValueError, OSError, RecursionError) as error:
         lost.append(f"{os.fsdecode(path)}: {error}")
 
@@ -112,7 +111,7 @@ def main(store_dir, pointer_file, out_dir):
     kind = b"d" if fields[b"kind"] == b"tree" else b"x" if b"executable" in fields else b"f"
     oid = bytes.fromhex(fields[b"oid"].decode().removeprefix("blake3:"))
     os.makedirs(out_dir, exist_ok=True)
-    restore(store, kind, oid, os.fsencode(Path(out_dir, Path(pointer_file).stem)), lost)
+    restore(store, kind, oid, os.fsencode(out_dir), os.fsencode(Path(pointer_file).stem), lost)
     return "\n".join(f"lost: {line}" for line in lost) or None
 
 
