@@ -28,16 +28,21 @@ def test_examples(
         "HOME": str(tmp_path / "home"),
         "XDG_CONFIG_HOME": str(tmp_path / "home/.config"),
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+        # A page may set options of git; that must never reach the file of whoever runs the tests,
+        # nor /dev/null, which git would replace.
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "home/.gitconfig"),
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "init.defaultBranch",
         "GIT_CONFIG_VALUE_0": "main",
+        **{f"GIT_{role}_NAME": "Ada" for role in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{role}_EMAIL": "ada@example.org" for role in ("AUTHOR", "COMMITTER")},
         "NO_COLOR": "1",
         "COLUMNS": "100",
     }
     (tmp_path / "home").mkdir()
     if "s3" in session.needs:
         server = request.getfixturevalue("moto_s3")
-        server.make_bucket("my-bucket")
+        server.new_bucket("my-bucket")
         env |= {
             "AWS_ACCESS_KEY_ID": server.access_key,
             "AWS_SECRET_ACCESS_KEY": server.secret_key,
@@ -62,6 +67,15 @@ def test_the_readme_has_examples() -> None:
         (["...", "z"], ["x", "y"], False),
         (["at 1a2b3c4d5e"], ["at ffffffff00"], True),
         (["took 1.5 s"], ["took 12 ms"], True),
+        (["pushed 3 objects (2.9 KiB in 2 packs)"], ["pushed 3 objects (911 B in 2 packs)"], True),
+        (
+            ["pushed 3 objects (2.9 KiB in 2 packs)"],
+            ["pushed 4 objects (2.9 KiB in 2 packs)"],
+            False,
+        ),
+        (["fetched 3 objects (1 B) from r"], ["fetched 3 objects (1.0 MiB) from r"], True),
+        (["sound: 2 packs, 3 objects, 9 B"], ["sound: 2 packs, 3 objects, 1.1 KiB"], True),
+        (["new  data (2 files, 9 B)"], ["new  data (2 files, 8 B)"], False),
         (["a"], [], False),
         ([], ["surprise"], False),
         (["a"], ["a", "b"], False),

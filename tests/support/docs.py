@@ -25,6 +25,9 @@ _LOOSE = [
     (re.compile(r"\b[0-9a-f]{7,64}\b"), "HASH"),
     (re.compile(r"\b\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?( ?[+-]\d{4}|Z)?)?"), "DATE"),
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s)\b"), "TIME"),
+    # What is stored depends on zstd's version: "(1.2 KiB in 2 packs)", "2 packs, 3 objects, 9 B".
+    (re.compile(r"\([\d.]+ [KMG]?i?B( in \d+ packs?\)|\) from )"), r"(SIZE\1"),
+    (re.compile(r"( packs?, \d+ objects?), [\d.]+ [KMG]?i?B"), r"\1, SIZE"),
     (re.compile(r"\s+"), " "),
 ]
 
