@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dver.store.writer import PackSet, Writer
 
 STAT_FIELDS = 5
-_stat_row = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+_stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 _READ = os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 
 #: Files at least this long (bytes) are read in windows, by this process.
@@ -43,6 +43,12 @@ _BATCH_BYTES = 32 << 20
 #: Below so many small files, or bytes in them, starting workers takes longer than the work.
 _WORTH_FILES = 3000
 _WORTH_BYTES = 64 << 20
+
+
+def _stat_row(result: os.stat_result) -> tuple[int, ...]:
+    row: tuple[int, ...] = _stat_fields(result)
+    # Times before 1970 wrap around.
+    return row if min(row) >= 0 else tuple(value & (1 << 64) - 1 for value in row)
 
 
 @dataclass(frozen=True, slots=True)
