@@ -14,6 +14,7 @@ from dver.ops.scope import Scope
 from dver.store import walk
 from dver.store.treediff import Change, diff_entries
 from dver.store.walk import TreeSource
+from dver.workspace.building import entry_of
 
 Word = Literal["added", "removed", "modified", "renamed", "mode"]
 
@@ -48,16 +49,6 @@ class Comparison:
 
     targets: list[TargetDelta] = field(default_factory=list)
     files: list[FileDelta] = field(default_factory=list)
-
-
-def pointer_entry(pointer: Pointer, name: bytes = b"") -> Entry:
-    """Return a pointer as the entry that a tree would have for the same data."""
-    kind = FILE
-    if pointer.kind == "tree":
-        kind = DIRECTORY
-    elif pointer.executable:
-        kind = EXECUTABLE
-    return Entry(kind, name, pointer.size, pointer.oid)
 
 
 def compare(
@@ -103,8 +94,8 @@ def _compare_target(
     inside: Sequence[bytes],
     scope: Scope,
 ) -> None:
-    old = None if before is None else pointer_entry(before)
-    new = None if after is None else pointer_entry(after)
+    old = None if before is None else entry_of(before)
+    new = None if after is None else entry_of(after)
     if not inside and old == new:
         return
     word = _word(old, new)

@@ -13,12 +13,12 @@ from dver.base.oid import Oid
 from dver.base.reporter import Reporter, Task
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.pointers import data_path, history, read_blobs
-from dver.ops.compare import pointer_entry
 from dver.ops.scope import Scope
 from dver.ops.sources import RemoteBehind
 from dver.ops.versions import decode_pointer, no_such_path, typed_path, version_at
 from dver.store import walk
 from dver.store.store import LIST_KINDS, Store
+from dver.workspace.building import entry_of
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -149,7 +149,7 @@ def _targets(
     """Return the distinct contents of every target that the scope may select, by path."""
     found: dict[bytes, dict[Oid, Entry]] = {}
     for path, pointer in version_at(repo, options.rev, scope).pointers.items():
-        found.setdefault(path, {})[pointer.oid] = pointer_entry(pointer)
+        found.setdefault(path, {})[pointer.oid] = entry_of(pointer)
         counts[pointer.oid] = pointer.files
     if options.all:
         revisions = ["--all"] if repo.git.head() is None else ["--all", "HEAD"]
@@ -162,7 +162,7 @@ def _targets(
         blobs = read_blobs(repo.git, (blob for _, blob in changes))
         for at, blob in changes:
             pointer = decode_pointer(repo, at, blobs[blob], " in history")
-            found.setdefault(data_path(at), {})[pointer.oid] = pointer_entry(pointer)
+            found.setdefault(data_path(at), {})[pointer.oid] = entry_of(pointer)
             counts[pointer.oid] = pointer.files
     return {path: list(versions.values()) for path, versions in found.items()}
 

@@ -16,11 +16,11 @@ from dver.formats import pointer as pointers
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.pointers import PointerChange, data_path, history, read_blobs
 from dver.git.renames import origins
-from dver.ops.compare import pointer_entry
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.scope import Scope
 from dver.ops.versions import entry_at, find_located, typed_path, version_at
 from dver.store import walk
+from dver.workspace.building import entry_of
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -223,7 +223,7 @@ class _Contents:
         except FormatError as error:
             return _State(problem=f"the pointer is broken: {error.message}")
         if not inside:
-            return _State(pointer_entry(pointer), pointer.files)
+            return _State(entry_of(pointer), pointer.files)
         if pointer.kind != "tree" or self._store is None:
             return _State()
         try:

@@ -10,7 +10,6 @@ from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter, Task
 from dver.formats.tree import DIRECTORY, EMPTY_OID, Entry, Tree
 from dver.ops import naming
-from dver.ops.compare import pointer_entry
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.scope import Scope
 from dver.ops.sources import RemoteBehind
@@ -24,6 +23,7 @@ from dver.ops.versions import (
 )
 from dver.store import walk
 from dver.store.store import LIST_KINDS
+from dver.workspace.building import entry_of
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -136,7 +136,7 @@ class _Listing:
             raise no_such_path(self._repo, self._version, path)
         for target in below:
             pointer = self._version.pointers[target]
-            entry = pointer_entry(pointer)
+            entry = entry_of(pointer)
             if self._options.recursive and entry.kind == DIRECTORY:
                 self._inside(target, entry)
             else:

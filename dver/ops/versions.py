@@ -20,10 +20,10 @@ from dver.git.pointers import (
     read_blobs,
 )
 from dver.ops import naming
-from dver.ops.compare import pointer_entry
 from dver.ops.scope import Scope
 from dver.store import walk
 from dver.store.walk import TreeSource
+from dver.workspace.building import entry_of
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -135,7 +135,7 @@ def no_such_path(repo: Repo, version: Version, path: bytes) -> NotFoundError:
 
 def entry_at(repo: Repo, version: Version, located: Located, source: TreeSource) -> Entry:
     """Return the entry at a located path. Raises NotFoundError if its target lacks that path."""
-    entry = pointer_entry(located.pointer, located.target.rpartition(b"/")[2])
+    entry = entry_of(located.pointer, located.target.rpartition(b"/")[2])
     if not located.inside:
         return entry
     found = None

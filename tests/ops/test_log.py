@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from pathlib import Path
 
 import pytest
@@ -221,11 +221,16 @@ def test_a_thousand_commits_cost_little_more_than_git_log(data: DataRepo) -> Non
     repo = data.repo()
     ours = theirs = 9.0
     for _ in range(3):
-        start = time.perf_counter()
+        start = busy()
         data.git_bytes("log", "--raw", "--", "d.dver")
-        theirs = min(theirs, time.perf_counter() - start)
-        start = time.perf_counter()
+        theirs = min(theirs, busy() - start)
+        start = busy()
         result = log(repo, LogOptions("d"), SILENT)
-        ours = min(ours, time.perf_counter() - start)
+        ours = min(ours, busy() - start)
         assert len(result.entries) == 1000
     assert ours - theirs < 0.25
+
+
+def busy() -> float:
+    """Seconds of processor time so far, of this process and those it ran: no other work counts."""
+    return sum(os.times()[:4])

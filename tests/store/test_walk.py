@@ -151,7 +151,7 @@ nested = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(nested, nested)
 def test_a_diff_is_the_difference_of_all_paths(old: Nested, new: Nested) -> None:
     a, b = flat(old), flat(new)
@@ -175,8 +175,8 @@ def test_ten_changes_among_a_hundred_thousand_files_are_quick() -> None:
     source = EncodedTrees(encoded)
     best = 1.0
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         found = list(treediff.diff_trees(source, old, new))
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
         assert len(found) == 10
     assert best < 0.3, "the bound is loose for a busy machine; the aim is 0.1 s"
