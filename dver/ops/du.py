@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from dver.base.errors import MissingContentError, UsageError
+from dver.base.errors import FormatError, MissingContentError, UsageError
 from dver.base.fsio import explained
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter, Task
@@ -96,7 +96,7 @@ def du(repo: Repo, options: DuOptions, reporter: Reporter) -> DuResult:
         raise UsageError("all versions or one revision can be measured, not both at once")
     scope = Scope([typed_path(repo, path) for path in options.paths])
     counts: dict[Oid, int] = {}
-    contents = dict(_selected(repo, options, scope, counts))
+    contents = dict(_selected(repo, options, scope, counts, reporter))
     for path in scope.unmatched():
         raise no_such_path(repo, version_at(repo, options.rev), path)
     total = _Measure(repo.store)
@@ -120,14 +120,14 @@ def du(repo: Repo, options: DuOptions, reporter: Reporter) -> DuResult:
 
 
 def _selected(
-    repo: Repo, options: DuOptions, scope: Scope, counts: dict[Oid, int]
+    repo: Repo, options: DuOptions, scope: Scope, counts: dict[Oid, int], reporter: Reporter
 ) -> Iterator[tuple[bytes, list[Entry]]]:
     """Yield what is to be measured: a path, and the distinct entries it has in the versions.
 
     ``counts`` is filled with the numbers of files that pointers tell of their trees.
     """
     with RemoteBehind(repo) as source:
-        for target, versions in sorted(_targets(repo, options, scope, counts).items()):
+        for target, versions in sorted(_targets(repo, options, scope, counts, reporter).items()):
             parts = scope.inside(target)
             if parts == ():
                 yield target, versions
@@ -144,7 +144,7 @@ def _selected(
 
 
 def _targets(
-    repo: Repo, options: DuOptions, scope: Scope, counts: dict[Oid, int]
+    repo: Repo, options: DuOptions, scope: Scope, counts: dict[Oid, int], reporter: Reporter
 ) -> dict[bytes, list[Entry]]:
     """Return the distinct contents of every target that the scope may select, by path."""
     found: dict[bytes, dict[Oid, Entry]] = {}
@@ -161,7 +161,11 @@ def _targets(
         ]
         blobs = read_blobs(repo.git, (blob for _, blob in changes))
         for at, blob in changes:
-            pointer = decode_pointer(repo, at, blobs[blob], " in history")
+            try:
+                pointer = decode_pointer(repo, at, blobs[blob], " in history")
+            except FormatError as error:
+                reporter.warn(f"left out: {error.message}")
+                continue
             found.setdefault(data_path(at), {})[pointer.oid] = entry_of(pointer)
             counts[pointer.oid] = pointer.files
     return {path: list(versions.values()) for path, versions in found.items()}

@@ -10,7 +10,7 @@ import pytest
 
 from dver.base.errors import CorruptError, MissingContentError, NotFoundError, UsageError
 from dver.base.oid import format_oid, oid_of
-from dver.base.reporter import SILENT
+from dver.base.reporter import SILENT, Reporter
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
 from dver.ops import cat as cat_module
@@ -227,6 +227,23 @@ def test_du_over_all_versions(data: DataRepo) -> None:
     assert old.size == 6
     with pytest.raises(UsageError):
         measured(data, all=True, rev="HEAD")
+
+
+def test_du_over_all_versions_leaves_out_a_broken_pointer_and_says_so(data: DataRepo) -> None:
+    data.version("one", d="12345")
+    data.write("d.dver", "<<<<<<< ours\n")
+    data.commit("broken")
+    data.version("fixed", d="22")
+    warnings: list[str] = []
+
+    class Listening(Reporter):
+        def warn(self, message: str, *, hint: str | None = None) -> None:
+            warnings.append(message)
+
+    (row,) = du(data.repo(), DuOptions(all=True), Listening()).entries
+    assert (row.size, row.versions) == (7, 2)
+    assert len(warnings) == 1
+    assert "d.dver in history is broken" in warnings[0]
 
 
 def test_du_counts_a_shared_chunk_once(data: DataRepo) -> None:
