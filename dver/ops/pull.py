@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.errors import MissingContentError
 from dver.base.reporter import Reporter
 from dver.ops.checkout import CheckoutOptions, CheckoutResult, checkout
-from dver.ops.fetch import Fetching, FetchOptions, FetchResult, fetch_what_can_be
+from dver.ops.fetch import FetchOptions, FetchResult, fetch_what_can_be
 from dver.ops.lost import lost_error
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class PullResult:
 def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
     """Fetch, then check out.
 
-    Raises as fetch and checkout do. If something could not be fetched, the targets that are
-    complete are checked out all the same before the error is raised.
+    Raises as fetch and checkout do. If something could not be fetched, all else is checked out
+    before the error is raised.
     """
     asked = FetchOptions(
         options.remote,
@@ -56,37 +56,15 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
         options.dry_run,
     )
     done = fetch_what_can_be(repo, asked, reporter)
-    if not done.lost:
-        outcome = None if options.dry_run else _check_out(repo, options, options.paths, reporter)
-        return PullResult(done.result, outcome)
-    complete = () if options.dry_run else _complete(repo, done)
-    if complete:
-        _check_out(repo, options, complete, reporter)
-    raise lost_error(repo, done.lost)
-
-
-def _check_out(
-    repo: Repo, options: PullOptions, paths: tuple[str, ...], reporter: Reporter
-) -> CheckoutResult:
-    return checkout(
-        repo, CheckoutOptions(paths=paths, force=options.force, link=options.link), reporter
-    )
-
-
-def _complete(repo: Repo, done: Fetching) -> tuple[str, ...]:
-    """Return the paths in the work tree that were asked for and lack nothing."""
-    lost = [os.fsencode(one.path) for one in done.lost if not one.commit]
-
-    def is_whole(path: bytes) -> bool:
-        return not any(
-            one == path or one.startswith(path + b"/") or path.startswith(one + b"/")
-            for one in lost
-        )
-
-    return tuple(
-        repo.display(path)
-        for version in done.selection.versions
-        if not version.commit
-        for path in [version.path + b"/" + part for part in version.inside] or [version.path]
-        if is_whole(path)
-    )
+    placed = None
+    if not options.dry_run:
+        wanted = CheckoutOptions(paths=options.paths, force=options.force, link=options.link)
+        try:
+            placed = checkout(repo, wanted, reporter)
+        except MissingContentError:
+            # What could not be fetched is told below, with the places that were looked at.
+            if not done.lost:
+                raise
+    if done.lost:
+        raise lost_error(repo, done.lost)
+    return PullResult(done.result, placed)

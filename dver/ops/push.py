@@ -14,6 +14,7 @@ from dver.formats.root import RootObject
 from dver.formats.tree import DIRECTORY
 from dver.ops.lost import lost_error
 from dver.ops.select import Selected, Selection, add_older, select
+from dver.ops.versions import no_such_path, version_at
 from dver.store import walk
 from dver.transfer.closure import Lost, Offer
 
@@ -134,7 +135,12 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
 def _offers(
     repo: Repo, selection: Selection, remote: Remote, lost: list[tuple[Selected, Lost]]
 ) -> Iterator[Offer]:
-    """Yield what to offer; parts of directories whose trees are not here go to ``lost``."""
+    """Yield what to offer; parts of directories whose trees are not here go to ``lost``.
+
+    Raises NotFoundError for a part that no version has.
+    """
+    absent: dict[bytes, None] = {}
+    found: set[bytes] = set()
     for version in selection.versions:
         path, pointer = os.fsdecode(version.path), version.pointer
         if not version.inside:
@@ -150,10 +156,16 @@ def _offers(
                 gone = Lost(inner, pointer.oid, "missing", where, version.commit)
                 lost.append((version, gone))
                 continue
-            if entry is not None:
+            if entry is None:
+                absent[version.path + b"/" + part] = None
+            else:
+                found.add(version.path + b"/" + part)
                 kind = "tree" if entry.kind == DIRECTORY else "file"
                 one = RootObject(inner, kind, entry.oid, entry.size)
                 yield Offer(one, version.required, version.commit)
+    for part in absent:
+        if part not in found:
+            raise no_such_path(repo, version_at(repo, None), part)
 
 
 def _repo_id(repo: Repo) -> str:
