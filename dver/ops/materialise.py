@@ -113,6 +113,7 @@ def _place(made: Path, output: Path, scratch: Path, kind: int, *, force: bool) -
         return False
     if force and os.path.lexists(output) and (kind == DIRECTORY or output.is_dir()):
         aside = scratch / "replaced"
+        fsio.step("rename")
         with explained("replace", output):
             os.rename(output, aside)
             try:
@@ -122,6 +123,7 @@ def _place(made: Path, output: Path, scratch: Path, kind: int, *, force: bool) -
                 raise
         return True
     if kind in (DIRECTORY, SYMLINK):
+        fsio.step("rename")
         with explained("write", output):
             os.rename(made, output)
         return True

@@ -160,6 +160,7 @@ def place_link(mode: LinkMode, source: bytes, dir_fd: int, name: bytes, file_mod
     Returns False, with nothing made, if that mode does not work between the two places. A name
     that is taken raises FileExistsError.
     """
+    fsio.step("link")
     try:
         if mode == "symlink":
             os.symlink(source, name, dir_fd=dir_fd)
