@@ -138,11 +138,15 @@ def test_whereis_counts_only_packs_that_are_there(data: DataRepo, tmp_path: Path
     assert found.present < found.objects
 
 
-def test_whereis_tells_a_remote_that_fails_from_one_that_lacks(data: DataRepo) -> None:
-    data.add_remote("http://127.0.0.1:1/dead", "dead")
+def test_whereis_tells_a_remote_that_fails_from_one_that_lacks(
+    data: DataRepo, tmp_path: Path
+) -> None:
+    (tmp_path / "dead").mkdir()
+    (tmp_path / "dead/format.json").write_text("<html>502</html>")
+    data.add_remote(tmp_path / "dead", "dead")
     by_name = {p.name: p for p in where(data, "d", check=True, remotes=("dead",)).places}
     assert by_name["dead"].state == "unknown"
-    assert by_name["dead"].problem
+    assert "not a dver store" in (by_name["dead"].problem or "")
 
 
 def test_missing_content_is_looked_for_in_what_is_remembered(data: DataRepo) -> None:
