@@ -28,6 +28,8 @@ _LOOSE = [
     # What is stored depends on zstd's version: "(1.2 KiB in 2 packs)", "2 packs, 3 objects, 9 B".
     (re.compile(r"\([\d.]+ [KMG]?i?B( in \d+ packs?\)|\) from )"), r"(SIZE\1"),
     (re.compile(r"( packs?, \d+ objects?), [\d.]+ [KMG]?i?B"), r"\1, SIZE"),
+    (re.compile(r"(B +[\d.]+ [KMG]?i?B +)[\d.]+ [KMG]?i?B( +\d+ )"), r"\1SIZE\2"),
+    (re.compile(r"(local store:) .*? in "), r"\1 SIZES in "),
     (re.compile(r"\s+"), " "),
 ]
 
