@@ -29,11 +29,10 @@ _DATA = {
 }
 
 
-def porcelain(target: TargetStatus, *, nul: bool) -> str:
-    """Return the line for a target that is not clean, its end included."""
+def letters(target: TargetStatus) -> str:
+    """Return the three letters of ``--porcelain``."""
     missing = "-" if target.missing else " "
-    letters = f"{_POINTER[target.pointer_state]}{_DATA[target.data_state]}{missing}"
-    return f"{letters} {target.path}\0" if nul else f"{letters} {show(target.path)}\n"
+    return f"{_POINTER[target.pointer_state]}{_DATA[target.data_state]}{missing}"
 
 
 def render(console: Console, result: StatusResult) -> None:
@@ -166,7 +165,11 @@ _SECTIONS: Sequence[Section] = (
         "Data not in the workspace:",
         ("use 'dver checkout' to bring it back, 'dver rm PATH...' to stop tracking it",),
         "red",
-        lambda target: target.data_state == "deleted" and not target.missing,
+        lambda target: (
+            target.data_state == "deleted"
+            and target.pointer_state != "deleted"
+            and not target.missing
+        ),
         _data_line,
     ),
     (
@@ -198,7 +201,7 @@ _SECTIONS: Sequence[Section] = (
         "Not yet pushed to {remote}:",
         ("use 'dver push'",),
         "cyan",
-        lambda target: bool(target.unpushed),
+        lambda target: bool(target.unpushed) and not target.missing,
         _unpushed_line,
     ),
 )

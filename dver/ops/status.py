@@ -16,7 +16,7 @@ from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_p
 from dver.ops import naming
 from dver.ops.completeness import Pushed, missing_objects
 from dver.ops.inspection import Finding, Inspector
-from dver.ops.leftovers import left_behind
+from dver.ops.placed import left_behind
 from dver.ops.pointerstate import PointerState, pointer_state
 from dver.ops.scope import Scope
 from dver.ops.targets import Target, load_targets
@@ -89,9 +89,10 @@ class TargetStatus:
     - unknown: the pointer cannot be read, or the content needed to tell is missing
 
     ``missing`` counts objects the pointer needs that are not in the local store, ``missing_oids``
-    lists some of them in text form. ``unpushed`` tells whether the remote is known not to have
-    the content; None when there is no remote to ask. ``problem`` says what is wrong with the
-    pointer, and ``hint`` what to do. ``size`` and ``files`` are the pointer's; oid its text form.
+    lists some of them in text form. ``unpushed`` tells whether the content is all here and, as far
+    as is known here, not in the remote; None when there is no remote. ``problem`` says what is
+    wrong with the pointer, and ``hint`` what to do. ``size`` and ``files`` are the pointer's; oid
+    its text form.
     """
 
     path: str
@@ -259,8 +260,14 @@ class _Checker:
             changes=tuple(changes),
             missing=len(missing),
             missing_oids=tuple(format_oid(oid) for oid in missing[: self._options.details]),
-            unpushed=None if self._pushed is None else pointer.oid not in self._pushed,
+            unpushed=self._unpushed(pointer, missing),
         )
+
+    def _unpushed(self, pointer: Pointer, missing: list[Oid]) -> bool | None:
+        if self._pushed is None:
+            return None
+        # What is not all here came from somebody else, and is not for this clone to push.
+        return not missing and pointer.oid not in self._pushed
 
     def _missing(self, path: bytes, pointer: Pointer, finding: Finding) -> list[Oid]:
         """Return the objects of a pointer that the local store lacks.
