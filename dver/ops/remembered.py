@@ -59,9 +59,9 @@ def missing_error(repo: Repo, lost: Sequence[tuple[bytes, Oid]], where: str) -> 
     hint = "dver whereis --check PATH asks every remote"
     if names:
         hint = f"the remote {names[0]!r} had it when it was last asked: dver fetch -r {names[0]}"
-    what = "the content of 1 path is" if len(lost) == 1 else f"{len(lost)} paths' contents are"
+    number = "1 path" if len(lost) == 1 else f"{len(lost):,} paths"
     return MissingContentError(
-        f"{what} not in {where}",
+        f"the content of {number} is not in {where}",
         hint=hint,
         paths=[f"{show(repo.display(path))} ({format_oid(oid)})" for path, oid in lost],
     )
