@@ -28,7 +28,10 @@ class Segment:
         self.packs = segment.decode_packs(table)
         names = data[self.layout.superseded_at : self.layout.fanout_at]
         self.superseded = [names[i : i + OID_SIZE] for i in range(0, len(names), OID_SIZE)]
+        # A look-up needs these each time, and the layout computes them each time.
         self._shift = 32 - self.layout.fanout_bits
+        self._fanout_at, self._rows_at = self.layout.fanout_at, self.layout.rows_at
+        self._end = self.layout.trailer_at
 
     @classmethod
     def map(cls, path: str, name: bytes) -> Segment:
@@ -65,9 +68,9 @@ class Segment:
 
     def _position(self, oid: Oid) -> int:
         bucket = int.from_bytes(oid[:4], "big") >> self._shift
-        first, end = _FANOUT.unpack_from(self._data, self.layout.fanout_at + 4 * bucket)
-        base = self.layout.rows_at
-        low, high = base + first * _ROW_SIZE, base + min(end, self.layout.rows) * _ROW_SIZE
+        first, end = _FANOUT.unpack_from(self._data, self._fanout_at + 4 * bucket)
+        base = self._rows_at
+        low, high = base + first * _ROW_SIZE, min(base + end * _ROW_SIZE, self._end)
         found = self._data.find(oid, low, high)
         while found >= 0 and (found - base) % _ROW_SIZE:
             found = self._data.find(oid, found + 1, high)
