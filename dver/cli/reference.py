@@ -52,7 +52,7 @@ def commands() -> str:
         lines += [f"## {name}", "", *_text(found.help or ""), ""]
         lines += ["```text", usage(name, found), "```", "", *_options(found.params)]
         if isinstance(found, Command):
-            lines += ["```console", *found.example_lines(), "```", "", "Exit codes: "]
+            lines += ["```sh", *found.example_lines(), "```", "", "Exit codes: "]
             lines[-1] += "; ".join(f"{code} {text}" for code, text in found.exits.items()) + "."
             lines.append("")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from dver.base.fsio import failure
@@ -94,6 +94,10 @@ class Console:
             self._out.write(text)
         except OSError as error:
             raise _output_error(error) from error
+
+    def write_names(self, names: Iterable[str]) -> None:
+        """Write names as the bytes that they are on disk, each ended by NUL."""
+        self.binary().write(b"".join(os.fsencode(name) + b"\0" for name in names))
 
     def done(self, text: str) -> None:
         """Write a line that reports what a command has done; ``--quiet`` drops it."""

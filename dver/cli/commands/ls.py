@@ -66,8 +66,11 @@ def command(
         if detailed and not nul:
             _detailed(console, result)
             return
+        if nul:
+            console.write_names(entry.path for entry in result.entries)
+            return
         for entry in result.entries:
-            console.write(f"{entry.path}\0" if nul else _name(console, entry) + "\n")
+            console.print(_name(console, entry))
 
     return app.finish(result, render)
 

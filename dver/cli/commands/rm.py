@@ -19,13 +19,13 @@ from dver.ui.console import Console
     exits=(4, 5, 7, 9, 10),
     examples=[
         ("stop tracking and delete; older versions stay in the store", "dver rm data/old"),
-        ("stop tracking but keep the data in the workspace", "dver rm --keep data/old"),
+        ("stop tracking but keep the data in the workspace", "dver rm --keep-data data/old"),
         ("delete one file of a tracked directory", "dver rm data/train/bad.png"),
     ],
 )
 @options.paths("PATH...", required=True)
 @click.option(
-    "--keep",
+    "--keep-data",
     "--cached",
     "keep",
     is_flag=True,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from dver.base.fsio import show as show_path
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.cli.statustext import porcelain, render
+from dver.cli.statustext import letters, render
 from dver.ops.status import StatusOptions, StatusResult, status
 from dver.ui.console import Console
 
@@ -71,6 +72,9 @@ def command(
 
 
 def _print_porcelain(console: Console, result: StatusResult, nul: bool) -> None:
-    for target in result.targets:
-        if not target.is_clean:
-            console.write(porcelain(target, nul=nul))
+    dirty = [target for target in result.targets if not target.is_clean]
+    if nul:
+        console.write_names(f"{letters(target)} {target.path}" for target in dirty)
+        return
+    for target in dirty:
+        console.print(f"{letters(target)} {show_path(target.path)}")
