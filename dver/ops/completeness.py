@@ -7,7 +7,6 @@ from pathlib import Path
 from dver.base.oid import OID_SIZE, Oid
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY
-from dver.ops.remembered import kept
 from dver.store import walk
 from dver.store.store import Store
 
@@ -46,5 +45,7 @@ class Pushed:
         if oid in self._seen:
             return True
         if self._roots is None:
+            from dver.ops.remembered import kept
+
             self._roots = kept(self._cache / "roots")
         return oid in self._roots

@@ -20,12 +20,10 @@ from dver.base.reporter import Task
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import NO_OID
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Tree
-from dver.ops.compare import Comparison, FileDelta, compare, match_renames
 from dver.ops.scope import Scope
 from dver.ops.worktree import hold_worktree
 from dver.store.walk import EncodedTrees, Layered, TreeSource, find
 from dver.workspace.building import build_trees, pointer_of
-from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import load_rules
 from dver.workspace.links import LinkCache
 from dver.workspace.scan import scan_directory, scan_file
@@ -33,6 +31,7 @@ from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
 
 if TYPE_CHECKING:
+    from dver.ops.compare import Comparison, FileDelta
     from dver.repo import Repo
 
 State = Literal["unchanged", "modified", "deleted", "retyped", "stale", "unknown"]
@@ -97,6 +96,8 @@ class Inspector:
         if state.kind == SYMLINK:
             return Finding("retyped", [])
         if state.oid is None and state.size in {one.size for one in (pointer, base) if one}:
+            from dver.workspace.hashing import fill_files
+
             moment = self.index.moment(absolute)
             fill_files([(absolute, state)], None, task=self._task, workers=1)
             self._learned_files.append((path, state, moment))
@@ -128,6 +129,8 @@ class Inspector:
             return Finding("unchanged", [])
         if base is not None and here.oid == base.oid:
             return Finding("stale", [])
+        from dver.ops.compare import compare
+
         source = Layered([built, self._store])
         found = compare({path: pointer}, {path: here}, source, scope, renames=False)
         if any(not target.listed for target in found.targets):
@@ -153,6 +156,8 @@ class Inspector:
             else:
                 state.set_oid(i, guesses.next())
         if files:
+            from dver.workspace.hashing import fill_scan
+
             moment = self.index.moment(scan.root)
             fill_scan(scan, None, task=self._task, lenient=True)
             for d, i in list(scan.unknown()):
@@ -175,6 +180,9 @@ class Inspector:
 
     def _with_renames(self, deltas: list[FileDelta], guesses: Guesses) -> list[FileDelta]:
         """Pair new files with removed ones of equal content, reading those of equal size."""
+        from dver.ops.compare import match_renames
+        from dver.workspace.hashing import fill_files
+
         sizes = {delta.old.size for delta in deltas if delta.word == "removed" and delta.old}
         sizes.discard(0)
         if not sizes:

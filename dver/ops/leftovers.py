@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dver.formats import pointer as pointers
 from dver.git.pointers import history
-from dver.ops import naming
-from dver.ops.placed import load_placed
+from dver.ops.placed import left_behind
 from dver.ops.pointerstate import blob_ids
 from dver.ops.restoring import Wish
 from dver.ops.scope import Scope
@@ -18,27 +16,6 @@ from dver.workspace.statindex import StatIndex
 
 if TYPE_CHECKING:
     from dver.repo import Repo
-
-
-def left_behind(repo: Repo, scope: Scope, targets: Iterable[bytes]) -> list[bytes]:
-    """Return the paths in a scope that were targets here, and now hold data without a pointer.
-
-    ``targets`` are those that git or the work tree still knows a pointer of. What git itself
-    tracks by now is not told.
-    """
-    known = sorted(targets)
-    found = [
-        path
-        for path in sorted(load_placed(repo.state_dir).difference(known))
-        if scope.inside(path) == ()
-        and naming.holder(known, path) is None
-        and not naming.below(known, path)
-        and os.path.lexists(repo.absolute(path))
-    ]
-    if not found:
-        return []
-    in_git = repo.git.tracked_by_git(found)
-    return [path for path in found if not any(_is_at_or_below(one, path) for one in in_git)]
 
 
 def find_leftovers(
@@ -66,7 +43,3 @@ def find_leftovers(
         if blobs & blob_ids(pointers.encode(base), like):
             wishes.append(Wish(path, None))
     return wishes
-
-
-def _is_at_or_below(path: bytes, directory: bytes) -> bool:
-    return path == directory or path.startswith(directory + b"/")

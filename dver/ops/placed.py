@@ -8,11 +8,18 @@ of the targets, each ended by NUL, ascending. It is a cache: without it, such da
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import SystemFailure
+from dver.ops import naming
+from dver.ops.scope import Scope
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
 
 NAME = "placed"
 
@@ -34,3 +41,28 @@ def note_placed(state_dir: Path, there: Iterable[bytes], gone: Iterable[bytes] =
         data = b"".join(path + b"\0" for path in sorted(after))
         with contextlib.suppress(SystemFailure):
             fsio.write_atomic(state_dir / NAME, data, durable=False)
+
+
+def left_behind(repo: Repo, scope: Scope, targets: Iterable[bytes]) -> list[bytes]:
+    """Return the paths in a scope that were targets here, and now hold data without a pointer.
+
+    ``targets`` are those that git or the work tree still knows a pointer of. What git itself
+    tracks by now is not told.
+    """
+    known = sorted(targets)
+    found = [
+        path
+        for path in sorted(load_placed(repo.state_dir).difference(known))
+        if scope.inside(path) == ()
+        and naming.holder(known, path) is None
+        and not naming.below(known, path)
+        and os.path.lexists(repo.absolute(path))
+    ]
+    if not found:
+        return []
+    in_git = repo.git.tracked_by_git(found)
+    return [path for path in found if not any(_is_at_or_below(one, path) for one in in_git)]
+
+
+def _is_at_or_below(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory + b"/")

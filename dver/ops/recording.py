@@ -20,7 +20,8 @@ from dver.formats.pointer import Pointer
 from dver.formats.statindex import NO_OID, KnownTree
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry
 from dver.ops.selection import Job, refuse_symlink
-from dver.store.walk import TreeSource
+from dver.store.treediff import diff_trees
+from dver.store.walk import EncodedTrees, Layered, TreeSource
 from dver.workspace.building import Replacement, Splice, build_trees, pointer_of
 from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import IgnoreRules, load_rules
@@ -177,17 +178,46 @@ class Recorder:
     # finishing
 
     def _finish(self, one: Recording) -> None:
+        built: dict[Oid, bytes] = {}
         for scan in one.scans.values():
-            for _, data in build_trees(scan, known=self._store.has):
+            for oid, data in build_trees(scan, known=self._store.has):
                 self._writer.add(data, pack.TREE)
+                built[oid] = data
         if one.job.parts:
             one.pointer = self._splice(one)
         elif one.scans:
             one.pointer = pointer_of(one.scans[b""])
+            self._refuse_dropping(one, one.pointer, built)
         else:
             state = one.files[b""]
             oid = _known(state.oid)
             one.pointer = Pointer("file", oid, state.size, 1, state.kind == EXECUTABLE)
+
+    def _refuse_dropping(self, one: Recording, new: Pointer, built: dict[Oid, bytes]) -> None:
+        """Raise RefusedError if recorded files would go that were never brought here.
+
+        Whoever has only part of a directory did not delete the rest. Without even its listing
+        nothing of it ever was here, and what is there now simply replaces it.
+        """
+        old = one.job.old
+        if old is None or old.kind != "tree" or old == new or not self._store.has(old.oid):
+            return
+        source = Layered([EncodedTrees(built), self._store])
+        absent = 0
+        try:
+            for change in diff_trees(source, old.oid, new.oid):
+                gone = change.old if change.new is None else None
+                if gone is not None and gone.kind != DIRECTORY:
+                    absent += not self._store.has(gone.oid)
+        except MissingContentError:
+            absent += 1
+        if absent:
+            shown = show(self._repo.display(one.job.path))
+            raise RefusedError(
+                f"not all of {shown} is here: to record its present state would drop"
+                " files that were never fetched",
+                hint=f"'dver pull {shown}' brings them, 'dver add {shown}/PATH' records one path",
+            )
 
     def _splice(self, one: Recording) -> Pointer:
         old = one.job.old

@@ -29,6 +29,7 @@ from dver.workspace.ignore import load_rules
 from dver.workspace.links import LINK_MODES, LinkCache, LinkMode, probe_link_modes, usable_modes
 from dver.workspace.plan import CheckoutPlan
 from dver.workspace.planning import NOTHING, plan_checkout
+from dver.workspace.safedir import SafeRoot
 from dver.workspace.scan import scan_directory, scan_file
 from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
@@ -103,6 +104,8 @@ class Restorer:
                     if wish.plan.is_empty:
                         wish.applied = Applied(state=wish.plan.current)
                     else:
+                        if wish.part:
+                            self._make_parents(wish)
                         wish.applied = apply_plan(
                             wish.plan,
                             root,
@@ -115,6 +118,12 @@ class Restorer:
                     self._remember(wish)
         finally:
             self.index.save()
+
+    def _make_parents(self, wish: Wish) -> None:
+        """Make the directories that lead to a part, which may be the first that comes here."""
+        if wish.desired is not None:
+            with SafeRoot(self._repo.absolute(b"")) as safe:
+                safe.open(wish.path.rpartition(b"/")[0], make=True)
 
     # planning
 

@@ -78,9 +78,7 @@ class WorkRepo(GitRepo):
         self, *paths: str, rev: str | None = None, below: str = "", **options: Any
     ) -> CheckoutResult:
         """Run ``dver checkout``."""
-        result: CheckoutResult = self._run(
-            "checkout", CheckoutOptions(rev, paths, **options), below
-        )
+        result: CheckoutResult = self._run(checkout, CheckoutOptions(rev, paths, **options), below)
         return result
 
     def mv(self, *paths: str, below: str = "", **options: Any) -> MvResult:
