@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dver.base.errors import AlreadyExists
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -43,7 +45,8 @@ class Storage(ABC):
     - a key that was put is seen by the next get, head and list, by anyone
     - list yields every key under the prefix exactly once, or raises; it never stops early
     - a missing key is :class:`~dver.base.errors.ObjectNotFound`, and nothing else is
-    - a range that is not there in full is an error, never a short answer
+    - a range that is not there in full is :class:`~dver.base.errors.CorruptError`, never a short
+      answer; everything from the very end on is ``b""``
     - foreign exceptions never leave: they become ``RemoteError``, ``TransientError`` (repeating
       the call may help) or ``SystemFailure``, and no message carries a secret
     """
@@ -85,17 +88,35 @@ class Storage(ABC):
         path.write_bytes(data)
         return len(data)
 
-    def local_path(self, key: str) -> str | None:
+    def try_conditional_create(self, key: str) -> bool:
+        """Find out on a key of no account whether ``if_absent`` is really decided by the storage.
+
+        The key exists afterwards. Implementations that look first, for the sake of servers that
+        ignore the condition, must not do so here.
+        """
+        self.put(key, b"first")
+        try:
+            self.put(key, b"second", if_absent=True)
+        except AlreadyExists:
+            return True
+        return False
+
+    def local_path(self, key: str) -> str | None:  # noqa: ARG002  the default has none
         """Return the file that holds a key, where ``facts.local``; the file need not exist."""
         return None
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  there may be nothing to release
         """Release connections. The storage must not be used afterwards."""
 
 
 def check_key(key: str) -> None:
     """Raise ValueError for a key that no store of dver makes, such as one that climbs out."""
+    if not valid_key(key):
+        raise ValueError(f"not a storage key: {key!r}")
+
+
+def valid_key(key: str) -> bool:
+    """Tell whether a store of dver could make that key."""
     if not key.isascii() or not key.isprintable() or "\\" in key or os.path.isabs(key):
-        raise ValueError(f"not a storage key: {key!r}")
-    if any(part in ("", ".", "..") for part in key.split("/")):
-        raise ValueError(f"not a storage key: {key!r}")
+        return False
+    return not any(part in ("", ".", "..") for part in key.split("/"))
