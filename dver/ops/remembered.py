@@ -52,11 +52,15 @@ def locate_missing(repo: Repo, oids: Sequence[Oid]) -> dict[Oid, tuple[str, ...]
 def missing_error(repo: Repo, lost: Sequence[tuple[bytes, Oid]], where: str) -> MissingContentError:
     """Return the error for content at (path, oid) that is missing, having looked at ``where``.
 
-    Its paths tell the oids, and its hint is the command that would bring them, if one would.
+    Its paths tell the oids, and its hint is the command that would bring them, if one would. A
+    remote that ``where`` tells of was asked in vain, whatever is remembered of it.
     """
     found = locate_missing(repo, [oid for _, oid in lost])
     names = sorted({name for places in found.values() for name in places})
-    hint = "dver whereis --check PATH asks every remote"
+    names = [name for name in names if f"the remote '{name}' " not in where]
+    hint = (
+        "run 'dver push' in a clone that has it; 'dver whereis --check PATH' asks every remote here"
+    )
     if names:
         hint = f"the remote {names[0]!r} had it when it was last asked: dver fetch -r {names[0]}"
     number = "1 path" if len(lost) == 1 else f"{len(lost):,} paths"
