@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -145,7 +146,7 @@ class Runner:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, dver: Dver) -> None:
         self.monkeypatch = monkeypatch
-        self.dver = dver
+        self.dver = Dver(dver.cwd, in_process=True)
 
     def __call__(self, function: object, *args: str, **options: object) -> Done:
         made = declare("ls", result=object, access="none", examples=[("x", "dver ls")])(function)  # type: ignore[arg-type]
@@ -234,6 +235,29 @@ def test_interrupt(run: Runner) -> None:
     assert cleaned == [True]
     done = run(interrupted, "ls", "--json", code=130)
     assert done.json["error"]["code"] == "interrupted"
+
+
+def test_ctrl_c_while_waiting(dver: Dver) -> None:
+    program = (
+        "import sys\n"
+        "from dver.cli.commands import add\n"
+        "from dver.cli.main import main\n"
+        "read = add.read_list\n"
+        "add.read_list = lambda name: [print('ready', flush=True), read(name)][1]\n"
+        "sys.exit(main(['add', '--paths-from', '-']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=dver.cwd,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
 
 
 def test_a_reader_that_went_away_ends_the_program_in_silence(tmp_path: Path) -> None:

@@ -53,11 +53,13 @@ class Dver:
     """Runs ``dver ARGS`` in a directory; the environment is the hermetic one of the fixtures.
 
     A call checks the exit code (``code``) and returns what was printed. ``tty`` pretends that
-    standard output and standard error are terminals (in this process only).
+    standard output and standard error are terminals. With that, or with ``in_process``, the code in
+    this process runs even when DVER_EXE is set.
     """
 
-    def __init__(self, cwd: Path | str) -> None:
+    def __init__(self, cwd: Path | str, *, in_process: bool = False) -> None:
         self.cwd = Path(cwd)
+        self.in_process = in_process
 
     def __call__(
         self,
@@ -70,7 +72,7 @@ class Dver:
     ) -> Done:
         words = [os.fsdecode(arg) for arg in args]
         where = self.cwd if cwd is None else Path(cwd)
-        if EXECUTABLE and not tty:
+        if EXECUTABLE and not tty and not self.in_process:
             done = _run_installed(words, where, env, stdin)
         else:
             done = _run_here(words, where, env, stdin, tty=tty)
