@@ -12,7 +12,7 @@ Three rules keep this right where other tools lost data:
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,7 +21,7 @@ from dver.base.oid import Oid
 from dver.formats import pack
 from dver.formats.root import RootObject
 from dver.formats.segment import Place
-from dver.formats.tree import DIRECTORY, EMPTY, MAX_DEPTH, Tree
+from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
 from dver.store.index import Segment
 from dver.store.store import Store
 from dver.store.treediff import unequal
@@ -162,15 +162,12 @@ class Closure:
         tree = self._read_tree(oid, path) if complete else None
         if tree is None:
             return False
-        for old, new in unequal(self._read_base(base), tree):
-            if new is None:
-                continue
-            below = join(path, new.name)
-            if new.kind == DIRECTORY:
-                nearest = old.oid if old is not None and old.kind == DIRECTORY else None
-                complete = self._tree(new.oid, nearest, below, depth + 1) and complete
+        for nearest, kind, name, below in _changed(self._read_base(base), tree):
+            if kind == DIRECTORY:
+                here = self._tree(below, nearest, join(path, name), depth + 1)
             else:
-                complete = self._object(new.oid, below) and complete
+                here = self._object(below, path, name)
+            complete = complete and here
         if complete:
             self._scope.seen.add(oid)
         return complete
@@ -187,26 +184,26 @@ class Closure:
         self._lose(oid, path, reason)
         return None
 
-    def _read_base(self, base: Oid | None) -> Tree:
+    def _read_base(self, base: Oid | None) -> Tree | None:
         if base is None or not self._local.has(base):
-            return EMPTY
+            return None
         try:
             return self._local.read_tree(base)
         except (MissingContentError, CorruptError):
-            return EMPTY
+            return None
 
-    def _object(self, oid: Oid, path: bytes) -> bool:
+    def _object(self, oid: Oid, path: bytes, name: bytes = b"") -> bool:
         if oid in self._seen or oid in self._scope.seen:
             return True
-        complete = self._frames(oid, path)
+        complete = self._frames(oid, path, name)
         if complete:
             self._scope.seen.add(oid)
         return complete
 
-    def _frames(self, oid: Oid, path: bytes) -> bool:
+    def _frames(self, oid: Oid, path: bytes, name: bytes = b"") -> bool:
         """Want the frames that make up one object; say whether all of them can be had."""
         if oid in self._bad:
-            return self._lose(oid, path, self._bad[oid])
+            return self._lose(oid, path, self._bad[oid], name)
         far = self._presence.find(oid)
         if far is not None and far.kind not in LISTS:
             return True
@@ -226,7 +223,7 @@ class Closure:
                 return True
         if far is not None and self._far_has_all(oid):
             return True
-        return self._lose(oid, path, reason)
+        return self._lose(oid, path, reason, name)
 
     def _parts(self, oid: Oid) -> None:
         for part, place in self._local.parts(oid):
@@ -240,7 +237,21 @@ class Closure:
         except (MissingContentError, CorruptError):
             return False
 
-    def _lose(self, oid: Oid, path: bytes, reason: Reason) -> bool:
+    def _lose(self, oid: Oid, path: bytes, reason: Reason, name: bytes = b"") -> bool:
         self._bad[oid] = reason
+        path = join(path, name) if name else path
         self._scope.lost.append(Lost(os.fsdecode(path), oid, reason, self._where, self._commit))
         return False
+
+
+def _changed(older: Tree | None, tree: Tree) -> Iterator[tuple[Oid | None, int, bytes, Oid]]:
+    """Yield (oid of the older directory there, kind, name, oid) of what a tree has that is new."""
+    if older is None:
+        oids = tree.oids
+        for i, (kind, name) in enumerate(zip(tree.kinds, tree.names, strict=True)):
+            yield None, kind, name, Oid(oids[32 * i : 32 * i + 32])
+        return
+    for old, new in unequal(older, tree):
+        if new is not None:
+            nearest = old.oid if old is not None and old.kind == DIRECTORY else None
+            yield nearest, new.kind, new.name, new.oid
