@@ -289,8 +289,9 @@ class Recorder:
     def _remember_parts(self, one: Recording, pointer: Pointer) -> None:
         path = one.job.path
         base = self.index.base(path)
-        # Elsewhere the workspace may still be at what was checked out before the pointer moved.
-        base = pointer if base in (None, one.job.old) else base
+        # Elsewhere the workspace may still be at what was checked out before the pointer moved,
+        # or may never have been whole.
+        base = pointer if base == one.job.old else base
         for scan in one.scans.values():
             known = self.index.load_tree(path)
             self.index.save_tree(path, scan, moment=one.moment, base=base, known=known)

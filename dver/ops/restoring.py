@@ -29,7 +29,6 @@ from dver.workspace.ignore import load_rules
 from dver.workspace.links import LINK_MODES, LinkCache, LinkMode, probe_link_modes, usable_modes
 from dver.workspace.plan import CheckoutPlan
 from dver.workspace.planning import NOTHING, plan_checkout
-from dver.workspace.safedir import SafeRoot
 from dver.workspace.scan import scan_directory, scan_file
 from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
@@ -102,10 +101,8 @@ class Restorer:
                     if wish.plan is None:
                         continue
                     if wish.plan.is_empty:
-                        wish.applied = Applied(state=wish.plan.current)
+                        wish.applied = Applied(state=wish.plan.current, moment=wish.moment)
                     else:
-                        if wish.part:
-                            self._make_parents(wish)
                         wish.applied = apply_plan(
                             wish.plan,
                             root,
@@ -118,12 +115,6 @@ class Restorer:
                     self._remember(wish)
         finally:
             self.index.save()
-
-    def _make_parents(self, wish: Wish) -> None:
-        """Make the directories that lead to a part, which may be the first that comes here."""
-        if wish.desired is not None:
-            with SafeRoot(self._repo.absolute(b"")) as safe:
-                safe.open(wish.path.rpartition(b"/")[0], make=True)
 
     # planning
 
@@ -267,27 +258,27 @@ class Restorer:
         if isinstance(state, Scan):
             forget_guesses(state)
         if wish.part:
-            self._remember_part(wish, state)
+            self._remember_part(wish, applied)
             return
         if state is None:
             self.index.remove(wish.target)
         elif isinstance(state, Scan):
             if self.index.load_file(wish.target) is not None:
                 self.index.remove(wish.target)
-            self.index.save_tree(wish.target, state, moment=wish.moment, base=base)
+            self.index.save_tree(wish.target, state, moment=applied.moment, base=base)
         else:
             self.index.remove_tree(wish.target)
-            self.index.set_file(wish.target, state, moment=wish.moment, base=base)
+            self.index.set_file(wish.target, state, moment=applied.moment, base=base)
 
-    def _remember_part(self, wish: Wish, state: Scan | FileState | None) -> None:
-        target, part = wish.target, wish.part
+    def _remember_part(self, wish: Wish, applied: Applied) -> None:
+        target, part, state = wish.target, wish.part, applied.state
         if isinstance(state, Scan):
             if state.start != part:
                 _rebase(state, self._repo.absolute(target), part)
             known = self.index.load_tree(target)
-            self.index.save_tree(target, state, moment=wish.moment, base=wish.base, known=known)
+            self.index.save_tree(target, state, moment=applied.moment, base=wish.base, known=known)
         else:
-            self.index.save_entry(target, part, state, moment=wish.moment, base=wish.base)
+            self.index.save_entry(target, part, state, moment=applied.moment, base=wish.base)
 
 
 def _rebase(scan: Scan, root: bytes, part: bytes) -> None:

@@ -272,12 +272,12 @@ class _Checker:
     def _missing(self, path: bytes, pointer: Pointer, finding: Finding) -> list[Oid]:
         """Return the objects of a pointer that the local store lacks.
 
-        What was added or checked out whole here and is unchanged was complete then, and nothing
-        is collected that a pointer of the work tree names; so only the top is looked up.
+        What was added or checked out whole here was complete then, and nothing is collected that
+        a pointer of the work tree names; so only the top is looked up.
         """
         store = self._repo.store
-        settled = finding.state == "unchanged" and not finding.absent
-        if settled and store.has(pointer.oid) and self.inspector.index.base(path) == pointer:
+        whole = not finding.absent and self.inspector.index.base(path) == pointer
+        if whole and store.has(pointer.oid):
             return []
         return missing_objects(store, pointer)
 
