@@ -36,7 +36,7 @@ def clone_bare(
         args += ["--depth=1", "--single-branch"]
     env = process.environment(environ)
     # Where we stand may be inside another repository, and hooks may say which.
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR"):
+    for name in process.REPOSITORY_VARIABLES:
         env.pop(name, None)
     try:
         process.run([*args, "--", url, str(directory)], cwd=str(directory.parent), env=env)

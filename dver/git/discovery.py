@@ -27,8 +27,13 @@ class Found:
     env: Mapping[str, str]
 
 
-def discover(cwd: str | os.PathLike[str], environ: Mapping[str, str] | None) -> Found:
-    """Find the repository around a directory. Raises RepositoryError if there is none."""
+def discover(
+    cwd: str | os.PathLike[str], environ: Mapping[str, str] | None, *, needs_tree: bool = True
+) -> Found:
+    """Find the repository around a directory. Raises RepositoryError if there is none.
+
+    Without ``needs_tree`` a git directory will do whose working tree is elsewhere.
+    """
     env = process.environment(environ)
     where = os.path.realpath(cwd)
     args = ["rev-parse", "--is-bare-repository"]
@@ -41,10 +46,12 @@ def discover(cwd: str | os.PathLike[str], environ: Mapping[str, str] | None) -> 
         # Ask again only to hear the reason.
         process.run(["rev-parse", "--git-dir"], cwd=where, env=env)
         raise RepositoryError("git does not say where its repository is; is it too old?")
-    return _parse(where, lines, env, has_tree=code == 0)
+    return _parse(where, lines, env, has_tree=code == 0, needs_tree=needs_tree)
 
 
-def _parse(where: str, lines: list[str], env: dict[str, str], *, has_tree: bool) -> Found:
+def _parse(
+    where: str, lines: list[str], env: dict[str, str], *, has_tree: bool, needs_tree: bool
+) -> Found:
     is_bare, is_shallow = lines[0] == "true", lines[1] == "true"
     # A path may itself hold line breaks, so look for the three equal words after the two paths.
     after = next(
@@ -53,7 +60,7 @@ def _parse(where: str, lines: list[str], env: dict[str, str], *, has_tree: bool)
         if lines[end - 3 : end] in (["true"] * 3, ["false"] * 3)
     )
     git_dir, common_dir = _two_paths(lines[2 : after - 3], where)
-    if not has_tree and not is_bare:
+    if not has_tree and not is_bare and needs_tree:
         raise RepositoryError(
             "this is inside a git directory, not inside a working tree",
             hint="change to the directory that your files are in",

@@ -31,6 +31,16 @@ _DROPPED = (
     "GIT_EXTERNAL_DIFF",
     "GIT_DIFF_OPTS",
 )
+#: Variables by which a hook, or whoever called us, says which repository git is to look at.
+REPOSITORY_VARIABLES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_SHALLOW_FILE",
+)
 _CHUNK = 1 << 16
 
 

@@ -64,7 +64,21 @@ class Git:
 
         Raises RepositoryError if there is none, or if git refuses it for its owner.
         """
-        found = discovery.discover(cwd, environ)
+        return cls._of(discovery.discover(cwd, environ))
+
+    @classmethod
+    def open(cls, directory: Path) -> Git:
+        """Open the repository of a working tree or git directory, whatever GIT_DIR says.
+
+        From a git directory ``root`` is that directory, as in a bare repository.
+        """
+        env = process.environment()
+        for name in process.REPOSITORY_VARIABLES:
+            env.pop(name, None)
+        return cls._of(discovery.discover(directory, env, needs_tree=False))
+
+    @classmethod
+    def _of(cls, found: discovery.Found) -> Git:
         return cls(
             cwd=Path(found.cwd),
             root=Path(found.root),

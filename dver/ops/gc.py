@@ -96,7 +96,7 @@ def _other_repositories(repo: Repo) -> Iterator[Git]:
                 hint=f"if that repository is gone for good, remove its file from"
                 f" {repo.store.local_directory()}/users",
             )
-        yield Git.discover(path)
+        yield Git.open(path)
 
 
 def _pointer_contents(git: Git) -> Iterator[bytes]:
@@ -104,10 +104,7 @@ def _pointer_contents(git: Git) -> Iterator[bytes]:
     blobs = pointers.read_blobs(git, pointers.reachable_blobs(git))
     yield from blobs.values()
     seen = set(blobs.values())
-    for worktree in git.worktrees():
-        if worktree.path is None or not worktree.path.is_dir():
-            continue
-        inside = Git.discover(worktree.path)
+    for inside in _working_trees(git):
         for one in pointers.in_workspace(inside):
             try:
                 with open(inside.root / os.fsdecode(one.path), "rb") as file:
@@ -117,6 +114,18 @@ def _pointer_contents(git: Git) -> Iterator[bytes]:
             if data not in seen:
                 seen.add(data)
                 yield data
+
+
+def _working_trees(git: Git) -> Iterator[Git]:
+    if git.root != git.git_dir:
+        yield git
+    for worktree in git.worktrees():
+        if worktree.path is None or worktree.path == git.root or not worktree.path.is_dir():
+            continue
+        # Not as seen from here: a hook may have set GIT_DIR.
+        inside = Git.open(worktree.path)
+        if inside.root != inside.git_dir:
+            yield inside
 
 
 def _mark(marks: Marks, data: bytes) -> None:
