@@ -15,28 +15,32 @@ import os
 import secrets
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from dver.base import errors, fsio
+from dver.base import clock, errors, fsio
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
 from dver.base.fsio import OPEN_FLAGS, show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Task
+from dver.formats.statindex import STAT_FIELDS
 from dver.formats.tree import EXECUTABLE, FILE, SYMLINK
 from dver.store.store import Store
 from dver.store.walk import join
 from dver.workspace.afterwards import Edits, note_directory, scan_after
+from dver.workspace.fsclock import MARGIN_NS, moment_in
 from dver.workspace.jobs import Output, write_files
 from dver.workspace.links import LinkMode
 from dver.workspace.plan import CheckoutPlan, Removal
 from dver.workspace.safedir import SafeRoot, split
 from dver.workspace.staging import Staged, clean_leftovers, discard, publish, stage
-from dver.workspace.state import CTIME, FileState, Row, Scan, stat_row
+from dver.workspace.state import CTIME, MTIME, FileState, Row, Scan, stat_row
 from dver.workspace.twins import refuse_twins
 from dver.workspace.writing import check_unchanged, describe
 
 _READ = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 _TEMP = fsio.TEMP_PREFIX.encode()
+#: Waiting a tick is cheaper than reading this many bytes again.
+_WORTH_WAITING = 64 << 20
 #: No symlink's text is longer (bytes).
 _MAX_LINK = 4095
 
@@ -56,7 +60,8 @@ class Applied:
     """What a checkout did: files and symlinks written and deleted, bytes written.
 
     ``state`` is what is there now, None for nothing: a scan with its trees built, or the state of
-    a file. Entries that may have changed since they were read count as unknown in it.
+    a file. It is to be remembered with ``moment``: what was there before and may have changed since
+    it was read counts as unknown in it already.
     """
 
     written: int = 0
@@ -64,6 +69,7 @@ class Applied:
     bytes: int = 0
     failed: list[FailedPath] = field(default_factory=list)
     state: Scan | FileState | None = None
+    moment: int = 0
 
 
 def apply_plan(
@@ -159,6 +165,10 @@ class _Checkout:
         """Do everything."""
         plan = self._plan
         self._clean()
+        if plan.batches:
+            # Data in a directory that is not there yet; if it cannot be made, the files tell.
+            with contextlib.suppress(OSError, DverError):
+                self._safe.open(split(plan.path)[0], make=True)
         self._remove(plan.before)
         staged: list[Staged] = []
         try:
@@ -205,8 +215,28 @@ class _Checkout:
             if name in changed:
                 done.state = changed[name]
             elif isinstance(plan.current, FileState):
-                done.state = plan.current
+                late = max(plan.current.row[MTIME], plan.current.row[CTIME]) >= moment
+                row = (0,) * STAT_FIELDS if late else plan.current.row
+                done.state = replace(plan.current, row=row)
+        done.moment = self._settle(directory=split(plan.path)[0])
         return done
+
+    def _settle(self, directory: bytes) -> int:
+        """Return the moment before which what was written is trusted.
+
+        Waits out the margin if the last files are so large that reading them again costs more.
+        """
+        try:
+            moment = moment_in(self._safe.open(directory))
+            late = 0
+            if self._done.bytes >= _WORTH_WAITING:
+                late = _bytes_since(self._done.state, moment)
+            if late < _WORTH_WAITING:
+                return moment
+            clock.sleep(MARGIN_NS / 1e9)
+            return moment_in(self._safe.open(directory))
+        except (DverError, OSError):
+            return 0
 
     def _fail(self, path: bytes, oid: Oid | None, error: Exception) -> None:
         self._done.failed.append(FailedPath(path, oid, *describe(error, path)))
@@ -339,6 +369,17 @@ class _Checkout:
         for path in self._plan.leftovers:
             directory, _ = split(path)
             clean_leftovers(self._safe, directory)
+
+
+def _bytes_since(state: Scan | FileState | None, moment: int) -> int:
+    if isinstance(state, FileState):
+        return state.size if state.row[CTIME] >= moment else 0
+    late = 0
+    for one in state.dirs if state is not None else ():
+        times = one.stats[CTIME::STAT_FIELDS]
+        if times and max(times) >= moment:
+            late += sum(size for size, time in zip(one.sizes, times, strict=True) if time >= moment)
+    return late
 
 
 def _make_symlink(

@@ -19,6 +19,7 @@ from dver.base.errors import RefusedError, SystemFailure
 OPEN_DIR = (
     os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 )
+_SAFE = os.open in os.supports_dir_fd
 # Descriptors kept open on the way to the last directory; deeper ones are found again when needed.
 _KEPT = 48
 
@@ -30,7 +31,7 @@ class SafeRoot:
     """
 
     def __init__(self, root: bytes) -> None:
-        if os.open not in os.supports_dir_fd:
+        if not _SAFE:
             raise SystemFailure(
                 "this system has no safe way to write below a directory",
                 hint="use dver on Linux or macOS, or under WSL",

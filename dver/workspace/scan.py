@@ -10,6 +10,7 @@ target is ever read, and no path gets too long for the system.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -183,7 +184,7 @@ class _Scanner:
         try:
             return os.open(name, _OPEN_DIR, dir_fd=fd)
         except OSError as error:
-            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise failure(error, "read the directory", self._show(path)) from error
             self._vanished(path)
             state.remove([bisect_left(state.names, name)])

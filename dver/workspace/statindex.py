@@ -19,7 +19,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
 
-from dver.base import clock, fsio
+from dver.base import fsio
 from dver.base.errors import FormatError, SystemFailure
 from dver.base.oid import OID_SIZE, oid_of
 from dver.formats import statindex as form
@@ -36,13 +36,9 @@ from dver.formats.statindex import (
     KnownTree,
 )
 from dver.formats.tree import DIRECTORY
+from dver.workspace.fsclock import trusted_before
 from dver.workspace.state import CTIME, MTIME, DirState, FileState, Scan, from_little, little
 
-#: A file touched less than this before the moment may still change within the same tick.
-MARGIN_NS = 20_000_000
-#: The same where the file system keeps whole seconds only, or has another clock.
-COARSE_MARGIN_NS = 2_000_000_000
-_SECOND = 1_000_000_000
 _TABLE = "files"
 
 
@@ -61,28 +57,22 @@ class StatIndex:
     def moment(self, root: bytes) -> int:
         """Return the time, in ns by the file system's clock, before which a change is seen later.
 
-        Take it before the scan or the checkout whose result is to be remembered: content that is
-        read after it and has an mtime and ctime before it cannot change without moving these.
-        Returns 0, so that nothing is trusted, if the clock cannot be read.
+        Take it before the scan whose result is to be remembered: content that is read after it
+        and has an mtime and ctime before it cannot change without moving these. An earlier moment
+        serves as well. Returns 0, so that nothing is trusted, if the clock cannot be read.
         """
         try:
             fd, path = fsio.create_temp(self.directory)
         except SystemFailure:
             return 0
         try:
-            touched = os.fstat(fd)
-            elsewhere = os.stat(root).st_dev != touched.st_dev
+            return trusted_before(os.fstat(fd), os.stat(root).st_dev)
         except OSError:
             return 0
         finally:
             os.close(fd)
             with contextlib.suppress(OSError):
                 os.unlink(path)
-        now = touched.st_mtime_ns
-        if elsewhere:
-            # The data is on another file system, whose clock may be another machine's.
-            return min(now, clock.now_ns()) - COARSE_MARGIN_NS
-        return now - (MARGIN_NS if now % _SECOND else COARSE_MARGIN_NS)
 
     # targets that are directories
 
@@ -107,6 +97,7 @@ class StatIndex:
     ) -> None:
         """Remember a scan of a directory target, or of the part of it where the scan began.
 
+        ``moment`` is from before the scan, or the one that a checkout returned with its state.
         ``base`` is what was last added or checked out there. For a part give what is ``known`` of
         the whole; without it the part is all that will be known.
         """
