@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.gitrepo import GitRepo, hermetic
+from tests.support.s3server import lying_s3, moto_s3, rclone_s3
+
+__all__ = ["lying_s3", "moto_s3", "rclone_s3"]
 
 
 @pytest.fixture(autouse=True)

@@ -36,23 +36,6 @@ _NOT_PLACES = frozenset(
         "zip",
     }
 )
-_PACKAGES = {
-    "abfs": "adlfs",
-    "abfss": "adlfs",
-    "adl": "adlfs",
-    "az": "adlfs",
-    "gcs": "gcsfs",
-    "gs": "gcsfs",
-    "http": "aiohttp",
-    "https": "aiohttp",
-    "hdfs": "pyarrow",
-    "oci": "ocifs",
-    "oss": "ossfs",
-    "sftp": "paramiko",
-    "smb": "smbprotocol",
-    "ssh": "paramiko",
-    "webdav": "webdav4[fsspec]",
-}
 _SERVER_OPTIONS = ("endpoint_url", "region", "profile", "sse", "sse_kms_key_id")
 _FEW = 8
 
@@ -152,7 +135,6 @@ def _through_fsspec(
 ) -> Storage:
     from dver.storage.fsspec_storage import FsspecStorage
 
-    _require_package(scheme)
     if scheme in _S3:
         return FsspecStorage(f"s3://{rest}", _s3fs_options(options, environ))
     for name in _SERVER_OPTIONS:
@@ -169,25 +151,6 @@ def _through_fsspec(
 
         storage = ReadOnly(storage)
     return storage
-
-
-def _require_package(scheme: str) -> None:
-    from fsspec import get_filesystem_class
-
-    try:
-        get_filesystem_class(scheme)
-    except ValueError as error:
-        raise ConfigError(
-            f"no URL begins with {scheme}://",
-            hint="a remote is a directory, s3://BUCKET/PREFIX, "
-            "or a URL that an installed fsspec package opens",
-        ) from error
-    except ImportError as error:
-        package = _PACKAGES.get(scheme)
-        raise ConfigError(
-            f"{scheme}:// URLs need a package that is not installed",
-            hint=f"pip install '{package}'" if package else str(error),
-        ) from error
 
 
 def _s3fs_options(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:

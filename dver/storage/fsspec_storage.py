@@ -14,6 +14,7 @@ from typing import Any
 
 from dver.base.errors import (
     AlreadyExists,
+    ConfigError,
     CorruptError,
     DverError,
     ObjectNotFound,
@@ -31,6 +32,24 @@ _WHOLE_UPLOADS = frozenset(
 _CREATES = frozenset({"abfs", "abfss", "az", "gcs", "gs", "memory", "s3", "s3a"})
 _PAGES = frozenset({"http", "https"})
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+# What to install for a scheme.
+_PACKAGES = {
+    "abfs": "adlfs",
+    "abfss": "adlfs",
+    "adl": "adlfs",
+    "az": "adlfs",
+    "gcs": "gcsfs",
+    "gs": "gcsfs",
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "hdfs": "pyarrow",
+    "oci": "ocifs",
+    "oss": "ossfs",
+    "sftp": "paramiko",
+    "smb": "smbprotocol",
+    "ssh": "paramiko",
+    "webdav": "webdav4[fsspec]",
+}
 # Shared by all, since so is what fsspec keeps in memory.
 _memory_lock = threading.Lock()
 
@@ -323,10 +342,33 @@ class FsspecStorage(Storage):
 
 
 def _open(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    from fsspec import get_filesystem_class
     from fsspec.core import url_to_fs
 
-    fs, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True, **options)
+    scheme = url.partition("://")[0]
+    try:
+        get_filesystem_class(scheme)
+    except ValueError as error:
+        raise ConfigError(
+            f"no URL begins with {scheme}://",
+            hint="a remote is a directory, s3://BUCKET/PREFIX, or a URL that an installed fsspec "
+            "package opens",
+        ) from error
+    except ImportError as error:
+        raise _not_installed(scheme, error) from error
+    try:
+        fs, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True, **options)
+    except ImportError as error:
+        raise _not_installed(scheme, error) from error
     return fs, str(root)
+
+
+def _not_installed(scheme: str, error: ImportError) -> ConfigError:
+    package = _PACKAGES.get(scheme)
+    return ConfigError(
+        f"{scheme}:// URLs need a package that is not installed",
+        hint=f"pip install '{package}'" if package else str(error),
+    )
 
 
 def _code(error: BaseException) -> str:

@@ -115,27 +115,28 @@ class TestRclone(OnServer):
         return rclone_s3
 
 
+@pytest.fixture(scope="session")
+def s3fs_clients(moto_s3: S3Server) -> list[FsspecStorage]:
+    """Two clients for all tests, since each takes long to open."""
+    options = {**moto_s3.options, "client": "fsspec"}
+    storages = []
+    for _ in range(2):
+        url = moto_s3.new_url()
+        storage = open_storage(url, options, environ=moto_s3.environ, base=Path("/"))
+        assert isinstance(storage, Retrying)
+        assert isinstance(storage.inner, FsspecStorage)
+        storages.append(storage.inner)
+    return storages
+
+
 class TestS3fs(OnServer):
     @pytest.fixture
     def server(self, moto_s3: S3Server) -> S3Server:
         return moto_s3
 
-    @pytest.fixture(scope="class")
-    def opened(self, moto_s3: S3Server) -> list[FsspecStorage]:
-        """Two clients for all tests, since each takes long to open."""
-        options = {**moto_s3.options, "client": "fsspec"}
-        storages = []
-        for _ in range(2):
-            url = moto_s3.new_url()
-            storage = open_storage(url, options, environ=moto_s3.environ, base=Path("/"))
-            assert isinstance(storage, Retrying)
-            assert isinstance(storage.inner, FsspecStorage)
-            storages.append(storage.inner)
-        return storages
-
     @pytest.fixture
-    def reopen(self, opened: list[FsspecStorage], url: str) -> Callable[[], Storage]:
-        clients = itertools.cycle(opened)
+    def reopen(self, s3fs_clients: list[FsspecStorage], url: str) -> Callable[[], Storage]:
+        clients = itertools.cycle(s3fs_clients)
 
         def reopen() -> Storage:
             storage = copy.copy(next(clients))

@@ -35,8 +35,8 @@ class Page:
     token: str | None
 
 
-def parse(body: bytes, root: str) -> Node:
-    """Parse a document whose root element has that name. Raises NotS3Error otherwise."""
+def parse(body: bytes, *roots: str) -> Node:
+    """Parse a document whose root element has one of the names. Raises NotS3Error otherwise."""
     from xml.parsers import expat
 
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -68,7 +68,7 @@ def parse(body: bytes, root: str) -> Node:
         parser.Parse(body, True)
     except expat.ExpatError as error:
         raise NotS3Error("it is not XML") from error
-    if top.children[0].name != root:
+    if top.children[0].name not in roots:
         raise NotS3Error(f"it is a {top.children[0].name[:40]!r} document")
     return top.children[0]
 

@@ -85,7 +85,8 @@ def _complete(wire: Wire, doing: str, name: str, upload_id: str, etags: list[str
 
 def _field(wire: Wire, doing: str, body: bytes, root: str, name: str) -> str:
     try:
-        value = parse(body.lstrip(), root).get(name)
+        # rclone calls the document by the name of the request.
+        value = parse(body.lstrip(), root, root.removesuffix("Result")).get(name)
     except NotS3Error as error:
         raise failures.not_s3(wire.settings, doing, str(error)) from error
     if not value:
