@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.cli import Dver
 from tests.support.gitrepo import GitRepo
+from tests.support.s3server import S3Server, Scripted
 
 
 def config(dver: Dver) -> str:
@@ -170,3 +171,53 @@ def test_check_writes_nothing_where_it_is_not_trusted(
     facts = dver("remote", "check", "nas", "--json").result
     assert (facts["trusted"], facts["reachable"], facts["writable"]) == (False, True, None)
     assert list((tmp_path / "shared").iterdir()) == []
+
+
+def on_server(dver: Dver, server: S3Server, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    for name, value in server.environ.items():
+        monkeypatch.setenv(name, value)
+    dver("remote", "add", "origin", url, "-q")
+
+
+def test_check_of_a_bucket(dver: Dver, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = moto_s3.new_url("fraud")
+    on_server(dver, moto_s3, monkeypatch, url)
+    # Where AWS_ENDPOINT_URL leads is the user's own word, and no part of the remote's name.
+    assert dver("remote", "check").stdout == (
+        f"origin ({url}): works, nothing was pushed to it yet, creates conditionally\n"
+    )
+    assert f"{url}: works" in dver("doctor").stdout
+
+
+def test_check_tells_what_a_server_lacks(
+    dver: Dver, rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = rclone_s3.new_url("fraud")
+    on_server(dver, rclone_s3, monkeypatch, url)
+    assert dver("remote", "check").stdout == (
+        f"origin ({url}): works, nothing was pushed to it yet, no conditional create\n"
+    )
+
+
+def test_check_with_wrong_credentials_and_without_a_bucket(
+    dver: Dver, rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_server(dver, rclone_s3, monkeypatch, "s3://no-such-bucket/fraud")
+    assert "no-such-bucket" in dver("remote", "check", code=8).stdout
+    dver("remote", "set", "origin", "url", rclone_s3.new_url("fraud"), "-q")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret-key")
+    done = dver("remote", "check", "--json", code=8)
+    assert done.json["result"]["usable"] is False
+    assert "not-the-secret-key" not in done.stdout
+    text = dver("doctor", code=1).stdout
+    assert "not-the-secret-key" not in text
+
+
+def test_check_sees_through_a_server_that_says_yes_to_everything(
+    dver: Dver, lying_s3: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    dver("remote", "add", "origin", "s3://bucket/fraud", "-q")
+    dver("remote", "set", "origin", "endpoint_url", lying_s3.endpoint, "-q")
+    assert dver("remote", "check", "--json", code=8).json["result"]["usable"] is False
