@@ -109,15 +109,21 @@ class _Push:
         remote.refresh_index(whole=True)
         self._listed = remote.list_packs()
         self._lost_packs = lost_packs(remote.index.packs(), self._listed)
-        gone = len(self._lost_packs) + len(remote.index.lost)
-        if gone:
+        fsck = f"run 'dver fsck -r {remote.name}' to see what else is"
+        for problem in remote.damaged_roots:
+            self._reporter.warn(problem, hint=fsck)
+        bad_segments = remote.index.lost | remote.index.damaged
+        if self._lost_packs or bad_segments:
             self._reporter.warn(
-                f"{remote.description} has lost {gone} of its packs or index segments;"
-                " what is here of their content is sent again",
-                hint=f"run 'dver fsck -r {remote.name}' to see what else is lost",
+                f"{remote.description} has lost {len(self._lost_packs)} packs and"
+                f" {len(bad_segments)} index segments, or they are damaged; what is here of"
+                " their content is sent again",
+                hint=fsck,
             )
-        else:
-            self._kept = remote.kept()
+            return
+        # A root whose object no segment has must have lost its segment, unnoticed by this clone.
+        presence = Presence(remote.index.segments(), frozenset())
+        self._kept = {oid for oid in remote.kept() if oid in presence}
 
     def has_nothing_to_do(self) -> bool:
         """Say whether roots name everything already, so that nothing will be written."""

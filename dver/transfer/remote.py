@@ -78,6 +78,7 @@ class Remote:
         self.info: StoreInfo | None = None
         self.roots: dict[str, Root] = {}
         self.has_fresh_roots = False
+        self.damaged_roots: list[str] = []
         self.index = RemoteIndex(self.storage, cache, self.jobs)
         self._load_cache()
 
@@ -155,7 +156,11 @@ class Remote:
     # listing
 
     def refresh_roots(self) -> None:
-        """List the roots, and read those not read before; ``has_fresh_roots`` is true then."""
+        """List the roots, and read those not read before; ``has_fresh_roots`` is true then.
+
+        ``damaged_roots`` tells of those that cannot be read. Nothing may be collected then.
+        """
+        self.damaged_roots.clear()
         listed = {
             key.removeprefix(layout.ROOTS): entry
             for key, entry in self._list(layout.ROOTS).items()
@@ -166,7 +171,11 @@ class Remote:
         for entry, data in each(self.jobs, new, self._get_root):
             if data is None:
                 continue
-            root = self._decode_root(entry.key, data)
+            try:
+                root = self._decode_root(entry.key, data)
+            except CorruptError as error:
+                self.damaged_roots.append(error.message)
+                continue
             known[root.session] = root
             self._remember_root(root, data)
         for session in self.roots.keys() - known.keys():
@@ -188,8 +197,7 @@ class Remote:
             root = roots_format.decode(data)
         except FormatError as error:
             raise CorruptError(
-                f"{key} in {self.description} is damaged: {error.message}",
-                hint=f"run 'dver fsck -r {self.name}'",
+                f"{key} in {self.description} is damaged: {error.message}"
             ) from error
         if layout.root_key(root.session) != key:
             raise CorruptError(f"{key} in {self.description} is the root of another session")

@@ -43,10 +43,13 @@ class RemoteIndex:
         self.names: dict[bytes, int] = {}
         #: Segments once seen here that are gone though nothing supersedes them.
         self.lost: frozenset[bytes] = frozenset()
+        #: Segments in the last listing whose bytes are not what they should be; they are ignored.
+        self.damaged: set[bytes] = set()
 
     def refresh(self, listed: Mapping[str, Entry], *, whole: bool) -> None:
         """Take over a listing of ``index/`` and read the segments that are new in it."""
         self.names = {}
+        self.damaged.clear()
         for key, entry in listed.items():
             name = layout.name_of(key)
             if name is not None and key == layout.segment_key(name):
@@ -72,8 +75,12 @@ class RemoteIndex:
     def segments(self) -> list[Segment]:
         """Return the live segments, longest first, after downloading those not yet here."""
         for name in sorted(self._distant.keys() - self.superseded()):
-            self._whole[name] = self._download(name)
             del self._distant[name]
+            try:
+                self._whole[name] = self._download(name)
+            except CorruptError:
+                self.damaged.add(name)
+                del self.names[name]
         gone = self.superseded()
         live = [one for name, one in self._whole.items() if name not in gone]
         return sorted(live, key=len, reverse=True)
@@ -167,7 +174,7 @@ class RemoteIndex:
             new.sort(key=lambda name: (-self.names[name], name))
             for name, segment in each(self.jobs, new[:batch], self._opener(whole=whole)):
                 if segment is None:
-                    del self.names[name]  # merged into another since the listing
+                    del self.names[name]  # damaged, or merged into another since the listing
                 elif isinstance(segment, Segment):
                     self._whole[name] = segment
                 else:
@@ -183,6 +190,9 @@ class RemoteIndex:
                     return self._download(name)
                 return self._open_distant(name)
             except ObjectNotFound:
+                return None
+            except CorruptError:
+                self.damaged.add(name)
                 return None
 
         return open_one

@@ -140,7 +140,13 @@ class Session:
 
     def commit(self, repo: str, commits: Sequence[str], objects: Iterable[RootObject]) -> Root:
         """Write the root and read it back. The push has happened when this returns."""
-        root = Root(self.id, clock.utc_text(), repo, tuple(sorted(commits)), tuple(sorted(objects)))
+        root = Root(
+            self.id,
+            clock.utc_text(),
+            repo,
+            tuple(sorted(set(commits))),
+            tuple(sorted(set(objects))),
+        )
         data = roots.encode(root)
         key = layout.root_key(self.id)
         storage = self._remote.storage
@@ -156,6 +162,8 @@ class Session:
         if self._read_back(key) != data:
             raise self._lied(key)
         self._remote.remember_root(root)
+        # 'status' asks this list first: it is shorter to read than all roots.
+        self._remote.remember_seen(one.oid for one in root.objects)
         return root
 
     def _read_back(self, key: str) -> bytes | None:

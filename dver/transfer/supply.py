@@ -39,6 +39,14 @@ class Supply:
             self.remote.require_format()
             self.remote.refresh_index()
             self._ready = True
+            damaged = len(self.remote.index.damaged)
+            if damaged:
+                self._reporter.warn(
+                    f"{damaged} index segments of {self.remote.description} are damaged; what only"
+                    " they know of cannot be found",
+                    hint=f"push again from a clone that has it, or 'dver fsck -r"
+                    f" {self.remote.name}'",
+                )
         for oid, place in self.remote.locate(list(absent)):
             to_come = sizes[oid] if sizes is not None and place.kind in LISTS else 0
             wanted.add(oid, place, to_come)

@@ -9,6 +9,7 @@ import pytest
 
 from dver.base.errors import RemoteError
 from dver.base.oid import oid_of
+from dver.base.reporter import Reporter
 from dver.formats import root as roots
 from dver.formats import storeinfo
 from dver.formats.storeinfo import StoreInfo
@@ -279,3 +280,53 @@ def test_a_conditional_create_that_was_answered_twice_is_still_ours(
 
     bucket.put = put  # type: ignore[method-assign]
     assert alice.push(alice.add("data", b"x")).session
+
+
+def test_a_damaged_segment_is_made_again_and_stops_no_reader(
+    tmp_path: Path, bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    first = alice.add("first", noise(1, 500))
+    alice.push(first)
+    [entry] = list(bucket.list("index/"))
+    second = alice.add("second", noise(2, 500))
+    alice.push(second)
+    data = bytearray(bucket.get(entry.key))
+    data[150] ^= 1
+    bucket.put(entry.key, data)
+    fetched = bob.fetch(first, second)
+    assert [(one.path, one.reason) for one in fetched.lost] == [("first", "missing")]
+    carol = Clone(tmp_path / "carol", bucket)
+    carol.add("first", noise(1, 500))
+    assert carol.push(first).objects == 1
+    assert not bob.fetch(first).lost
+
+
+def test_a_segment_that_a_new_clone_never_saw_is_missed_all_the_same(
+    bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    tree = alice.add("data", many(40))
+    alice.push(tree)
+    [entry] = list(bucket.list("index/"))
+    bucket.delete(entry.key)
+    bob.add("data", many(40))
+    assert bob.push(tree).objects == 42
+    assert not Clone(bob.path / "carol", bucket).fetch(tree).lost
+
+
+def test_a_damaged_root_keeps_nobody_from_pushing(
+    bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    tree = alice.add("data", many(40))
+    alice.push(tree)
+    [entry] = list(bucket.list("roots/"))
+    bucket.put(entry.key, bucket.get(entry.key).replace(b"data", b"dada"))
+    bob.add("data", many(40))
+    warned = []
+
+    class Warned(Reporter):
+        def warn(self, message: str, *, hint: str | None = None) -> None:
+            warned.append(message)
+
+    pushed = bob.push(tree, reporter=Warned())
+    assert (pushed.objects, bool(pushed.session)) == (0, True)
+    assert [entry.key in message for message in warned] == [True]
