@@ -29,7 +29,6 @@ LIBRARIES = (
     "blake3",
     "click",
     "fsspec",
-    "obstore",
     "pathspec",
     "pyfastcdc",
     "pyyaml",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-import re
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,13 +15,13 @@ from dver.base.errors import (
     AlreadyExists,
     ConfigError,
     CorruptError,
-    DverError,
     ObjectNotFound,
     RemoteError,
     TransientError,
 )
 from dver.base.fsio import TEMP_PREFIX
 from dver.storage.base import Entry, Facts, Storage, check_key, valid_key
+from dver.storage.fsspec_errors import error_code, explained
 
 # Here an upload appears whole or not at all. Elsewhere it is written aside and renamed.
 _WHOLE_UPLOADS = frozenset(
@@ -175,7 +174,7 @@ class FsspecStorage(Storage):
             try:
                 found = self._fs.find(top, detail=True)
             except FileNotFoundError as error:
-                if _code(error) == "NoSuchBucket":
+                if error_code(error) == "NoSuchBucket":
                     raise
             if not found:
                 self._require_container()
@@ -311,34 +310,8 @@ class FsspecStorage(Storage):
             raise RemoteError(f"{self.description} lists {name!r}, which lies elsewhere")
         return name[len(root) :].lstrip("/")
 
-    @contextlib.contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
-        """Turn whatever an fsspec file system raises into dver's errors."""
-        start = f"cannot {doing} {self.description}"
-        try:
-            yield
-        except DverError:
-            raise
-        except FileExistsError as error:
-            raise AlreadyExists(f"{start}: it exists") from error
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            if _code(error) == "NoSuchBucket":
-                raise RemoteError(
-                    f"{start}: the bucket does not exist",
-                    hint="create it, or correct the remote's url",
-                ) from error
-            raise ObjectNotFound(f"{start}: it is not there") from error
-        except Exception as error:  # every file system has its own
-            if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise AlreadyExists(f"{start}: it exists") from error
-            kind = TransientError if _passes(error) else RemoteError
-            text = re.sub(r"\?\S+", "?...", str(error)).strip().rstrip(".")
-            said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-            raise kind(
-                f"{start}: {said[:300]}",
-                hint="check the remote's url, the network and the credentials with "
-                "'dver remote check'",
-            ) from error
+    def _explained(self, doing: str) -> contextlib.AbstractContextManager[None]:
+        return explained(f"cannot {doing} {self.description}")
 
 
 def _open(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
@@ -368,38 +341,6 @@ def _not_installed(scheme: str, error: ImportError) -> ConfigError:
     return ConfigError(
         f"{scheme}:// URLs need a package that is not installed",
         hint=f"pip install '{package}'" if package else str(error),
-    )
-
-
-def _code(error: BaseException) -> str:
-    """Return the code of an S3 error that s3fs has turned into another one."""
-    for one in (error, error.__cause__, error.__context__):
-        response = getattr(one, "response", None)
-        if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code", ""))
-    return ""
-
-
-def _passes(error: BaseException) -> bool:
-    """Tell whether the same call may succeed later."""
-    status = getattr(error, "status", None)
-    if isinstance(status, int):
-        return status in (408, 429) or status >= 500
-    if isinstance(error, (TimeoutError, ConnectionError)):
-        return True
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(
-        names
-        & {
-            "ClientConnectionError",
-            "ClientPayloadError",
-            "EndpointConnectionError",
-            "FSTimeoutError",
-            "HTTPClientError",
-            "SSHException",
-            "ServiceRequestError",
-            "ServiceResponseError",
-        }
     )
 
 
