@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import posixpath
-import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -267,7 +267,7 @@ class FsspecStorage(Storage):
     def _renamed(self, doing: str, path: str) -> Iterator[str]:
         """Hand out a name to write to, which then becomes ``path`` in one step."""
         directory = posixpath.dirname(path)
-        temp = f"{directory}/{TEMP_PREFIX}{secrets.token_hex(8)}"
+        temp = f"{directory}/{TEMP_PREFIX}{os.urandom(8).hex()}"
         with self._explained(doing):
             self._fs.makedirs(directory, exist_ok=True)
             try:

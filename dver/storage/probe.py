@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import os
 from dataclasses import dataclass
 
 from dver.base import clock
@@ -44,7 +44,7 @@ def probe_capabilities(storage: Storage, *, write: bool = True) -> Capabilities:
 
     Never raises for what the storage does wrong: the result tells.
     """
-    key = f"{PREFIX}probe-{secrets.token_hex(8)}"
+    key = f"{PREFIX}probe-{os.urandom(8).hex()}"
     facts: dict[str, bool | float | None] = {}
     try:
         # On a new directory remote there is nothing to list before the first write.

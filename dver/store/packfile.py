@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,7 +63,7 @@ class PackBuilder:
 
     def __init__(self, directory: str, background: Background | None = None) -> None:
         self._fd, self.temp = fsio.create_temp(directory, mode=0o444)
-        self._header = pack.encode_header(secrets.token_bytes(16))
+        self._header = pack.encode_header(os.urandom(16))
         self._pending: list[Buffer] = [self._header]
         self._pending_size = 0
         self._hasher = Hasher()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -57,7 +56,7 @@ class Store:
     @classmethod
     def create(cls, storage: Storage, chunker: Chunker | None = None) -> Store:
         """Make a storage a store if it is not one yet, and open it."""
-        info = StoreInfo(secrets.token_hex(16), chunker or Chunker())
+        info = StoreInfo(os.urandom(16).hex(), chunker or Chunker())
         if storage.head(storeinfo.KEY) is None:
             with contextlib.suppress(AlreadyExists):
                 storage.put(storeinfo.KEY, storeinfo.encode(info), if_absent=True)

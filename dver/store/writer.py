@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
@@ -254,7 +253,7 @@ def write_segment(
     superseded: Iterable[bytes] = (),
 ) -> bytes:
     """Write a segment durably into a local store and return its name."""
-    data = segment.encode(rows, table, secrets.token_bytes(16), superseded)
+    data = segment.encode(rows, table, os.urandom(16), superseded)
     name = bytes(oid_of(data))
     fsio.write_atomic(
         os.path.join(directory, layout.segment_key(name)), data, mode=0o444, replace=False

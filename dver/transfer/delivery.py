@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,7 +173,7 @@ class Delivery:
             spool.drop(read.pack)
 
     def _download(self, name: bytes, path: Path) -> None:
-        temp = path.with_name(fsio.TEMP_PREFIX + secrets.token_hex(8))
+        temp = path.with_name(fsio.TEMP_PREFIX + os.urandom(8).hex())
         try:
             self._remote.storage.get_file(layout.pack_key(name), temp)
             fsio.publish(temp, path, replace=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import os
 from typing import Self
 
 from dver.base.oid import Oid
@@ -49,7 +49,7 @@ class Receiver:
         """Return the directory for whole packs, made when it is first asked for."""
         if self._spool is None:
             directory = self._local.local_directory()
-            spool = Spool(directory, f"{self._name}/fetch", secrets.token_hex(16))
+            spool = Spool(directory, f"{self._name}/fetch", os.urandom(16).hex())
             self._spool = spool.__enter__()
         return self._spool
 

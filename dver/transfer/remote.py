@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -134,7 +133,7 @@ class Remote:
 
         The caller has listed it and found it empty.
         """
-        data = storeinfo.encode(StoreInfo(secrets.token_hex(16), chunker))
+        data = storeinfo.encode(StoreInfo(os.urandom(16).hex(), chunker))
         with contextlib.suppress(AlreadyExists):
             self.storage.put(storeinfo.KEY, data, if_absent=self.storage.facts.conditional_create)
         info = self.read_format()

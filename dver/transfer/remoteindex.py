@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -200,7 +199,7 @@ class RemoteIndex:
     def _download(self, name: bytes) -> Segment:
         path = self._directory / name.hex()
         fsio.make_dirs(self._directory)
-        temp = self._directory / (fsio.TEMP_PREFIX + secrets.token_hex(8))
+        temp = self._directory / (fsio.TEMP_PREFIX + os.urandom(8).hex())
         try:
             self._storage.get_file(layout.segment_key(name), temp)
             if hash_file(temp) != name:

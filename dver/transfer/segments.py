@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -29,7 +29,7 @@ def build_segments(packs: Sequence[FinishedPack], live: Sequence[Segment]) -> It
     rows = sum(len(one.rows) for one in packs) // pack.ROW.size
     trees = [one for one in packs if _has_trees(one)]
     if rows > SPLIT_ROWS and 0 < len(trees) < len(packs):
-        yield segment.encode(encode_rows(trees), _table(trees), secrets.token_bytes(16))
+        yield segment.encode(encode_rows(trees), _table(trees), os.urandom(16))
         packs = [one for one in packs if not _has_trees(one)]
     yield _merged(packs, short_ones(live))
 
@@ -68,7 +68,7 @@ def _merged(packs: Sequence[FinishedPack], old: Sequence[Segment]) -> bytes:
         rows = [row for i, row in enumerate(rows) if i == 0 or row[:32] != rows[i - 1][:32]]
     superseded = {name for one in old for name in (one.name, *one.superseded)}
     return segment.encode(
-        rows, [(name, table[name]) for name in names], secrets.token_bytes(16), superseded
+        rows, [(name, table[name]) for name in names], os.urandom(16), superseded
     )
 
 

@@ -9,7 +9,7 @@ Each step is verified by reading back before the next begins, so that an endpoin
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Session:
     """
 
     def __init__(self, remote: Remote, reporter: Reporter, jobs: int) -> None:
-        self.id = secrets.token_hex(16)
+        self.id = os.urandom(16).hex()
         self.sent_packs = 0
         self.sent_bytes = 0
         self._remote = remote

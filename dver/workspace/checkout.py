@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -389,7 +388,7 @@ def _make_symlink(
         fsio.step("symlink")
         os.symlink(text, name, dir_fd=dir_fd)
         return stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
-    temp = _TEMP + secrets.token_hex(8).encode()
+    temp = _TEMP + os.urandom(8).hex().encode()
     fsio.step("symlink")
     os.symlink(text, temp, dir_fd=dir_fd)
     try:

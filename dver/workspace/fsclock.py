@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 
 from dver.base import clock, fsio
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX
@@ -34,7 +33,7 @@ def trusted_before(touched: os.stat_result, device: int) -> int:
 
 def moment_in(dir_fd: int) -> int:
     """Return :func:`trusted_before` for files in an open directory; 0 if it cannot be written."""
-    name = TEMP_PREFIX.encode() + secrets.token_hex(8).encode()
+    name = TEMP_PREFIX.encode() + os.urandom(8).hex().encode()
     fsio.step("create")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS

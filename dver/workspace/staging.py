@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 from dataclasses import dataclass
 
@@ -45,7 +44,7 @@ class Staged:
 def stage(safe: SafeRoot, new: NewDirectory) -> Staged:
     """Make the directories of a new directory. Raises OSError or RefusedError, leaving nothing."""
     parent, _ = split(new.path)
-    temp = _TEMP + secrets.token_hex(8).encode()
+    temp = _TEMP + os.urandom(8).hex().encode()
     parent_fd = safe.open(parent, make=True)
     fsio.step("mkdir")
     os.mkdir(temp, dir_fd=parent_fd)

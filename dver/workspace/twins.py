@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import unicodedata
 
 from dver.base.errors import RefusedError
@@ -47,7 +46,7 @@ def folds_names(safe: SafeRoot) -> bool:
     Found out with a temporary file; where none can be made, nothing can be checked out either.
     """
     fd = safe.open(b"")
-    name = f"{TEMP_PREFIX}{secrets.token_hex(8)}\u00e9"
+    name = f"{TEMP_PREFIX}{os.urandom(8).hex()}\u00e9"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
         os.close(os.open(os.fsencode(name), flags, 0o600, dir_fd=fd))

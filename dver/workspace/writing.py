@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -123,7 +122,7 @@ class GroupWriter:
         """Give a name to a new file, if the name still has what was planned for."""
         name = group.names[i]
         old = group.replaces[i] if group.replaces is not None else None
-        temp = TEMP_PREFIX.encode() + secrets.token_hex(8).encode()
+        temp = TEMP_PREFIX.encode() + os.urandom(8).hex().encode()
         fd = -1
         try:
             if self._modes and self._link(dir_fd, temp, group, i):
