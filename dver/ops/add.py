@@ -15,7 +15,7 @@ from dver.ops import naming, worktree
 from dver.ops.placed import note_placed
 from dver.ops.recording import Recorder, Recording
 from dver.ops.selection import Job, select, select_tracked
-from dver.ops.targets import write_pointer
+from dver.ops.targets import write_pointers
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -130,7 +130,7 @@ def record(
             writer.commit()
         ignores = _ignore(repo, recordings)
         changed = [one for one in recordings if one.result != one.job.old]
-        pointers = [write_pointer(repo, one.job.path, one.result) for one in changed]
+        pointers = write_pointers(repo, {one.job.path: one.result for one in changed})
         recorder.remember(recordings)
         note_placed(repo.state_dir, [one.job.path for one in recordings])
     to_stage = [*pointers, *ignores]

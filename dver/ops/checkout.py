@@ -23,7 +23,7 @@ from dver.ops.leftovers import find_leftovers
 from dver.ops.placed import note_placed
 from dver.ops.restoring import Restorer, Wish, failure
 from dver.ops.scope import Scope
-from dver.ops.targets import load_targets, present_targets, read_target, usable, write_pointer
+from dver.ops.targets import load_targets, present_targets, read_target, usable, write_pointers
 from dver.ops.versions import typed_path, version_at
 from dver.ops.worktree import hold_worktree
 from dver.store import walk
@@ -257,9 +257,14 @@ def _write_pointers(repo: Repo, wishes: Sequence[Wish]) -> dict[bytes, PointerCh
         if target.pointer != wish.pointer:
             changes[wish.target] = "updated" if target.present else "new"
     ignorefile.add(repo.git, [path for path, change in changes.items() if change == "new"])
-    for wish in done:
-        if wish.target in changes and wish.pointer is not None:
-            write_pointer(repo, wish.target, wish.pointer)
+    write_pointers(
+        repo,
+        {
+            wish.target: wish.pointer
+            for wish in done
+            if wish.target in changes and wish.pointer is not None
+        },
+    )
     return changes
 
 

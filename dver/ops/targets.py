@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -103,8 +104,35 @@ def present_targets(targets: Mapping[bytes, Target]) -> dict[bytes, Target]:
     return {path: target for path, target in targets.items() if target.present}
 
 
-def write_pointer(repo: Repo, path: bytes, pointer: Pointer) -> bytes:
-    """Write the pointer of a data path, durably; return the pointer file's path."""
-    name = pointer_path(path)
-    fsio.write_atomic(repo.absolute(name), pointers.encode(pointer))
-    return name
+def write_pointers(repo: Repo, pointers_by_path: Mapping[bytes, Pointer]) -> list[bytes]:
+    """Write the pointers of data paths, durably; return the paths of the pointer files.
+
+    Each is replaced in one step. A directory is synced once, however many pointers it got.
+    """
+    written = []
+    directories: dict[str, None] = {}
+    for path, pointer in pointers_by_path.items():
+        name = pointer_path(path)
+        final = os.fsdecode(repo.absolute(name))
+        directory = os.path.dirname(final)
+        _replace(directory, final, pointers.encode(pointer))
+        directories[directory] = None
+        written.append(name)
+    for directory in directories:
+        fsio.sync_dir(directory)
+    return written
+
+
+def _replace(directory: str, final: str, data: bytes) -> None:
+    fd, temp = fsio.create_temp(directory)
+    try:
+        try:
+            fsio.write_all(fd, data, final)
+            fsio.sync_file(fd, final)
+        finally:
+            os.close(fd)
+        fsio.publish(temp, final, replace=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temp)
+        raise
