@@ -36,6 +36,7 @@ def test_examples(
         "GIT_CONFIG_VALUE_0": "main",
         **{f"GIT_{role}_NAME": "Ada" for role in ("AUTHOR", "COMMITTER")},
         **{f"GIT_{role}_EMAIL": "ada@example.org" for role in ("AUTHOR", "COMMITTER")},
+        "DOCS": str(ROOT / "docs"),
         "NO_COLOR": "1",
         "COLUMNS": "100",
     }
