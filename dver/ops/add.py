@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from dver.base.errors import RefusedError, RepositoryError, UsageError
+from dver.base.errors import DverError, RefusedError, RepositoryError, UsageError
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.git import ignorefile
@@ -105,7 +105,19 @@ def add(repo: Repo, options: AddOptions, reporter: Reporter) -> AddResult:
     with worktree.hold_worktree(repo):
         jobs = select_tracked(repo, typed) if options.update else select(repo, typed)
         workers = options.workers or repo.config.number("core.workers")
-        return record(repo, jobs, reporter, stage=options.stage, workers=workers)
+        result = record(repo, jobs, reporter, stage=options.stage, workers=workers)
+    _consolidate(repo, reporter)
+    return result
+
+
+def _consolidate(repo: Repo, reporter: Reporter) -> None:
+    """Merge small packs if there are many; that it fails is no failure of what was asked for."""
+    from dver.store.consolidate import consolidate
+
+    try:
+        consolidate(repo.store)
+    except DverError as error:
+        reporter.warn(f"small packs could not be merged: {error.message}", hint=error.hint)
 
 
 def record(

@@ -708,6 +708,16 @@ def test_twins_are_warned_of(repo: WorkRepo) -> None:
     assert repo.heard.warnings == []
 
 
+def test_many_small_adds_are_merged(repo: WorkRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dver.store.consolidate._MAX_SEGMENTS", 3)
+    for n in range(6):
+        repo.write("f", b"%d" % n)
+        repo.add("f")
+    store = repo.open().store
+    assert len(store.index.segments) <= 4
+    assert all(store.read(oid_of(b"%d" % n)) == b"%d" % n for n in range(6))
+
+
 def test_ignored_files_are_left_out(repo: WorkRepo) -> None:
     for name in ("d/a.csv", "d/a.tmp", "d/s/b.tmp", "d/s/c"):
         repo.write(name, b"1")
