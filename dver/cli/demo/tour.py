@@ -105,7 +105,8 @@ def steps(remote: str) -> Iterator[Step]:
         ("dver checkout v1", "dver ls data"),
     )
     yield Step(
-        "The old data and the old code make the old model again: nothing is modified.",
+        "The old data and the old code make the old model again: all that differs from HEAD are the"
+        " two pointers.",
         ("python train.py", "dver status"),
     )
     yield Step("Forward again.", ("dver checkout HEAD",))
