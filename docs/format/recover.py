@@ -18,7 +18,7 @@ import zstandard
 FRAME, ROW = struct.Struct("<4sBBHIIQ32s"), struct.Struct("<32sIIIBBHQ")
 TRAILER, TREE = struct.Struct("<II16s8s"), struct.Struct("<8sIIQQQ")
 LIST, PART = struct.Struct("<8sBBHIQ"), struct.Struct("<32sQ")
-TOP_LISTS, MAX_FRAME = (5, 6), 1 << 20
+TOP_LISTS, MAX_FRAME, LIST_CONTEXT = (5, 6), 1 << 20, "dver 2026-11 chunk list"
 UNSAFE = re.compile(rb"(?is)\.{0,2}|.*[/\0].*|(\.git|\.dver|git~1|dver~1)[. ]*(:.*)?|.{256,}")
 
 
@@ -47,7 +47,8 @@ def load(store, oid):
                 data = zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)
         except zstandard.ZstdError:
             continue
-        if len(data) == raw and (kind in TOP_LISTS or blake3.blake3(data).digest() == oid):
+        hasher = blake3.blake3(data, derive_key_context=LIST_CONTEXT if kind == 4 else None)
+        if len(data) == raw and (kind in TOP_LISTS or hasher.digest() == oid):
             yield kind, data
 
 

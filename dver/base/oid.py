@@ -16,6 +16,8 @@ Oid = NewType("Oid", bytes)
 
 OID_SIZE = 32
 PREFIX = "blake3:"
+#: BLAKE3's context string for the names of chunk lists.
+LIST_CONTEXT = "dver 2026-11 chunk list"
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 #: Incremental hasher; feed it with ``update`` and call :func:`finish`. It releases the GIL.
@@ -27,6 +29,15 @@ checksum = _xxhash.xxh3_64_intdigest
 def oid_of(data: bytes | bytearray | memoryview) -> Oid:
     """Return the oid of some bytes held in memory."""
     return Oid(_blake3.blake3(data).digest())
+
+
+def list_name_of(data: bytes | bytearray | memoryview) -> Oid:
+    """Return the name of a chunk list below the top: BLAKE3 in its key derivation mode.
+
+    The separate mode keeps lists and contents apart: no file can have the name of a list, even
+    one whose bytes are a list's.
+    """
+    return Oid(_blake3.blake3(data, derive_key_context=LIST_CONTEXT).digest())
 
 
 def finish(hasher: _blake3.blake3) -> Oid:

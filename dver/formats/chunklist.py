@@ -4,7 +4,8 @@ Page: ``docs/format/chunklist.md``. A list is a short header and 40-byte rows: t
 the number of content bytes it stands for. At level 0 the parts are chunks. A long list is cut into
 lists again, which makes a level 1 list of lists, and so on: no frame ever grows with its object.
 The top list is stored under the oid of the object's whole content; the lists below it under the
-oid of their own bytes. Reading an object must hash what it assembled, and compare::
+hash of their own bytes, see :func:`dver.base.oid.list_name_of`. Reading an object must hash what
+it assembled, and compare::
 
     0   8   magic "DVERLIST"
     8   1   version, 1

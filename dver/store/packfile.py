@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError
-from dver.base.oid import Hasher, Oid, checksum, oid_of
+from dver.base.oid import Hasher, Oid, checksum, list_name_of, oid_of
 from dver.formats import pack
 from dver.store.codec import Buffer, decompress
 
@@ -167,13 +167,23 @@ def open_frame(data: Buffer, where: str, *, oid: Oid | None = None) -> tuple[pac
         raise CorruptError(f"{where}: {error.message}") from error
 
 
+def is_named_by(kind: int, content: Buffer, name: Oid) -> bool:
+    """Say whether a frame's content has the name it is stored under.
+
+    The top list of a chunked object is named by the whole content, so alone it always passes.
+    """
+    if kind in (pack.BLOB_LIST, pack.TREE_LIST):
+        return True
+    return name == (list_name_of(content) if kind == pack.LIST else oid_of(content))
+
+
 def verify_frame(data: Buffer, where: str) -> tuple[pack.Frame, Buffer]:
     """Like :func:`open_frame`, and check the content's hash too, where one frame holds it all.
 
     The top list of a chunked object is named by the whole content and cannot be checked alone.
     """
     frame, content = open_frame(data, where)
-    if frame.kind not in (pack.BLOB_LIST, pack.TREE_LIST) and oid_of(content) != frame.oid:
+    if not is_named_by(frame.kind, content, frame.oid):
         raise CorruptError(f"{where}: the content of {frame.oid.hex()} has another hash")
     return frame, content
 

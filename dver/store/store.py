@@ -19,7 +19,7 @@ from dver.base.errors import (
     ObjectNotFound,
     RepositoryError,
 )
-from dver.base.oid import Hasher, Oid, finish, format_oid, oid_of
+from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of, oid_of
 from dver.formats import chunklist, pack, storeinfo, tree
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
@@ -249,7 +249,7 @@ class Store:
 
     def _read_list(self, oid: Oid, place: Place) -> chunklist.ChunkList:
         data = self._open(oid, place)
-        if place.kind == pack.LIST and oid_of(data) != oid:
+        if place.kind == pack.LIST and list_name_of(data) != oid:
             raise self._damaged(oid, place)
         try:
             return chunklist.decode(bytes(data))

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 from dver.base import fsio
-from dver.base.oid import Oid, oid_of
+from dver.base.oid import Oid, list_name_of, oid_of
 from dver.formats import chunklist, pack, segment
 from dver.store import layout
 from dver.store.chunking import cut
@@ -92,7 +92,7 @@ class PackSet:
 
     def _add_sublist(self, part: chunklist.ChunkList, *, tree: bool) -> Oid:
         data = chunklist.encode(part)
-        oid = oid_of(data)
+        oid = list_name_of(data)
         if oid not in self:
             self.put(oid, pack.LIST, data, tree=tree)
         return oid

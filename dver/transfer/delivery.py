@@ -15,13 +15,13 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, ObjectNotFound, RemoteError, TransientError
-from dver.base.oid import Oid, oid_of
+from dver.base.oid import Oid
 from dver.base.reporter import Task
 from dver.formats import pack
 from dver.formats.segment import Place
 from dver.store import layout
 from dver.store.codec import Buffer, decompress
-from dver.store.packfile import FinishedPack, read_footer, verify_frame
+from dver.store.packfile import FinishedPack, is_named_by, read_footer, verify_frame
 from dver.transfer.closure import LISTS, Reason
 from dver.transfer.ranges import Frames, Read, Wanted, plan_reads
 from dver.transfer.remote import Remote
@@ -200,7 +200,7 @@ class Delivery:
                 continue
             is_wanted = frame.oid in wanted
             if frame.kind not in _TOPS:
-                if oid_of(content) != frame.oid:
+                if not is_named_by(frame.kind, content, frame.oid):
                     continue
                 rows.append(pack.encode_row(frame))
                 batch.objects += is_wanted and frame.kind in (pack.BLOB, pack.TREE)

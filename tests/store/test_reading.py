@@ -11,6 +11,7 @@ from dver.base.oid import Oid, oid_of
 from dver.formats import chunklist, pack, tree
 from dver.storage.local import LocalStorage
 from dver.store import consolidate
+from dver.store.packfile import open_frame
 from dver.store.store import Store
 
 
@@ -167,3 +168,15 @@ def test_many_open_packs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     contents = [b"%d" % number * 10 for number in range(10)]
     oids = [add(store, content)[0] for content in contents]
     assert [store.read(oid) for oid in oids * 2] == contents * 2
+
+
+def test_a_file_with_the_bytes_of_a_list_is_an_ordinary_file(tiny: Store) -> None:
+    """Lists below the top have names of their own kind, so nothing can be taken for one."""
+    data = random.Random(6).randbytes(6 << 20)
+    (big,) = add(tiny, data)
+    names = [oid for oid, place in tiny.parts(big) if place.kind == pack.LIST]
+    lists = [bytes(open_frame(tiny.read_frame(tiny.index.find(name)), "here")[1]) for name in names]
+    twins = add(tiny, *lists)
+    assert not set(twins) & set(names)
+    assert [tiny.read(oid) for oid in twins] == lists
+    assert tiny.read(big) == data
