@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
@@ -29,9 +30,15 @@ from tests.support.gitrepo import GitRepo
 from tests.support.workrepo import WorkRepo
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return WorkRepo.create(tmp_path_factory.mktemp("template") / "repo").path
+
+
 @pytest.fixture
-def repo(tmp_path: Path) -> WorkRepo:
-    return WorkRepo.create(tmp_path / "repo")
+def repo(template: Path, tmp_path: Path) -> WorkRepo:
+    shutil.copytree(template, tmp_path / "repo", symlinks=True)
+    return WorkRepo(tmp_path / "repo")
 
 
 def listing(repo: WorkRepo, path: str) -> dict[str, bytes | None]:
@@ -636,10 +643,13 @@ class Crash:
             raise CrashError
 
 
-def test_a_crash_at_any_step_leaves_no_pointer_without_its_content(tmp_path: Path) -> None:
+def test_a_crash_at_any_step_leaves_no_pointer_without_its_content(
+    template: Path, tmp_path: Path
+) -> None:
     steps = 0
     while True:
-        repo = WorkRepo.create(tmp_path / str(steps))
+        shutil.copytree(template, tmp_path / str(steps))
+        repo = WorkRepo(tmp_path / str(steps))
         repo.write("f", b"precious")
         repo.write("d/a", b"also")
         fsio.install_hook(Crash(steps))

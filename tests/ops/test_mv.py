@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,20 @@ from dver.workspace.statindex import StatIndex
 from tests.support.workrepo import WorkRepo
 
 
-@pytest.fixture
-def repo(tmp_path: Path) -> WorkRepo:
-    repo = WorkRepo.create(tmp_path / "repo")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    repo = WorkRepo.create(tmp_path_factory.mktemp("template") / "repo")
     for name in ("d/a", "d/s/b", "f", "code/x.py"):
         repo.write(name, name.encode())
     repo.add("d", "f")
     repo.commit("data")
-    return repo
+    return repo.path
+
+
+@pytest.fixture
+def repo(template: Path, tmp_path: Path) -> WorkRepo:
+    shutil.copytree(template, tmp_path / "repo", symlinks=True)
+    return WorkRepo(tmp_path / "repo")
 
 
 def test_a_file_gets_another_name(repo: WorkRepo) -> None:
@@ -170,13 +177,12 @@ class CrashError(Exception):
     pass
 
 
-def test_a_crash_at_any_step_loses_neither_pointer_nor_data(tmp_path: Path) -> None:
+def test_a_crash_at_any_step_loses_neither_pointer_nor_data(template: Path, tmp_path: Path) -> None:
     steps = 0
     done = False
     while not done:
-        repo = WorkRepo.create(tmp_path / str(steps))
-        repo.write("f", b"precious")
-        repo.add("f")
+        shutil.copytree(template, tmp_path / str(steps))
+        repo = WorkRepo(tmp_path / str(steps))
         pointer = repo.pointer("f")
         left = steps
 
