@@ -54,6 +54,27 @@ def test_examples(
     assert not problems, f"{page}\n\n" + "\n\n".join(problems)
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    dead = []
+    for target, anchor in docs.links(page.read_text(encoding="utf-8")):
+        file = (page.parent / target).resolve() if target else page
+        if not file.exists():
+            dead.append(target)
+        elif anchor and anchor not in docs.anchors(file.read_text(encoding="utf-8")):
+            dead.append(f"{target}#{anchor}")
+    assert not dead
+
+
+def test_anchors_are_what_git_hosts_make_of_headings() -> None:
+    page = "# A `b`: c\n```\n# no\n```\n## 9. An S3 bucket\n"
+    assert docs.anchors(page) == {"a-b-c", "9-an-s3-bucket"}
+    assert list(docs.links("[a](b.md#c) [d](https://e) ![f](g.png)\n```\n[h](i)\n```\n")) == [
+        ("b.md", "c"),
+        ("g.png", ""),
+    ]
+
+
 def test_the_readme_has_examples() -> None:
     assert docs.sessions((ROOT / "README.md").read_text(encoding="utf-8"))
 

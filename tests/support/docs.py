@@ -34,6 +34,22 @@ _LOOSE = [
 ]
 
 
+_CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]*))?\)")
+
+
+def links(page: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, anchor) of each link to another file, or within the page, outside of code."""
+    for match in _LINK.finditer(_CODE.sub("", page)):
+        yield match[1], match[2] or ""
+
+
+def anchors(page: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and GitLab make them."""
+    headings = re.findall(r"^#+ (.*)$", _CODE.sub("", page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
 @dataclass
 class Typed:
     """One command as typed, with the output that the page shows and the exit code it implies."""
