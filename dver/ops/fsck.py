@@ -15,6 +15,7 @@ from dver.formats.pointer import Pointer
 from dver.formats.storeinfo import StoreInfo
 from dver.git import pointers
 from dver.ops.remembered import remembered
+from dver.ops.targets import read_pointer
 from dver.repo import Repo
 from dver.storage.base import Storage
 from dver.store import layout
@@ -148,11 +149,11 @@ def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
             continue
         found.append(_Version(pointers.data_path(change.path), change.commit.id, one))
     for file in pointers.in_workspace(repo.git):
-        path = repo.git.root / os.fsdecode(file.path)
         try:
-            one = pointer.decode(path.read_bytes())
-        except FileNotFoundError:
-            continue
+            here = read_pointer(repo.absolute(file.path))
+            if here is None:
+                continue
+            one = pointer.decode(here)
         except FormatError as error:
             where = repo.display(file.path)
             findings.append(Finding("pointer-broken", where, error.message, 0, ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -13,11 +14,16 @@ from dver.base.reporter import Reporter
 from dver.formats import pointer
 from dver.git import pointers
 from dver.git.repository import Git
+from dver.ops.placed import load_placed
+from dver.ops.targets import read_pointer
 from dver.repo import Repo
+from dver.repo.layout import Layout
 from dver.store import gc as collection
 from dver.store.mark import Marks, Unreachable
 from dver.store.users import other_users
 
+#: How much of a pointer with conflict markers is looked at (bytes).
+_MOST_READ = 16 * pointer.MAX_SIZE
 _OID_TEXT = re.compile(rb"blake3:([0-9a-f]{64})")
 
 
@@ -54,15 +60,12 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
     is removed: what lies below could not be told from garbage.
     """
     repo.require_init()
-    gits = [repo.git, *_other_repositories(repo)]
-    for git in gits:
-        if git.is_shallow:
-            raise RefusedError(
-                f"{git.common_dir} is a shallow clone: older versions would be taken for garbage",
-                hint="run 'git fetch --unshallow' first",
-            )
     store = repo.store
     with store.hold(exclusive=True, timeout=60.0):
+        # Whoever joined in sharing the store joined before now, or waits for the lock.
+        gits = [repo.git, *_other_repositories(repo)]
+        for git in gits:
+            _require_whole(git)
         store.refresh()
         marks = Marks(store)
         versions = 0
@@ -88,6 +91,23 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
     )
 
 
+def _require_whole(git: Git) -> None:
+    """Raise RefusedError unless all that a repository refers to can be seen from here."""
+    if git.is_shallow:
+        raise RefusedError(
+            f"{git.common_dir} is a shallow clone: older versions would be taken for garbage",
+            hint="run 'git fetch --unshallow' first",
+        )
+    absent = [str(one.path) for one in git.worktrees() if one.missing and not one.bare]
+    if absent:
+        raise RefusedError(
+            "a working tree of this repository is not there, and what it holds that was never"
+            " committed would be taken for garbage",
+            hint="mount or move it back; if it is gone for good, 'git worktree prune' forgets it",
+            paths=absent,
+        )
+
+
 def _other_repositories(repo: Repo) -> Iterator[Git]:
     for path in other_users(repo.store.local_directory(), repo.git.common_dir):
         if not path.is_dir():
@@ -101,19 +121,34 @@ def _other_repositories(repo: Repo) -> Iterator[Git]:
 
 def _pointer_contents(git: Git) -> Iterator[bytes]:
     """Yield the bytes of every distinct pointer that anything in a repository refers to."""
-    blobs = pointers.read_blobs(git, pointers.reachable_blobs(git))
-    yield from blobs.values()
-    seen = set(blobs.values())
-    for inside in _working_trees(git):
-        for one in pointers.in_workspace(inside):
-            try:
-                with open(inside.root / os.fsdecode(one.path), "rb") as file:
-                    data = file.read(pointer.MAX_SIZE * 16)
-            except OSError:
-                continue
+    seen: set[bytes] = set()
+    # A pointer may move from a work tree into git meanwhile ('git stash') or out of it ('git stash
+    # pop'): whoever looks on both sides of the move sees it on one.
+    for contents in (_in_working_trees, _in_git, _in_working_trees):
+        for data in contents(git):
             if data not in seen:
                 seen.add(data)
                 yield data
+
+
+def _in_git(git: Git) -> Iterable[bytes]:
+    blobs = pointers.reachable_blobs(git)
+    return pointers.read_blobs(git, blobs, limit=_MOST_READ).values()
+
+
+def _in_working_trees(git: Git) -> Iterator[bytes]:
+    for inside in _working_trees(git):
+        names = {one.path for one in pointers.in_workspace(inside)}
+        # An ignore rule that came later hides a pointer that was never committed from git.
+        state_dir = Layout(inside.root, inside.git_dir, inside.common_dir).state_dir
+        names.update(map(pointers.pointer_path, load_placed(state_dir)))
+        for name in sorted(names):
+            path = os.path.join(os.fsencode(inside.root), name)
+            # What cannot be read stops the collection; what is no file names no data.
+            with contextlib.suppress(FormatError):
+                data = read_pointer(path, limit=_MOST_READ)
+                if data is not None:
+                    yield data
 
 
 def _working_trees(git: Git) -> Iterator[Git]:

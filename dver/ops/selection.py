@@ -19,6 +19,9 @@ from dver.ops.targets import Target, load_targets, present_targets, usable
 if TYPE_CHECKING:
     from dver.repo import Repo
 
+#: Files by which git and dver themselves are told what to do.
+_SETTINGS = (b".gitignore", b".gitattributes", b".gitmodules", b".dverignore")
+
 
 @dataclass(slots=True)
 class Job:
@@ -111,6 +114,18 @@ def check_place(repo: Repo, path: bytes) -> None:
         reason = names.problem(part)
         if reason is not None:
             raise UsageError(f"{shown} cannot be tracked: the name {show(part)}: {reason}")
+    name = path.rpartition(b"/")[2]
+    if name in _SETTINGS:
+        raise RefusedError(
+            f"{shown} cannot be tracked as data: git or dver reads it from the work tree",
+            hint=f"git add {shown}",
+        )
+    if len(pointer_path(name)) > names.MAX_NAME:
+        raise RefusedError(
+            f"{shown} cannot be tracked by itself: the name of its pointer would be longer than"
+            f" {names.MAX_NAME} bytes",
+            hint="rename it, or add the directory that it is in",
+        )
     parent = path
     while parent := parent.rpartition(b"/")[0]:
         if os.path.islink(repo.absolute(parent)):
@@ -152,7 +167,7 @@ def _whole(repo: Repo, path: bytes, targets: Mapping[bytes, Target]) -> Job:
                 hint=f"'dver checkout {shown}' brings it back, 'dver rm {shown}' stops tracking it",
             )
         raise _unknown(repo, path, targets)
-    inner = naming.below(sorted(targets), path)
+    inner = [one for one in naming.below(sorted(targets), path) if _is_pointer(targets[one])]
     if inner:
         raise RefusedError(
             f"{shown} holds data that is tracked by itself, and nothing can be tracked twice",
@@ -162,6 +177,12 @@ def _whole(repo: Repo, path: bytes, targets: Mapping[bytes, Target]) -> Job:
         )
     pointer = target.pointer if target is not None else None
     return Job(path, pointer, target is not None, (), {b"": mode})
+
+
+def _is_pointer(target: Target) -> bool:
+    """Tell a pointer from somebody's file that merely has such a name."""
+    in_git = target.file.blob is not None or target.file.unmerged
+    return in_git or target.pointer is not None
 
 
 def _partial(repo: Repo, target: Target, inside: Sequence[bytes]) -> Job:

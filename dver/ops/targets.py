@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -62,10 +63,11 @@ def read_target(root: bytes, path: bytes, file: PointerFile | None = None) -> Ta
         return Target(path, file, present=True, problem=error)
 
 
-def read_pointer(path: bytes) -> bytes | None:
+def read_pointer(path: bytes, *, limit: int = pointers.MAX_SIZE) -> bytes | None:
     """Return the bytes of a pointer file, or None if there is none.
 
-    Raises FormatError for what is no regular file, and SystemFailure if it cannot be read.
+    What is longer than ``limit`` bytes is cut after ``limit + 1``, so that it can be told. Raises
+    FormatError for what is no regular file, and SystemFailure if it cannot be read.
     """
     try:
         fd = os.open(path, _READ)
@@ -76,9 +78,12 @@ def read_pointer(path: bytes) -> bytes | None:
             raise FormatError("it is a symlink", hint="replace it by a file") from error
         raise fsio.failure(error, "read", path) from error
     try:
-        return os.read(fd, pointers.MAX_SIZE + 1)
-    except IsADirectoryError:
-        return None
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            return None
+        if not stat.S_ISREG(mode):
+            raise FormatError("it is no regular file", hint="move it away")
+        return os.read(fd, limit + 1)
     except OSError as error:
         raise fsio.failure(error, "read", path) from error
     finally:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from dver.git.pointers import (
 )
 from dver.ops import naming
 from dver.ops.scope import Scope
+from dver.ops.targets import read_pointer
 from dver.store import walk
 from dver.store.walk import TreeSource
 from dver.workspace.building import entry_of
@@ -75,27 +77,23 @@ def _in_work_tree(repo: Repo, under: tuple[bytes, ...]) -> dict[bytes, Pointer]:
     root = os.fsencode(repo.root)
     found = {}
     for file in in_workspace(repo.git, under, ancestors=True):
-        data = _read_pointer(os.path.join(root, file.path))
+        with _named(repo, file.path):
+            data = read_pointer(os.path.join(root, file.path))
         if data is not None:
             found[data_path(file.path)] = decode_pointer(repo, file.path, data)
     return found
 
 
-def _read_pointer(path: bytes) -> bytes | None:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | fsio.OPEN_FLAGS)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise fsio.failure(error, "read", path) from error
-    with os.fdopen(fd, "rb") as file, fsio.explained("read", path):
-        return file.read(pointers.MAX_SIZE + 1)
-
-
 def decode_pointer(repo: Repo, path: bytes, data: bytes, where: str = "") -> Pointer:
     """Parse a pointer file's content. The error says which file, and ``where`` it was read."""
-    try:
+    with _named(repo, path, where):
         return pointers.decode(data)
+
+
+@contextlib.contextmanager
+def _named(repo: Repo, path: bytes, where: str = "") -> Iterator[None]:
+    try:
+        yield
     except FormatError as error:
         raise FormatError(
             f"the pointer {fsio.show(repo.display(path))}{where} is broken: {error.message}",

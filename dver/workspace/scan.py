@@ -217,7 +217,7 @@ class _Scanner:
             self._resolve_links(fd, state, self._links)
         self.scan.dirs.append(state)
         # A copy: an entry that vanishes is taken out of the columns on the way.
-        subdirs = [names[i] for i in _positions(state.kinds, DIRECTORY)]
+        subdirs = [state.names[i] for i in _positions(state.kinds, DIRECTORY)]
         return state, rules, iter(subdirs)
 
     def _state(self, fd: int, names: list[bytes], path: bytes) -> DirState:

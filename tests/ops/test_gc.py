@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dver.base.errors import RefusedError
 from dver.base.reporter import Reporter
+from dver.git import pointers
+from dver.git.repository import Git
 from dver.ops.gc import GcOptions, GcResult, gc
+from dver.store.store import Store
 from tests.support.workrepo import WorkRepo
 
 
@@ -102,3 +107,90 @@ def test_a_repository_that_cannot_be_asked_stops_gc(pair: tuple[WorkRepo, WorkRe
         collect(one)
     assert str(two.path) in str(caught.value)
     assert "users" in (caught.value.hint or "")
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> WorkRepo:
+    """One repository with one committed file."""
+    repo = WorkRepo.create(tmp_path / "repo")
+    repo.write("f", "committed")
+    repo.add("f")
+    repo.commit("data")
+    return repo
+
+
+def test_a_pointer_that_is_stashed_while_gc_looks_is_kept(
+    alone: WorkRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone.write("f", "in the stash")
+    alone.add("f")
+    looked = pointers.reachable_blobs
+
+    def stash_after(git: Git) -> dict[str, bytes]:
+        found = looked(git)
+        alone.git("stash", "push", "-q")
+        return found
+
+    monkeypatch.setattr(pointers, "reachable_blobs", stash_after)
+    assert collect(alone).removed_objects == 0
+    alone.git("stash", "pop", "-q")
+    assert has(alone, "f")
+
+
+def test_a_pointer_that_is_taken_out_of_the_stash_while_gc_looks_is_kept(
+    alone: WorkRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone.write("f", "in the stash")
+    alone.add("f")
+    alone.git("stash", "push", "-q")
+    looked = pointers.reachable_blobs
+
+    def pop_before(git: Git) -> dict[str, bytes]:
+        alone.git("stash", "pop", "-q")
+        alone.git("reset", "-q")
+        return looked(git)
+
+    monkeypatch.setattr(pointers, "reachable_blobs", pop_before)
+    assert collect(alone).removed_objects == 0
+    assert has(alone, "f")
+
+
+def test_a_pointer_that_git_came_to_ignore_is_kept(alone: WorkRepo) -> None:
+    alone.write("g", "in no commit")
+    alone.add("g")
+    alone.write(".git/info/exclude", "*.dver\n")
+    assert collect(alone).removed_objects == 0
+    assert has(alone, "g")
+
+
+def test_a_working_tree_that_is_away_stops_gc(alone: WorkRepo, tmp_path: Path) -> None:
+    alone.git("worktree", "add", "-q", str(tmp_path / "linked"))
+    linked = WorkRepo(tmp_path / "linked")
+    linked.write("g", "in no commit")
+    linked.add("g")
+    os.rename(linked.path, tmp_path / "away")
+    with pytest.raises(RefusedError, match="not there") as caught:
+        collect(alone)
+    assert "worktree prune" in (caught.value.hint or "")
+    os.rename(tmp_path / "away", linked.path)
+    assert collect(alone).removed_objects == 0
+    assert has(linked, "g")
+
+
+def test_a_repository_that_joins_a_shared_store_is_seen_once_gc_has_the_lock(
+    pair: tuple[WorkRepo, WorkRepo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = pair
+    joined: list[WorkRepo] = []
+    hold = Store.hold
+
+    def join_first(self: Store, **options: Any) -> AbstractContextManager[None]:
+        if options.get("exclusive") and not joined:
+            joined.append(WorkRepo.create(tmp_path / "three"))
+            joined[0].write("f", "the file of three")
+            joined[0].add("f")
+        return hold(self, **options)
+
+    monkeypatch.setattr(Store, "hold", join_first)
+    assert collect(one).removed_objects == 0
+    assert has(joined[0], "f")
