@@ -261,9 +261,6 @@ def test_what_a_remote_is_known_to_have(repo: WorkRepo) -> None:
     assert {t.unpushed for t in repo.status(no_remote=True).targets} == {None}
     with pytest.raises(NotFoundError):
         repo.status(remote="other")
-    repo.lose_store()
-    assert {t.unpushed for t in repo.status().targets} == {None}
-    repo.add("d", "f")
     # Being unpushed is no dirt.
     shutil.rmtree(cache)
     repo.git("add", "-A")
