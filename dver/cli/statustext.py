@@ -120,7 +120,7 @@ def _problem_line(target: TargetStatus) -> tuple[str, str]:
 
 
 def _unknown_line(target: TargetStatus) -> tuple[str, str]:
-    return "unknown", f": {target.problem}" if target.problem else ""
+    return "unknown", _problem_line(target)[1]
 
 
 def _unpushed_line(target: TargetStatus) -> tuple[str, str]:

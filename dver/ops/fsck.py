@@ -10,12 +10,12 @@ from dver.base.errors import CorruptError, DverError, FormatError
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.config.remotes import list_remotes
-from dver.formats import pointer, root
+from dver.formats import root
 from dver.formats.pointer import Pointer
 from dver.formats.storeinfo import StoreInfo
 from dver.git import pointers
 from dver.ops.remembered import remembered
-from dver.ops.targets import read_pointer
+from dver.ops.targets import decode_at, read_pointer
 from dver.repo import Repo
 from dver.storage.base import Storage
 from dver.store import layout
@@ -142,7 +142,7 @@ def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
     for change in changes:
         data = contents[change.blob or ""]
         try:
-            one = pointer.decode(data)
+            one = decode_at(pointers.data_path(change.path), data)
         except FormatError as error:
             where = f"{change.commit.id[:10]}:{os.fsdecode(change.path)}"
             findings.append(Finding("pointer-broken", where, error.message, 0, ()))
@@ -153,7 +153,7 @@ def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
             here = read_pointer(repo.absolute(file.path))
             if here is None:
                 continue
-            one = pointer.decode(here)
+            one = decode_at(pointers.data_path(file.path), here)
         except FormatError as error:
             where = repo.display(file.path)
             findings.append(Finding("pointer-broken", where, error.message, 0, ()))

@@ -175,7 +175,11 @@ def _mark(marks: Marks, data: bytes) -> None:
         return
     for problem in marks.mark(one.oid, one.kind):
         if isinstance(problem.error, CorruptError) or marks.store.has(problem.oid):
-            raise problem.error
+            raise CorruptError(
+                f"nothing was removed, since not all that must stay can be told:"
+                f" {problem.error.message}",
+                hint="'dver fsck' names the versions that need it",
+            ) from problem.error
 
 
 def _ignore(found: Iterable[Unreachable]) -> None:

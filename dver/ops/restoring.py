@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dver.base.errors import DverError, MissingContentError, RefusedError
+from dver.base.errors import CorruptError, DverError, MissingContentError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter, Task
@@ -131,6 +131,12 @@ class Restorer:
         except MissingContentError:
             oid = wish.desired.oid if wish.desired is not None else Oid(b"")
             wish.missing.append((wish.path, oid))
+        except CorruptError as error:
+            shown = show(self._repo.display(wish.path))
+            raise CorruptError(
+                f"{shown} cannot be compared: {error.message}",
+                hint="'dver fsck --full' tells what is damaged; name other paths to leave it out",
+            ) from error
 
     def _base_entry(self, wish: Wish, base: Pointer | None) -> Entry | None:
         if base is None or not wish.part:

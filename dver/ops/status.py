@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from dver.base.errors import RepositoryError
+from dver.base.errors import CorruptError, RepositoryError
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dver.repo import Repo
 
 DataState = Literal["unchanged", "modified", "deleted", "retyped", "stale", "leftover", "unknown"]
+
+_DAMAGED = "'dver fsck --full' tells what is damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ class TargetStatus:
     ``missing`` counts objects the pointer needs that are not in the local store, ``missing_oids``
     lists some of them in text form. ``unpushed`` tells whether the content is all here and, as far
     as is known here, not in the remote; None when there is no remote. ``problem`` says what is
-    wrong with the pointer, and ``hint`` what to do. ``size`` and ``files`` are the pointer's; oid
-    its text form.
+    wrong with the pointer or a listing, and ``hint`` what to do. ``size`` and ``files`` are the
+    pointer's; oid its text form.
     """
 
     path: str
@@ -242,8 +244,12 @@ class _Checker:
                 problem=problem.message if problem is not None else None,
                 hint=problem.hint if problem is not None else None,
             )
-        finding = self.inspector.inspect(path, pointer, self._scope)
-        missing = self._missing(path, pointer, finding)
+        damage: CorruptError | None = None
+        try:
+            finding = self.inspector.inspect(path, pointer, self._scope)
+            missing = self._missing(path, pointer, finding)
+        except CorruptError as error:
+            finding, missing, damage = Finding("unknown", []), [], error
         counts = _counts(finding, pointer)
         changes = islice(_changes(self._repo, finding), self._options.details)
         return TargetStatus(
@@ -260,7 +266,9 @@ class _Checker:
             changes=tuple(changes),
             missing=len(missing),
             missing_oids=tuple(format_oid(oid) for oid in missing[: self._options.details]),
-            unpushed=self._unpushed(pointer, missing),
+            unpushed=None if damage is not None else self._unpushed(pointer, missing),
+            problem=None if damage is None else damage.message,
+            hint=None if damage is None else _DAMAGED,
         )
 
     def _unpushed(self, pointer: Pointer, missing: list[Oid]) -> bool | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import FormatError, RefusedError
+from dver.formats import names
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
 from dver.git.pointers import PointerFile, data_path, in_workspace, pointer_path
@@ -58,9 +59,15 @@ def read_target(root: bytes, path: bytes, file: PointerFile | None = None) -> Ta
         data = read_pointer(os.path.join(root, file.path))
         if data is None:
             return Target(path, file, present=False)
-        return Target(path, file, present=True, raw=data, pointer=pointers.decode(data))
+        return Target(path, file, present=True, raw=data, pointer=decode_at(path, data))
     except FormatError as error:
         return Target(path, file, present=True, problem=error)
+
+
+def decode_at(path: bytes, data: bytes) -> Pointer:
+    """Parse the pointer of a data path, refusing paths that no data may have (``..dver``)."""
+    names.check_path(path)
+    return pointers.decode(data)
 
 
 def read_pointer(path: bytes, *, limit: int = pointers.MAX_SIZE) -> bytes | None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import FormatError, NotFoundError
-from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.pointers import (
@@ -22,7 +21,7 @@ from dver.git.pointers import (
 )
 from dver.ops import naming
 from dver.ops.scope import Scope
-from dver.ops.targets import read_pointer
+from dver.ops.targets import decode_at, read_pointer
 from dver.store import walk
 from dver.store.walk import TreeSource
 from dver.workspace.building import entry_of
@@ -87,7 +86,7 @@ def _in_work_tree(repo: Repo, under: tuple[bytes, ...]) -> dict[bytes, Pointer]:
 def decode_pointer(repo: Repo, path: bytes, data: bytes, where: str = "") -> Pointer:
     """Parse a pointer file's content. The error says which file, and ``where`` it was read."""
     with _named(repo, path, where):
-        return pointers.decode(data)
+        return decode_at(data_path(path), data)
 
 
 @contextlib.contextmanager

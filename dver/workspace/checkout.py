@@ -21,6 +21,7 @@ from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailur
 from dver.base.fsio import OPEN_FLAGS, show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Task
+from dver.formats import names
 from dver.formats.statindex import STAT_FIELDS
 from dver.formats.tree import EXECUTABLE, FILE, SYMLINK
 from dver.store.store import Store
@@ -97,6 +98,7 @@ def apply_plan(
             hint="save the content with 'dver add', or give it up with --force",
             paths=[os.fsdecode(one.path) for one in plan.conflicts],
         )
+    names.check_path(plan.path)
     _check_space(plan, root, store, modes)
     with SafeRoot(root) as safe:
         refuse_twins(plan, safe)

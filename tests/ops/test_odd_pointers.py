@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dver.base.errors import FormatError, RefusedError
+from dver.base.errors import CorruptError, DverError, FormatError, RefusedError
 from dver.base.reporter import Reporter
+from dver.formats import pointer as pointers
+from dver.formats.pointer import Pointer
 from dver.ops.fsck import FsckOptions, fsck
 from dver.ops.gc import GcOptions, gc
 from dver.ops.versions import version_at
@@ -59,6 +61,38 @@ def test_a_symlink_in_place_of_a_pointer_is_a_broken_pointer(repo: WorkRepo) -> 
         assert [one.what for one in findings] == ["pointer-broken"]
     finally:
         opened.close()
+
+
+@pytest.mark.parametrize("name", ["..dver", "...dver", ".git.dver", "x/.GIT.dver", "con.dver"])
+def test_no_pointer_may_name_what_no_data_may_be(repo: WorkRepo, name: str) -> None:
+    repo.add("d")
+    repo.commit("data")
+    (repo.path / name).parent.mkdir(exist_ok=True)
+    (repo.path / name).write_bytes((repo.path / "d.dver").read_bytes())
+    repo.commit("hostile")
+    before = repo.snapshot()
+    for rev in (None, "HEAD"):
+        with pytest.raises(FormatError, match="refused"):
+            repo.checkout(rev=rev, force=True)
+        with pytest.raises(DverError):
+            repo.checkout(name, rev=rev, force=True)
+    assert repo.snapshot() == before
+    assert (repo.path / ".git/HEAD").is_file()
+
+
+def test_a_listing_that_is_none_spoils_only_its_own_target(repo: WorkRepo) -> None:
+    repo.write("f", "a file")
+    repo.add("d", "f")
+    wrong = Pointer("tree", repo.pointer("f").oid, 6, 1)
+    (repo.path / "evil.dver").write_bytes(pointers.encode(wrong))
+    found = repo.status_of("evil")
+    assert found.data_state in ("deleted", "unknown")
+    assert "malformed" in (found.problem or "")
+    assert repo.status_of("d").data_state == "unchanged"
+    with pytest.raises(CorruptError, match="evil cannot be compared"):
+        repo.checkout()
+    repo.checkout("d", "f")
+    assert not (repo.path / "evil").exists()
 
 
 def test_a_file_that_only_has_the_name_of_a_pointer_is_data(repo: WorkRepo) -> None:
