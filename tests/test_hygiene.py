@@ -32,6 +32,16 @@ def test_every_package_says_what_it_is_for() -> None:
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
+def test_the_architecture_page_names_what_there_is() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    modules = set(re.findall(r"`([a-z0-9]+/[a-z0-9_/]+\.py)`", page))
+    assert len(modules) > 20
+    assert {name for name in modules if not (PACKAGE / name).exists()} == set()
+    drawn = set(re.findall(r"[│ ] ([a-z]+)  +[a-z]", page.partition("```")[2].partition("```")[0]))
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages <= drawn
+
+
 def test_no_path_of_a_machine_is_in_the_sources() -> None:
     machine = re.compile(r"/(?:work|root|home/[a-z]+|Users/[A-Za-z]+)/(?:main|venv|\w+/)")
     found = [
