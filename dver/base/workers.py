@@ -55,12 +55,14 @@ def run_jobs(
     after all workers have stopped.
     """
     queue = _Queue(jobs)
+    running: list[_Worker] = []
     closing: list[Any] = []
     failures: list[BaseException] = []
 
     def serve() -> None:
         try:
             with _Worker(handler, setup) as worker:
+                running.append(worker)
                 for job in queue:
                     answer = worker.ask(("job", job))
                     with queue.lock:
@@ -81,7 +83,12 @@ def run_jobs(
         for thread in threads:
             thread.join()
     except BaseException:
+        # An interrupt: whoever cleans up after it must not meet workers that still write.
         queue.stopped = True
+        for worker in running:
+            worker.kill()
+        for thread in threads:
+            thread.join(1.0)
         raise
     if failures:
         raise failures[0]
@@ -141,6 +148,10 @@ class _Worker:
             kind = getattr(errors, name, errors.DverError)
             raise kind(text, hint=hint, paths=paths)
         raise RuntimeError(f"a worker process failed:\n{value}")
+
+    def kill(self) -> None:
+        """End the process at once; who waits for its answer gets SystemFailure."""
+        self._process.kill()
 
     def __enter__(self) -> Self:
         return self
