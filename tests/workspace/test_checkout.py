@@ -784,3 +784,27 @@ def test_foreign_failures_become_errors_of_dver(bench: Workbench) -> None:
     (pointer,) = versions(bench, {b"a": b"1"})
     with pytest.raises(DverError):
         apply_plan(bench.plan(pointer), bench.root + b"/nowhere", bench.store)
+
+
+def test_an_interrupt_stops_the_workers_and_leaves_nothing(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import _thread
+
+    from dver.base.reporter import Task
+
+    class Interrupting(Task):
+        def advance(self, amount: int = 1) -> None:
+            _thread.interrupt_main()
+
+    monkeypatch.setattr(jobs, "_WORTH_FILES", 1)
+    monkeypatch.setattr(jobs, "_JOB_FILES", 5)
+    (pointer,) = versions(bench, {b"d%d/%03d" % (i % 5, i): b"%d" % i for i in range(400)})
+    wipe(bench)
+    os.rmdir(bench.path(b"data"))
+    plan = bench.plan(pointer)
+    with pytest.raises(KeyboardInterrupt):
+        apply_plan(plan, bench.root, bench.store, workers=2, task=Interrupting())
+    assert os.listdir(bench.root) == []
+    bench.checkout(pointer)
+    assert bench.now()[0] == pointer
