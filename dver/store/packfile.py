@@ -195,10 +195,11 @@ def read_footer(path: str) -> list[pack.Frame]:
         try:
             if size < pack.HEADER.size + pack.TRAILER.size:
                 raise FormatError("a pack is shorter than its header and trailer")
-            pack.check_header(os.pread(file.fileno(), pack.HEADER.size, 0))
-            trailer = os.pread(file.fileno(), pack.TRAILER.size, size - pack.TRAILER.size)
+            header = fsio.pread(file.fileno(), pack.HEADER.size, 0)
+            trailer = fsio.pread(file.fileno(), pack.TRAILER.size, size - pack.TRAILER.size)
             length = pack.footer_length(trailer, size)
-            rows = os.pread(file.fileno(), length, size - pack.TRAILER.size - length)
+            pack.check_header(header, trailer)
+            rows = fsio.pread(file.fileno(), length, size - pack.TRAILER.size - length)
             return pack.decode_footer(rows, trailer, size)
         except CorruptError as error:
             raise type(error)(f"{fsio.show(path)}: {error.message}") from error
