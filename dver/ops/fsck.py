@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dver.base.errors import CorruptError, DverError, FormatError
+from dver.base.errors import CorruptError, DverError, FormatError, UsageError
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.config.remotes import list_remotes
@@ -21,15 +21,20 @@ from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.fsck import Problem, check_contents, check_packs, check_segments
 from dver.store.mark import Marks
+from dver.store.repair import repair
 from dver.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class FsckOptions:
-    """``full`` reads and hashes every byte; ``remote`` checks that remote, None the local store."""
+    """``full`` reads and hashes every byte; ``remote`` checks that remote, None the local store.
+
+    ``repair`` first makes the local store sound by what is still good in it, which reads all of it.
+    """
 
     full: bool = False
     remote: str | None = None
+    repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair did.
+
+    ``quarantined`` are the damaged files, by their keys, now in the store's ``quarantine/``;
+    ``salvaged`` counts the good objects and chunks saved out of them, ``lost`` those that are gone
+    until a fetch brings them.
+    """
+
+    quarantined: tuple[str, ...]
+    salvaged: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class FsckResult:
-    """The verdict. ``not_here`` counts versions whose content a remote has and this store not."""
+    """The verdict. ``not_here`` counts versions whose content a remote has and this store not.
+
+    ``repaired`` says what a repair did, None without one.
+    """
 
     store: str
     full: bool
@@ -66,6 +88,7 @@ class FsckResult:
     versions: int
     not_here: int
     findings: tuple[Finding, ...]
+    repaired: Repaired | None = None
 
     @property
     def is_sound(self) -> bool:
@@ -85,13 +108,29 @@ class _Version:
 def fsck(repo: Repo, options: FsckOptions, reporter: Reporter) -> FsckResult:
     """Check the local store, or a remote, and the versions that rest on it.
 
-    Never changes anything. Problems are findings, not errors; what cannot be read at all (a remote
-    that is down, a directory without permission) is an error.
+    Changes nothing, unless a repair is asked for. Problems are findings, not errors; what cannot
+    be read at all (a remote that is down, a directory without permission) is an error.
     """
     if options.remote is not None:
+        if options.repair:
+            raise UsageError(
+                "a remote cannot be repaired from here",
+                hint=f"'dver push -r {options.remote}' sends again what is lost there",
+            )
         remote = repo.open_remote(options.remote, write=False, reporter=reporter)
         return _check(repo, remote.storage, remote.require_format(), options, reporter)
-    return _check(repo, repo.store.storage, repo.store.info, options, reporter)
+    done = _repair(repo, reporter) if options.repair else None
+    checked = _check(repo, repo.store.storage, repo.store.info, options, reporter)
+    return replace(checked, repaired=done)
+
+
+def _repair(repo: Repo, reporter: Reporter) -> Repaired:
+    store = repo.store
+    with store.hold(exclusive=True, timeout=60.0):
+        total = sum(store.index.packs().values())
+        with reporter.task("Repairing", unit="bytes", total=total) as task:
+            found = repair(store, task)
+    return Repaired(found.quarantined, found.salvaged, len(found.lost))
 
 
 def _check(

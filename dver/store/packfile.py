@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -191,15 +192,23 @@ def verify_frame(data: Buffer, where: str) -> tuple[pack.Frame, Buffer]:
 def read_footer(path: str) -> list[pack.Frame]:
     """Return the frames that a local pack file lists. Raises CorruptError, or OSError."""
     with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+        fd = file.fileno()
         try:
-            if size < pack.HEADER.size + pack.TRAILER.size:
-                raise FormatError("a pack is shorter than its header and trailer")
-            header = fsio.pread(file.fileno(), pack.HEADER.size, 0)
-            trailer = fsio.pread(file.fileno(), pack.TRAILER.size, size - pack.TRAILER.size)
-            length = pack.footer_length(trailer, size)
-            pack.check_header(header, trailer)
-            rows = fsio.pread(file.fileno(), length, size - pack.TRAILER.size - length)
-            return pack.decode_footer(rows, trailer, size)
+            return _footer(lambda length, at: fsio.pread(fd, length, at), os.fstat(fd).st_size)
         except CorruptError as error:
             raise type(error)(f"{fsio.show(path)}: {error.message}") from error
+
+
+def parse_footer(data: bytes) -> list[pack.Frame]:
+    """Return the frames that a pack held in memory lists. Raises CorruptError."""
+    return _footer(lambda length, at: data[at : at + length], len(data))
+
+
+def _footer(read: Callable[[int, int], bytes], size: int) -> list[pack.Frame]:
+    if size < pack.HEADER.size + pack.TRAILER.size:
+        raise FormatError("a pack is shorter than its header and trailer")
+    trailer = read(pack.TRAILER.size, size - pack.TRAILER.size)
+    length = pack.footer_length(trailer, size)
+    pack.check_header(read(pack.HEADER.size, 0), trailer)
+    rows = read(length, size - pack.TRAILER.size - length)
+    return pack.decode_footer(rows, trailer, size)

@@ -285,7 +285,7 @@ class Store:
         return CorruptError(
             f"the object {format_oid(oid)} in pack {place.pack.hex()}"
             f" of {self.storage.description} is damaged: {why}",
-            hint="run 'dver fsck --full' to see what else is, and 'dver fetch' to get a good copy",
+            hint="run 'dver fsck --repair', then 'dver fetch' to get a good copy",
         )
 
     def _pack_file(self, name: bytes) -> _PackFile:
@@ -300,7 +300,7 @@ class Store:
             except FileNotFoundError as error:
                 raise MissingContentError(
                     f"the pack {name.hex()} is gone from {self.storage.description}",
-                    hint="run 'dver fsck', then 'dver fetch' to get its objects again",
+                    hint="run 'dver fsck --repair', then 'dver fetch' to get its objects again",
                 ) from error
             except OSError as error:
                 raise fsio.failure(error, "read", path) from error

@@ -25,22 +25,44 @@ SHOWN_VERSIONS = 5
         ("structure, presence and lengths", "dver fsck"),
         ("read and hash every byte", "dver fsck --full"),
         ("a remote", "dver fsck --full -r origin"),
+        ("move what is damaged aside, and save what is good", "dver fsck --repair"),
     ],
 )
 @click.option("--full", is_flag=True, help="Read and hash every byte.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Move damaged files of the local store aside, save the good objects out of them, and"
+    " rebuild the index; 'dver fetch' then brings what is lost.",
+)
 @options.remote("Check this remote instead of the local store.")
-def command(app: App, full: bool, remote: str | None) -> int:
+def command(app: App, full: bool, repair: bool, remote: str | None) -> int:
     """Verify the local store or a remote.
 
     Checks that every pack is there with its length, that the index agrees, and that every version
-    in history and workspace is complete. Nothing is changed. The exit code is 0 only if all is
-    sound, else 7.
+    in history and workspace is complete. Nothing is changed, except with --repair. The exit code
+    is 0 only if all is sound, else 7.
     """
-    result = fsck(app.repo, FsckOptions(full=full, remote=remote), app.reporter)
+    chosen = FsckOptions(full=full, remote=remote, repair=repair)
+    result = fsck(app.repo, chosen, app.reporter)
     return app.finish(result, _render, exit_code=0 if result.is_sound else EXIT_UNSOUND)
 
 
+def _repaired(console: Console, result: FsckResult) -> None:
+    done = result.repaired
+    if done is None:
+        return
+    if not done.quarantined and not done.lost:
+        console.done("nothing to repair")
+        return
+    console.done(
+        f"repaired: {count(len(done.quarantined), 'file')} moved to quarantine,"
+        f" {count(done.salvaged, 'object')} saved, {done.lost:,} lost"
+    )
+
+
 def _render(console: Console, result: FsckResult) -> None:
+    _repaired(console, result)
     shown = result.findings if console.verbose else result.findings[:SHOWN]
     for finding in shown:
         _finding(console, finding)
