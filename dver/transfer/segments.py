@@ -67,9 +67,7 @@ def _merged(packs: Sequence[FinishedPack], old: Sequence[Segment]) -> bytes:
     if any(a[:32] == b[:32] for a, b in pairwise(rows)):
         rows = [row for i, row in enumerate(rows) if i == 0 or row[:32] != rows[i - 1][:32]]
     superseded = {name for one in old for name in (one.name, *one.superseded)}
-    return segment.encode(
-        rows, [(name, table[name]) for name in names], os.urandom(16), superseded
-    )
+    return segment.encode(rows, [(name, table[name]) for name in names], os.urandom(16), superseded)
 
 
 def _oid(row: bytes) -> bytes:
