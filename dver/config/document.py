@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,32 @@ _PLAIN_VALUE = r"[A-Za-z0-9/._~][A-Za-z0-9/._~+=@%,-]*(?::[A-Za-z0-9/._~+=@%,-]+
 _PLAIN_LINE = re.compile(rf"((?:  )*)([A-Za-z0-9_][A-Za-z0-9_-]*):(?: ({_PLAIN_VALUE}))?")
 
 
-def read(path: Path) -> bytes | None:
-    """Return a configuration file's bytes, or None if there is no such file."""
+def read(path: Path, *, shared: bool = False) -> bytes | None:
+    """Return a configuration file's bytes, or None if there is no such file.
+
+    One that is ``shared`` through git must lie where it says: a symlink of somebody else's making
+    could lead to any file, parts of which errors would show.
+    """
+    if shared and (path.is_symlink() or path.parent.is_symlink()):
+        link = path.parent if path.parent.is_symlink() else path
+        raise ConfigError(
+            f"{fsio.show(link)} is a symlink, which dver does not follow",
+            hint="replace it by what it leads to",
+        )
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_SIZE + 1)
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | fsio.OPEN_FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise fsio.failure(error, "read", path) from error
-    return data
+    try:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            raise ConfigError(f"{fsio.show(path)} is no file")
+        return os.read(fd, MAX_SIZE + 1)
+    except OSError as error:
+        raise fsio.failure(error, "read", path) from error
+    finally:
+        os.close(fd)
 
 
 def parse(data: bytes, origin: str) -> Tree:

@@ -44,7 +44,12 @@ def apply(config: Config, level: Level, changes: Mapping[str, str | None]) -> bo
 
     header = COMMITTED_HEADER if level == "repository" else ""
     changed = rewrite(
-        path, edit, lock=_lock(config), header=header, origin=config.paths.show(level)
+        path,
+        edit,
+        lock=_lock(config),
+        header=header,
+        origin=config.paths.show(level),
+        shared=level == "repository",
     )
     config.reload()
     return changed
@@ -65,11 +70,20 @@ def check(level: Level, key: str, text: str | None) -> str | None:
 
 
 def rewrite(
-    path: Path, edit: Callable[[str], str], *, lock: Path, header: str = "", origin: str = ""
+    path: Path,
+    edit: Callable[[str], str],
+    *,
+    lock: Path,
+    header: str = "",
+    origin: str = "",
+    shared: bool = False,
 ) -> bool:
-    """Replace a file by its edited text in one step, under a lock; return False if it is equal."""
+    """Replace a file by its edited text in one step, under a lock; return False if it is equal.
+
+    ``shared`` is as for :func:`document.read`.
+    """
     with fsio.Lock(lock, exclusive=True):
-        data = document.read(path)
+        data = document.read(path, shared=shared)
         before = header if data is None else _decode(data, origin or str(path))
         after = edit(before)
         if after == before:

@@ -183,7 +183,7 @@ class Config:
 
     def _read_committed(self) -> dict[str, Value]:
         path = self.paths.repository
-        data = document.read(path) if path is not None else None
+        data = document.read(path, shared=True) if path is not None else None
         if data is not None:
             return self._values("repository", data, self.paths.show("repository"))
         supplied = self._committed() if self._committed is not None else None

@@ -199,6 +199,15 @@ def trust_remote(config: Config, name: str) -> bool:
     )
 
 
+def trust_first_remote(config: Config, name: str) -> bool:
+    """Trust a remote that was fetched from, if nothing is trusted yet; say whether it is now."""
+    state = config.paths.state
+    if state is not None and trust.is_anything_pinned(state):
+        return is_trusted(config, _settings(config, name))
+    trust_remote(config, name)
+    return True
+
+
 def is_trusted(config: Config, remote: RemoteSettings) -> bool:
     """Tell whether data may be sent to a remote: its place is the user's own word, or pinned."""
     state = config.paths.state

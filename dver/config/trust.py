@@ -2,8 +2,10 @@
 
 Whoever can commit to a repository can change where its committed remotes point. So nothing is
 sent to a committed destination until the user here has named it: by typing it in ``remote add`` or
-``remote set``, by ``remote trust``, or by having fetched from it, when the data is there already.
-What the user's own levels say (user, local, environment, command) needs no second word.
+``remote set``, by ``remote trust``, or by fetching from it in a clone that trusts nothing yet.
+Later a fetch agrees to nothing, or whoever moves a committed remote and copies its data there
+would get what is pushed next. What the user's own levels say (user, local, environment, command)
+needs no second word.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ _HEADER = "# Destinations that dver may send this repository's data to; see 'dve
 def is_pinned(state: Path, destination: str) -> bool:
     """Tell whether the user agreed to a destination. ``state`` is dver's common directory."""
     return destination in _read(state)
+
+
+def is_anything_pinned(state: Path) -> bool:
+    """Tell whether the user agreed to any destination."""
+    return bool(_read(state))
 
 
 def pin(state: Path, destination: str) -> bool:

@@ -92,7 +92,7 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
     if not options.dry_run and not fetched.lost:
         _check_parts(repo, selection)
         if fetched.objects:
-            repo.trust_remote(remote.name)
+            repo.trust_first_remote(remote.name)
     elif fetched.lost and fetched.objects:
         reporter.note(f"fetched all else: {fetched.objects} objects")
     result = FetchResult(

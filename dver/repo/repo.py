@@ -194,9 +194,9 @@ class Repo:
         self._opened.append(remote)
         return remote
 
-    def trust_remote(self, name: str | None = None) -> bool:
-        """Note that data may be sent to a remote; return False if that was known."""
-        return remotes.trust_remote(self.config, self.remote_settings(name).name)
+    def trust_first_remote(self, name: str | None = None) -> bool:
+        """Note after a fetch that data may be sent there, if this clone trusts nothing yet."""
+        return remotes.trust_first_remote(self.config, self.remote_settings(name).name)
 
     def close(self) -> None:
         """Release what was opened. The holder must not be used afterwards."""

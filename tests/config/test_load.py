@@ -10,6 +10,7 @@ import pytest
 
 from dver.base.errors import ConfigError, SystemFailure
 from dver.config import schema
+from dver.config.edit import set_value
 from dver.config.load import Config, ConfigPaths, Value, check_url, user_config_path
 from tests.config.conftest import Place
 
@@ -250,4 +251,41 @@ def test_where_the_user_level_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unreadable_files_are_errors_not_absent(place: Place) -> None:
     os.makedirs(place.paths.local or "")
     with pytest.raises(SystemFailure, match="cannot read"):
+        place.config().values()
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_the_committed_level_is_not_read_through_a_symlink(
+    place: Place, tmp_path: Path, what: str
+) -> None:
+    secret = tmp_path / "secret" / "config.yaml"
+    secret.parent.mkdir()
+    secret.write_text("root:*:20228:0::\n")
+    path = place.paths.of("repository")
+    if what == "file":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(secret)
+    else:
+        path.parent.symlink_to(secret.parent)
+    config = place.config()
+    for ask in (config.values, lambda: set_value(config, "repository", "core.remote", "x")):
+        with pytest.raises(ConfigError, match="is a symlink") as caught:
+            ask()
+        assert "20228" not in str(caught.value)
+    assert secret.read_text() == "root:*:20228:0::\n"
+
+
+def test_a_users_own_configuration_may_be_a_symlink(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "dotfile").write_text("core:\n  jobs: 3\n")
+    path = place.paths.of("user")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(tmp_path / "dotfile")
+    assert place.config().get("core.jobs") == 3
+
+
+def test_a_pipe_in_place_of_a_configuration_is_an_error(place: Place) -> None:
+    path = place.paths.of("repository")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="no file"):
         place.config().values()

@@ -218,6 +218,19 @@ def test_a_committed_remote_is_trusted_only_after_the_users_word(place: Place) -
         remotes.require_trusted(config, remotes.find_remote(config, "origin"))
 
 
+def test_a_fetch_trusts_only_where_nothing_was_trusted_before(place: Place) -> None:
+    place.write("repository", "remote:\n  origin:\n    url: s3://theirs\n")
+    config = place.config()
+    assert remotes.trust_first_remote(config, "origin")
+    assert remotes.trust_first_remote(config, "origin")
+    remotes.require_trusted(config, remotes.find_remote(config, "origin"))
+    place.write("repository", "remote:\n  origin:\n    url: s3://elsewhere\n")
+    config.reload()
+    assert not remotes.trust_first_remote(config, "origin")
+    with pytest.raises(ConfigError, match="s3://elsewhere"):
+        remotes.require_trusted(config, remotes.find_remote(config, "origin"))
+
+
 def test_a_committed_endpoint_needs_trust_whoever_wrote_the_url(place: Place) -> None:
     place.write("repository", "remote:\n  origin:\n    endpoint_url: http://evil\n")
     for level in ("user", "local"):

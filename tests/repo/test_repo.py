@@ -144,8 +144,8 @@ def test_opening_a_remote(git_repo: GitRepo, tmp_path: Path) -> None:
     remote = repo.open_remote(write=False)
     assert remote.name == "origin"
     assert remote.cache == repo.common_state_dir / "remotes/origin"
-    assert repo.trust_remote()
-    assert not repo.trust_remote()
+    assert repo.trust_first_remote()
+    assert repo.trust_first_remote()
     assert repo.open_remote(write=True).name == "origin"
     repo.close()
 
