@@ -51,6 +51,11 @@ class Segment:
     def __len__(self) -> int:
         return self.layout.rows
 
+    @property
+    def size(self) -> int:
+        """The length of the segment file in bytes."""
+        return len(self._data)
+
     def find(self, oid: Oid) -> Place | None:
         """Return where the segment says an object is, or None."""
         at = self._position(oid)
@@ -93,6 +98,12 @@ class Segment:
         for at in range(self.layout.rows_at, end, _ROW_SIZE):
             yield Oid(data[at : at + OID_SIZE])
 
+    def row(self, number: int) -> tuple[Oid, Place]:
+        """Return the (oid, place) of the row of that number."""
+        at = self.layout.rows_at + number * _ROW_SIZE
+        oid, ordinal, *place, _ = segment.ROW.unpack_from(self._data, at)
+        return Oid(oid), Place(self.packs[ordinal][0], *place)
+
     def places(self) -> Iterator[tuple[Oid, Place]]:
         """Yield every (oid, place) in ascending order of oid."""
         packs = [name for name, _ in self.packs]
@@ -106,9 +117,16 @@ class Segment:
 
 
 class Index:
-    """All segments of one store that no other segment supersedes, newest first."""
+    """All segments of one store that no other segment supersedes, newest first.
 
-    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+    What lies in a pack of ``lost_packs``, which are named and not there, is not found: it counts
+    as missing, and so can be fetched or added again.
+    """
+
+    def __init__(
+        self, segments: Iterable[Segment] = (), lost_packs: frozenset[bytes] = frozenset()
+    ) -> None:
+        self.lost_packs = lost_packs
         found = list(segments)
         present = {one.name for one in found}
         gone = {
@@ -121,11 +139,13 @@ class Index:
         """Return an object's place, or None if no segment has it."""
         for one in self.segments:
             place = one.find(oid)
-            if place is not None:
+            if place is not None and place.pack not in self.lost_packs:
                 return place
         return None
 
     def __contains__(self, oid: Oid) -> bool:
+        if self.lost_packs:
+            return self.find(oid) is not None
         for one in self.segments:  # noqa: SIM110 - any() costs twice as much, once per file
             if oid in one:
                 return True

@@ -69,7 +69,7 @@ def push(
             work.look()
             if dry_run:
                 return work.foretell()
-            if work.has_nothing_to_do() or work.is_same_store():
+            if work.is_same_store():
                 return work.carry_out(commits, repo_id)
     raise RemoteError(
         f"{remote.description} changes its identity while it is being read",
@@ -130,7 +130,10 @@ class _Push:
         return all(offer.object.oid in self._kept for offer in self._offers)
 
     def is_same_store(self) -> bool:
-        """Say whether the remote is still the one that was looked at, before writing to it."""
+        """Say whether the remote is still the one that was looked at.
+
+        That is asked even when there is nothing to write: whoever clones will ask it first.
+        """
         if not self._info_is_fresh:
             now = self._remote.read_format()
             return now is not None and now == self._info

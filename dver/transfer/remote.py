@@ -78,6 +78,7 @@ class Remote:
         self.roots: dict[str, Root] = {}
         self.has_fresh_roots = False
         self.damaged_roots: list[str] = []
+        self._root_sizes: dict[str, int] = {}
         self.index = RemoteIndex(self.storage, cache, self.jobs)
         self._load_cache()
 
@@ -165,8 +166,13 @@ class Remote:
             for key, entry in self._list(layout.ROOTS).items()
             if _is_session(key.removeprefix(layout.ROOTS))
         }
-        new = [entry for session, entry in listed.items() if session not in self.roots]
-        known = {session: root for session, root in self.roots.items() if session in listed}
+        # A root that is no longer as long as it was is not what was read.
+        known = {
+            session: root
+            for session, root in self.roots.items()
+            if session in listed and listed[session].size == self._root_sizes[session]
+        }
+        new = [entry for session, entry in listed.items() if session not in known]
         for entry, data in each(self.jobs, new, self._get_root):
             if data is None:
                 continue
@@ -290,6 +296,7 @@ class Remote:
         self._remember_root(root, roots_format.encode(root))
 
     def _remember_root(self, root: Root, data: bytes) -> None:
+        self._root_sizes[root.session] = len(data)
         fsio.write_atomic(self.cache / "roots" / root.session, data, durable=False)
 
     def _load_cache(self) -> None:
@@ -303,9 +310,11 @@ class Remote:
                 continue
             # A damaged copy is read again from the remote.
             with contextlib.suppress(OSError, FormatError):
-                root = roots_format.decode((self.cache / "roots" / session).read_bytes())
+                data = (self.cache / "roots" / session).read_bytes()
+                root = roots_format.decode(data)
                 if root.session == session:
                     self.roots[session] = root
+                    self._root_sizes[session] = len(data)
 
     def _forget(self) -> None:
         import shutil

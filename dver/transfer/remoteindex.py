@@ -54,6 +54,12 @@ class RemoteIndex:
             if name is not None and key == layout.segment_key(name):
                 self.names[name] = entry.size
         known = self._open_cached()
+        # What is no longer as long as it was is not what was read.
+        for name in [
+            n for n, one in self._whole.items() if self.names.get(n, one.size) != one.size
+        ]:
+            self.damaged.add(name)
+            del self.names[name]
         self._whole = {n: s for n, s in self._whole.items() if n in self.names}
         self._distant = {n: s for n, s in self._distant.items() if n in self.names}
         self._read_new(whole=whole)

@@ -37,12 +37,12 @@ def test_packs_come_before_segments_and_segments_before_the_root(alice: Clone) -
     assert kinds.count("roots") == 1
 
 
-def test_nothing_new_takes_three_requests_and_no_write(alice: Clone) -> None:
+def test_nothing_new_takes_four_requests_and_no_write(alice: Clone) -> None:
     tree = alice.add("data", many(100))
     alice.push(tree)
     pushed = alice.push(tree)
-    assert alice.storage.verbs() == ["list", "list", "list"]
-    assert (pushed.session, pushed.objects, pushed.requests) == (None, 0, 3)
+    assert alice.storage.verbs() == ["list", "list", "list", "get"]
+    assert (pushed.session, pushed.objects, pushed.requests) == (None, 0, 4)
 
 
 def test_many_small_files_take_a_handful_of_requests(alice: Clone) -> None:
@@ -207,7 +207,7 @@ def test_two_clones_push_the_same_at_once(bucket: Storage, alice: Clone, bob: Cl
     alice.storage.hook = hook
     assert alice.push(tree).session
     assert len(list(bucket.list("roots/"))) == 3
-    assert alice.push(tree).requests == 5  # a root and a segment of Bob's are new to Alice
+    assert alice.push(tree).requests == 6  # a root and a segment of Bob's are new to Alice
 
 
 def test_a_directory_remote_is_made_by_the_first_push_only(tmp_path: Path) -> None:

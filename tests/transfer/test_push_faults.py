@@ -163,7 +163,46 @@ def test_a_segment_lost_in_the_bucket_is_noticed_and_made_again(
     bucket.delete(first)
     alice.push(new)
     assert not bob.fetch(old, new).lost
-    assert alice.push(new).requests == 3
+    assert alice.push(new).requests == 4
+
+
+@pytest.mark.parametrize("data", [b"<html>welcome</html>", None])
+def test_a_format_record_that_went_bad_fails_a_push_with_nothing_to_send(
+    bucket: Storage, alice: Clone, data: bytes | None
+) -> None:
+    tree = alice.add("data", many(20))
+    alice.push(tree)
+    bucket.delete("format.json")
+    if data is not None:
+        bucket.put("format.json", data)
+    with pytest.raises(RemoteError, match="not a dver store" if data else "no format.json"):
+        alice.push(tree)
+
+
+def test_a_segment_cut_short_in_the_bucket_is_noticed_and_made_again(
+    bucket: Storage, alice: Clone, bob: Clone
+) -> None:
+    tree = alice.add("data", many(50))
+    alice.push(tree)
+    [segment] = [entry.key for entry in bucket.list("index/")]
+    whole = bucket.get(segment)
+    bucket.delete(segment)
+    bucket.put(segment, whole[: len(whole) // 2])
+    assert alice.push(tree).packs == 0
+    assert not bob.fetch(tree).lost
+
+
+def test_a_root_cut_short_in_the_bucket_is_noticed_and_made_again(
+    bucket: Storage, alice: Clone
+) -> None:
+    tree = alice.add("data", many(50))
+    alice.push(tree)
+    [root] = [entry.key for entry in bucket.list("roots/")]
+    whole = bucket.get(root)
+    bucket.delete(root)
+    bucket.put(root, whole[:-20])
+    assert alice.push(tree).session
+    assert alice.push(tree).session is None
 
 
 def test_whoever_loses_the_race_to_make_the_remote_takes_what_is_there(
