@@ -7,8 +7,10 @@ content to its oid.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from dver.store.packfile import read_footer, verify_frame
 from dver.store.store import Store
 
 _READ = 8 << 20
+_ROW_BITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +85,38 @@ def check_packs(storage: Storage, index: Index) -> Iterator[Problem]:
             elif place.offset + pack.FRAME.size + place.stored > sizes[place.pack]:
                 key = layout.segment_key(one.name)
                 yield Problem("segment-damaged", key, "a row lies beyond its pack", (oid,))
+    rest = Index(index.segments, frozenset(bad))
     for name, (what, detail) in bad.items():
-        yield Problem(what, layout.pack_key(name), detail, tuple(lost[name]))
+        oids = tuple(oid for oid in lost[name] if oid not in rest)
+        if oids or name in listed:
+            yield Problem(what, layout.pack_key(name), detail, oids)
 
 
 def check_contents(store: Store, task: Task) -> Iterator[Problem]:
     """Read and hash every pack that the index names, and every object in them.
 
-    ``task`` advances by bytes. Memory is bounded by one frame and the rows of one pack.
+    ``task`` advances by bytes. Memory is bounded by the rows of one pack, a frame, and 8 bytes
+    for each object. Packs that are not there are left to :func:`check_packs`.
     """
-    rows: dict[bytes, list[tuple[int, Oid, Place]]] = {}
-    for one in store.index.segments:
-        for oid, place in one.places():
-            rows.setdefault(place.pack, []).append((place.offset, oid, place))
+    numbers: dict[bytes, array[int]] = {name: array("Q") for name in store.index.packs()}
+    lists: list[tuple[Oid, Place]] = []
+    for which, one in enumerate(store.index.segments):
+        for number, (oid, place) in enumerate(one.places()):
+            numbers[place.pack].append(which << _ROW_BITS | number)
+            if place.kind in (pack.BLOB_LIST, pack.TREE_LIST):
+                lists.append((oid, place))
     for name, size in sorted(store.index.packs().items()):
         key = layout.pack_key(name)
-        wanted = sorted(rows.get(name, ()))
-        try:
-            with _pack_at_hand(store.storage, key) as path:
-                yield from _check_pack(path, key, name, wanted)
-        except (MissingContentError, ObjectNotFound, FileNotFoundError):
-            lost = tuple(oid for _, oid, _ in wanted)
-            yield Problem("pack-missing", key, "the index names it and it is not there", lost)
+        wanted = [
+            store.index.segments[code >> _ROW_BITS].row(code & ((1 << _ROW_BITS) - 1))
+            for code in numbers[name]
+        ]
+        wanted.sort(key=lambda row: row[1].offset)
+        gone = (MissingContentError, ObjectNotFound, FileNotFoundError)
+        with contextlib.suppress(*gone), _pack_at_hand(store.storage, key) as path:
+            yield from _check_pack(path, key, name, wanted)
         task.advance(size)
-    yield from _check_lists(store, rows)
+    yield from _check_lists(store, lists)
 
 
 class _pack_at_hand:  # noqa: N801 - used like a function
@@ -134,7 +145,7 @@ class _pack_at_hand:  # noqa: N801 - used like a function
 
 
 def _check_pack(
-    path: str, key: str, name: bytes, wanted: list[tuple[int, Oid, Place]]
+    path: str, key: str, name: bytes, wanted: list[tuple[Oid, Place]]
 ) -> Iterator[Problem]:
     hasher = Hasher()
     with open(path, "rb", buffering=0) as file:
@@ -150,7 +161,8 @@ def _check_pack(
             read_footer(path)
         except CorruptError as error:
             yield Problem("pack-damaged", key, error.message)
-        for offset, oid, place in wanted:
+        for oid, place in wanted:
+            offset = place.offset
             data = fsio.pread(file.fileno(), pack.FRAME.size + place.stored, offset)
             try:
                 frame, _ = verify_frame(data, f"offset {offset}")
@@ -160,17 +172,12 @@ def _check_pack(
                 yield Problem("object-damaged", key, error.message, (oid,))
 
 
-def _check_lists(
-    store: Store, rows: dict[bytes, list[tuple[int, Oid, Place]]]
-) -> Iterator[Problem]:
+def _check_lists(store: Store, lists: list[tuple[Oid, Place]]) -> Iterator[Problem]:
     """Assemble and hash every chunked object."""
-    for found in rows.values():
-        for _, oid, place in found:
-            if place.kind not in (pack.BLOB_LIST, pack.TREE_LIST):
-                continue
-            try:
-                for _ in store.stream(oid):
-                    pass
-            except (CorruptError, MissingContentError) as error:
-                key = layout.pack_key(place.pack)
-                yield Problem("object-damaged", key, error.message, (oid,))
+    for oid, place in lists:
+        try:
+            for _ in store.stream(oid):
+                pass
+        except (CorruptError, MissingContentError) as error:
+            key = layout.pack_key(place.pack)
+            yield Problem("object-damaged", key, error.message, (oid,))

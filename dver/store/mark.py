@@ -47,14 +47,23 @@ class Marks:
             bits = marks._bits[one.name]
             earlier = marks.segments[:number]
             for at, oid in enumerate(one.oids()):
-                if not any(oid in other for other in earlier):
-                    bits[at] = 1
-                    marks.count += 1
+                if not any(marks._row(oid, other) >= 0 for other in earlier):
+                    bits[at] = marks._row(oid, one) >= 0
+                    marks.count += bits[at]
         return marks
+
+    def _row(self, oid: Oid, segment: Segment) -> int:
+        """Return the number of an object's row in a segment, or -1; a lost pack's rows are none."""
+        at = segment.ordinal(oid)
+        if at >= 0 and self.store.index.lost_packs:
+            place = segment.find(oid)
+            if place is None or place.pack in self.store.index.lost_packs:
+                return -1
+        return at
 
     def __contains__(self, oid: Oid) -> bool:
         return any(
-            (at := one.ordinal(oid)) >= 0 and self._bits[one.name][at] for one in self.segments
+            (at := self._row(oid, one)) >= 0 and self._bits[one.name][at] for one in self.segments
         )
 
     def bits(self, segment: Segment) -> bytearray:
@@ -97,7 +106,7 @@ class Marks:
 
     def _object(self, oid: Oid, path: bytes) -> Iterator[Unreachable]:
         for one in self.segments:
-            at = one.ordinal(oid)
+            at = self._row(oid, one)
             if at >= 0:
                 break
         else:
@@ -120,7 +129,7 @@ class Marks:
 
     def _mark_part(self, oid: Oid) -> None:
         for one in self.segments:
-            at = one.ordinal(oid)
+            at = self._row(oid, one)
             if at >= 0:
                 bits = self._bits[one.name]
                 self.count += not bits[at]

@@ -98,7 +98,15 @@ class Store:
             except OSError as error:
                 raise fsio.failure(error, "read", os.path.join(directory, text)) from error
         segments.sort(key=len, reverse=True)
-        self.index = Index(segments)
+        self.index = Index(segments, self._lost_packs(segments))
+
+    def _lost_packs(self, segments: Iterable[Segment]) -> frozenset[bytes]:
+        """Return the packs that are named and not there; one look per pack of 64 MiB."""
+        top = self.local_directory()
+        names = {name for one in segments for name, _ in one.packs}
+        return frozenset(
+            name for name in names if not os.path.exists(os.path.join(top, layout.pack_key(name)))
+        )
 
     def local_directory(self) -> str:
         """Return the directory of a local store. Raises ValueError for any other."""
@@ -274,10 +282,23 @@ class Store:
     def _find(self, oid: Oid) -> Place:
         place = self.index.find(oid)
         if place is None:
-            raise MissingContentError(
-                f"the object {format_oid(oid)} is not in {self.storage.description}"
-            )
+            raise self._missing(oid)
         return place
+
+    def _missing(self, oid: Oid) -> MissingContentError:
+        for one in self.index.segments if self.index.lost_packs else ():
+            place = one.find(oid)
+            if place is not None:
+                return self._pack_gone(place.pack)
+        return MissingContentError(
+            f"the object {format_oid(oid)} is not in {self.storage.description}"
+        )
+
+    def _pack_gone(self, name: bytes) -> MissingContentError:
+        return MissingContentError(
+            f"the pack {name.hex()} is gone from {self.storage.description}",
+            hint="run 'dver fetch' to get its objects again",
+        )
 
     def _damaged(
         self, oid: Oid, place: Place, why: str = "its content has another hash"
@@ -298,10 +319,7 @@ class Store:
             try:
                 file = _PackFile(path)
             except FileNotFoundError as error:
-                raise MissingContentError(
-                    f"the pack {name.hex()} is gone from {self.storage.description}",
-                    hint="run 'dver fsck --repair', then 'dver fetch' to get its objects again",
-                ) from error
+                raise self._pack_gone(name) from error
             except OSError as error:
                 raise fsio.failure(error, "read", path) from error
             while len(self._open_packs) >= _MAX_OPEN_PACKS:

@@ -119,7 +119,7 @@ def failure_of(failed: Sequence[FailedPath]) -> DverError | None:
     kind = getattr(errors, worst.kind, SystemFailure)
     hint = {
         "MissingContentError": "run 'dver fetch' to get what is missing",
-        "CorruptError": "run 'dver fsck --full', then 'dver fetch' to get good copies",
+        "CorruptError": "run 'dver fsck --repair', then 'dver fetch' to get good copies",
     }.get(worst.kind, "all else was checked out; run the same command again")
     what = f"{len(failed)} paths" if len(failed) > 1 else show(failed[0].path)
     error: DverError = kind(

@@ -10,7 +10,8 @@ from dver.base.errors import CorruptError, MissingContentError, RepositoryError
 from dver.base.oid import Oid, oid_of
 from dver.formats import chunklist, pack, tree
 from dver.storage.local import LocalStorage
-from dver.store import consolidate
+from dver.store import consolidate, gc
+from dver.store.mark import Marks
 from dver.store.packfile import open_frame
 from dver.store.store import Store
 
@@ -180,3 +181,21 @@ def test_a_file_with_the_bytes_of_a_list_is_an_ordinary_file(tiny: Store) -> Non
     assert not set(twins) & set(names)
     assert [tiny.read(oid) for oid in twins] == lists
     assert tiny.read(big) == data
+
+
+def test_what_a_lost_pack_held_is_missing_and_can_be_added_again(
+    store: Store, tmp_path: Path
+) -> None:
+    oids = add(store, b"lost" * 50, b"also lost" * 50)
+    (path,) = pack_files(tmp_path / "store")
+    path.unlink()
+    again = Store.open(LocalStorage(tmp_path / "store"))
+    assert again.missing(oids) == oids
+    assert add(again, b"lost" * 50) == oids[:1]
+    assert again.read(oids[0]) == b"lost" * 50
+    marks = Marks(again)
+    assert list(marks.mark(oids[0], "file")) == []
+    assert [gone.oid for gone in marks.mark(oids[1], "file")] == oids[1:]
+    gc.sweep(again, marks, gc.plan(again, marks))
+    assert again.read(oids[0]) == b"lost" * 50
+    assert len(again.index) == 1
