@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from dver.base.errors import RepositoryError
 from dver.git import process
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
-    """Where a repository is; see :class:`~dver.git.repository.Git` for the fields.
+    """Where a repository is, as seen from the directory ``cwd``.
 
-    ``env`` is what to run git with from now on, from whatever directory.
+    ``root`` is the top of the working tree, symlinks resolved; in a bare repository it is the
+    git directory. ``prefix`` is where ``cwd`` is below ``root`` (``b""`` at the top), or None if
+    it is outside (only with GIT_WORK_TREE, or in a bare repository). ``git_dir`` belongs to this
+    working tree alone, ``common_dir`` to all working trees of the repository. ``env`` is what to
+    run git with from now on, from whatever directory.
     """
 
-    cwd: str
-    root: str
-    git_dir: str
-    common_dir: str
+    cwd: Path
+    root: Path
+    git_dir: Path
+    common_dir: Path
     is_bare: bool
     is_shallow: bool
     prefix: bytes | None
@@ -71,7 +76,14 @@ def _parse(
         prefix = _prefix(root, where)
     _pin(env, git_dir=git_dir, common_dir=common_dir, root=root if has_tree else None)
     return Found(
-        where, root, git_dir, common_dir, is_bare and not has_tree, is_shallow, prefix, env
+        Path(where),
+        Path(root),
+        Path(git_dir),
+        Path(common_dir),
+        is_bare and not has_tree,
+        is_shallow,
+        prefix,
+        env,
     )
 
 

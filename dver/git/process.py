@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -58,7 +57,7 @@ def environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 @functools.cache
 def executable(search_path: str | None = None) -> str:
     """Return the absolute path of git. Raises SystemFailure if it is not installed."""
-    found = shutil.which("git", path=search_path)
+    found = _which("git", search_path)
     if found is None or not os.path.isabs(found):
         # A relative entry of PATH would let the repository supply its own "git".
         raise SystemFailure(
@@ -66,6 +65,20 @@ def executable(search_path: str | None = None) -> str:
             hint="install git 2.25 or newer, from your system's packages or https://git-scm.com",
         )
     return found
+
+
+def _which(name: str, search_path: str | None) -> str | None:
+    if os.name == "nt":
+        import shutil
+
+        return shutil.which(name, path=search_path)
+    # The same without shutil, which would bring every compression library along.
+    path = os.environ.get("PATH", os.defpath) if search_path is None else search_path
+    for directory in path.split(os.pathsep) if path else ():
+        candidate = os.path.join(directory, name)
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return None
 
 
 def run(

@@ -7,23 +7,16 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from dver.base.errors import NotFoundError
 from dver.git import discovery, process
+from dver.git.discovery import Found
 from dver.git.process import Arg
-from dver.git.revisions import (
-    COMMIT_FIELDS,
-    COMMIT_FORMAT,
-    Commit,
-    Ref,
-    RevRange,
-    Worktree,
-    parse_commit,
-    short_ref,
-)
+
+if TYPE_CHECKING:
+    from dver.git.revisions import Commit, Ref, RevRange, Worktree
 
 _HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # Files in a git directory that name commits which no ref may name.
@@ -39,24 +32,8 @@ _PSEUDO_REFS = (
 )
 
 
-@dataclass(frozen=True)
-class Git:
-    """A git repository as seen from one directory. Make one with :meth:`discover`.
-
-    ``root`` is the top of the working tree, symlinks resolved; in a bare repository it is the
-    git directory. ``prefix`` is where ``cwd`` is below ``root`` (``b""`` at the top), or None if
-    it is outside (only with GIT_WORK_TREE, or in a bare repository). ``git_dir`` belongs to this
-    working tree alone, ``common_dir`` to all working trees of the repository.
-    """
-
-    cwd: Path
-    root: Path
-    git_dir: Path
-    common_dir: Path
-    is_bare: bool
-    is_shallow: bool
-    prefix: bytes | None
-    env: Mapping[str, str]
+class Git(Found):
+    """A git repository as seen from one directory. Make one with :meth:`discover`."""
 
     @classmethod
     def discover(cls, cwd: Path | str, *, environ: Mapping[str, str] | None = None) -> Git:
@@ -80,10 +57,10 @@ class Git:
     @classmethod
     def _of(cls, found: discovery.Found) -> Git:
         return cls(
-            cwd=Path(found.cwd),
-            root=Path(found.root),
-            git_dir=Path(found.git_dir),
-            common_dir=Path(found.common_dir),
+            cwd=found.cwd,
+            root=found.root,
+            git_dir=found.git_dir,
+            common_dir=found.common_dir,
             is_bare=found.is_bare,
             is_shallow=found.is_shallow,
             prefix=found.prefix,
@@ -148,6 +125,8 @@ class Git:
             return NotFoundError(f"{rev!r} is in git, but it is not a commit")
         import difflib
 
+        from dver.git.revisions import short_ref
+
         names = [short_ref(ref.name) for ref in self.refs()]
         close = difflib.get_close_matches(rev, names, n=1)
         hint = "'git log --oneline --all' and 'git tag' list what there is"
@@ -162,6 +141,8 @@ class Git:
 
         An empty side means HEAD, as in git. Raises NotFoundError for an unknown side.
         """
+        from dver.git.revisions import RevRange
+
         dots = "..." if "..." in spec else ".."
         left, found, right = spec.partition(dots)
         if not found:
@@ -174,6 +155,8 @@ class Git:
 
     def refs(self, *patterns: str) -> list[Ref]:
         """Return all refs, or those under prefixes such as ``refs/heads``, in order of name."""
+        from dver.git.revisions import Ref
+
         out = self.run(
             "for-each-ref",
             "--format=%(objectname) %(objecttype) %(*objectname) %(*objecttype) %(refname)",
@@ -214,6 +197,8 @@ class Git:
 
     def commits(self, revs: Sequence[str]) -> list[Commit]:
         """Return what is known about each of these commits, in one run of git."""
+        from dver.git.revisions import COMMIT_FIELDS, COMMIT_FORMAT, parse_commit
+
         ids = [rev if _HEX.fullmatch(rev) else self.resolve(rev) for rev in revs]
         if not ids:
             return []
@@ -233,6 +218,8 @@ class Git:
 
     def worktrees(self) -> list[Worktree]:
         """Return every working tree of the repository, the main one first."""
+        from dver.git.revisions import Worktree
+
         out = self.run("worktree", "list", "--porcelain")
         found = []
         git_dirs = self._worktree_git_dirs()

@@ -12,7 +12,8 @@ from dver.base.fsio import explained
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter, Task
 from dver.formats.tree import DIRECTORY, Entry
-from dver.git.pointers import data_path, history, read_blobs
+from dver.git.history import history
+from dver.git.pointers import data_path, read_blobs
 from dver.ops.scope import Scope
 from dver.ops.sources import RemoteBehind
 from dver.ops.versions import decode_pointer, no_such_path, typed_path, version_at

@@ -14,6 +14,7 @@ from dver.formats import root
 from dver.formats.pointer import Pointer
 from dver.formats.storeinfo import StoreInfo
 from dver.git import pointers
+from dver.git.history import history
 from dver.ops.remembered import remembered
 from dver.ops.targets import decode_at, read_pointer
 from dver.repo import Repo
@@ -176,7 +177,7 @@ def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
     found: list[_Version] = []
     findings: list[Finding] = []
     revs = ["--all", *(["HEAD"] if repo.git.head() else [])]
-    changes = [change for change in pointers.history(repo.git, revs) if change.blob]
+    changes = [change for change in history(repo.git, revs) if change.blob]
     contents = pointers.read_blobs(repo.git, [change.blob for change in changes if change.blob])
     for change in changes:
         data = contents[change.blob or ""]

@@ -12,7 +12,7 @@ from dver.base.errors import CorruptError, FormatError, RefusedError
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
 from dver.formats import pointer
-from dver.git import pointers
+from dver.git import history, pointers
 from dver.git.repository import Git
 from dver.ops.placed import load_placed
 from dver.ops.targets import read_pointer
@@ -132,7 +132,7 @@ def _pointer_contents(git: Git) -> Iterator[bytes]:
 
 
 def _in_git(git: Git) -> Iterable[bytes]:
-    blobs = pointers.reachable_blobs(git)
+    blobs = history.reachable_blobs(git)
     return pointers.read_blobs(git, blobs, limit=_MOST_READ).values()
 
 

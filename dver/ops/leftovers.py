@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dver.formats import pointer as pointers
-from dver.git.pointers import history
+from dver.git.history import history
 from dver.ops.placed import left_behind
 from dver.ops.pointerstate import blob_ids
 from dver.ops.restoring import Wish

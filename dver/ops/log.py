@@ -14,7 +14,8 @@ from dver.base.oid import format_oid
 from dver.base.reporter import Reporter, Task
 from dver.formats import pointer as pointers
 from dver.formats.tree import DIRECTORY, Entry
-from dver.git.pointers import PointerChange, data_path, history, read_blobs
+from dver.git.history import PointerChange, history
+from dver.git.pointers import data_path, read_blobs
 from dver.git.renames import origins
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.scope import Scope

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.errors import FormatError
 from dver.formats.pointer import Pointer
-from dver.git.pointers import data_path, history, read_blobs
+from dver.git.history import history
+from dver.git.pointers import data_path, read_blobs
 from dver.ops.scope import Scope
 from dver.ops.versions import decode_pointer, no_such_path, typed_path, version_at
 

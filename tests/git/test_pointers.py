@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dver.base.errors import RepositoryError
-from dver.git import pointers
+from dver.git import history, pointers
 from dver.git.pointers import PointerFile
 from dver.git.repository import Git
 from tests.support.gitrepo import START, GitRepo
@@ -63,7 +63,7 @@ def test_selection_by_data_path(
     git = Git.discover(git_repo.path)
     assert [pointer.path for pointer in pointers.in_workspace(git, under)] == expected
     assert [path for path, _ in pointers.at_revision(git, head, under)] == expected
-    assert sorted(change.path for change in pointers.history(git, ["HEAD"], under)) == expected
+    assert sorted(change.path for change in history.history(git, ["HEAD"], under)) == expected
     selected = pointers.selector(under)
     assert sorted(name for name in NAMES if selected(name)) == expected
 
@@ -77,7 +77,7 @@ def test_ancestors_of_a_path_inside_tracked_data(git_repo: GitRepo) -> None:
     assert [path for path, _ in pointers.at_revision(git, head, under, ancestors=True)] == [
         b"d/e/c.dver"
     ]
-    changes = pointers.history(git, ["HEAD"], under, ancestors=True)
+    changes = history.history(git, ["HEAD"], under, ancestors=True)
     assert [change.path for change in changes] == [b"d/e/c.dver"]
 
 
@@ -118,18 +118,18 @@ def test_symlinks_and_submodules_are_no_pointers(git_repo: GitRepo, tmp_path: Pa
     git = Git.discover(git_repo.path)
     assert [pointer.path for pointer in pointers.in_workspace(git)] == [b"x.dver"]
     assert [path for path, _ in pointers.at_revision(git, head)] == [b"x.dver"]
-    assert [change.path for change in pointers.history(git, ["HEAD"])] == [b"x.dver"]
+    assert [change.path for change in history.history(git, ["HEAD"])] == [b"x.dver"]
 
 
 def test_bare_and_unborn_have_no_workspace_pointers(git_repo: GitRepo, tmp_path: Path) -> None:
     assert pointers.in_workspace(Git.discover(git_repo.path)) == []
-    assert list(pointers.history(Git.discover(git_repo.path), ["--all"])) == []
-    assert pointers.reachable_blobs(Git.discover(git_repo.path)) == {}
+    assert list(history.history(Git.discover(git_repo.path), ["--all"])) == []
+    assert history.reachable_blobs(Git.discover(git_repo.path)) == {}
     head = git_repo.commit("one", **{"x.dver": "x"})
     bare = Git.discover(GitRepo.clone(git_repo.path, tmp_path / "b.git", "--bare").path)
     assert pointers.in_workspace(bare) == []
     assert [path for path, _ in pointers.at_revision(bare, head)] == [b"x.dver"]
-    assert set(pointers.reachable_blobs(bare)) == {blob_of(git_repo, "x")}
+    assert set(history.reachable_blobs(bare)) == {blob_of(git_repo, "x")}
 
 
 def test_read_blobs(git_repo: GitRepo) -> None:
@@ -150,7 +150,7 @@ def test_history_tells_who_when_what(git_repo: GitRepo) -> None:
     git_repo.git("mv", "d/x.dver", "d/y.dver")
     four = git_repo.commit("rename")
     git = Git.discover(git_repo.path)
-    changes = list(pointers.history(git, ["HEAD"]))
+    changes = list(history.history(git, ["HEAD"]))
     first, second = blob_of(git_repo, "1"), blob_of(git_repo, "2")
     assert [(c.commit.id, c.path, c.blob, c.previous) for c in changes] == [
         (four, b"d/x.dver", None, second),
@@ -160,15 +160,15 @@ def test_history_tells_who_when_what(git_repo: GitRepo) -> None:
     ]
     assert changes[2].commit.subject == "change: new long text"
     assert changes[2].commit.author_time == START + 3
-    assert [c.commit.id for c in pointers.history(git, [f"{one}..{three}"])] == [three]
-    assert [c.commit.id for c in pointers.history(git, ["HEAD", "^" + three])] == [four, four]
+    assert [c.commit.id for c in history.history(git, [f"{one}..{three}"])] == [three]
+    assert [c.commit.id for c in history.history(git, ["HEAD", "^" + three])] == [four, four]
 
 
 def test_users_git_settings_do_not_change_the_history(git_repo: GitRepo) -> None:
     git_repo.commit("one", **{"x.dver": "1"})
     git_repo.commit("two", **{"x.dver": "2"})
     git = Git.discover(git_repo.path)
-    plain = list(pointers.history(git, ["--all"]))
+    plain = list(history.history(git, ["--all"]))
     assert len(plain) == 2
     for key, value in [
         ("color.ui", "always"),
@@ -188,7 +188,7 @@ def test_users_git_settings_do_not_change_the_history(git_repo: GitRepo) -> None
         ("i18n.logOutputEncoding", "latin1"),
     ]:
         git_repo.git("config", key, value)
-    assert list(pointers.history(git, ["--all"])) == plain
+    assert list(history.history(git, ["--all"])) == plain
 
 
 def test_every_content_of_a_random_history_is_seen(git_repo: GitRepo) -> None:
@@ -223,13 +223,13 @@ def test_every_content_of_a_random_history_is_seen(git_repo: GitRepo) -> None:
     git = Git.discover(git_repo.path)
     commits = git.rev_list("--all")
     held = {commit: {blob for _, blob in pointers.at_revision(git, commit)} for commit in commits}
-    changed = {change.blob for change in pointers.history(git, ["--all"])} - {None}
+    changed = {change.blob for change in history.history(git, ["--all"])} - {None}
     assert changed == set().union(*held.values())
-    assert set(pointers.reachable_blobs(git)) == changed
+    assert set(history.reachable_blobs(git)) == changed
     for _ in range(10):
         first, last = rng.choice(commits), rng.choice(commits)
         inside = git.rev_list(last, "^" + first)
-        seen = {change.blob for change in pointers.history(git, [f"{first}..{last}"])}
+        seen = {change.blob for change in history.history(git, [f"{first}..{last}"])}
         boundary: set[str] = set().union(*(held[c] for c in git.rev_list(first)))
         wanted = set().union(*(held[commit] for commit in inside))
         assert wanted <= seen | boundary
@@ -266,8 +266,8 @@ def test_gc_sees_everything_that_git_keeps(git_repo: GitRepo, tmp_path: Path) ->
     git_repo.git("fetch", "-q", str(other.path), "HEAD")
     expected.add(change("staged here"))
     git = Git.discover(git_repo.path)
-    assert set(pointers.reachable_blobs(git)) == expected
-    assert set(pointers.reachable_blobs(Git.discover(linked.path))) == expected
+    assert set(history.reachable_blobs(git)) == expected
+    assert set(history.reachable_blobs(Git.discover(linked.path))) == expected
 
 
 def test_gc_sees_behind_replaced_commits(git_repo: GitRepo) -> None:
@@ -277,7 +277,7 @@ def test_gc_sees_behind_replaced_commits(git_repo: GitRepo) -> None:
     git_repo.git("replace", old, new)
     git = Git.discover(git_repo.path)
     blobs = {blob_of(git_repo, "old"), blob_of(git_repo, "new")}
-    assert set(pointers.reachable_blobs(git)) == blobs
+    assert set(history.reachable_blobs(git)) == blobs
 
 
 def test_gc_bears_reflogs_and_pseudo_refs_that_lost_their_commits(git_repo: GitRepo) -> None:
@@ -287,7 +287,7 @@ def test_gc_bears_reflogs_and_pseudo_refs_that_lost_their_commits(git_repo: GitR
     assert git_repo.git("rev-parse", "ORIG_HEAD") == lost
     (git_repo.path / ".git/objects" / lost[:2] / lost[2:]).unlink()
     git = Git.discover(git_repo.path)
-    assert set(pointers.reachable_blobs(git)) == {blob_of(git_repo, "1")}
+    assert set(history.reachable_blobs(git)) == {blob_of(git_repo, "1")}
 
 
 def test_gc_fails_when_a_ref_lost_its_commit(git_repo: GitRepo) -> None:
@@ -297,7 +297,7 @@ def test_gc_fails_when_a_ref_lost_its_commit(git_repo: GitRepo) -> None:
     git_repo.git("checkout", "-q", "side")
     (git_repo.path / ".git/objects" / lost[:2] / lost[2:]).unlink()
     with pytest.raises(RepositoryError):
-        pointers.reachable_blobs(Git.discover(git_repo.path))
+        history.reachable_blobs(Git.discover(git_repo.path))
 
 
 def test_thousand_commits_in_a_moment(git_repo: GitRepo) -> None:
@@ -311,7 +311,7 @@ def test_thousand_commits_in_a_moment(git_repo: GitRepo) -> None:
     git_repo.git("fast-import", "--quiet", stdin="".join(script).encode())
     git = Git.discover(git_repo.path)
     began = sum(os.times()[:4])
-    changes = list(pointers.history(git, ["main"]))
+    changes = list(history.history(git, ["main"]))
     contents = pointers.read_blobs(git, [change.blob for change in changes if change.blob])
     assert sum(os.times()[:4]) - began < 0.3  # CPU seconds, git's included; 0.07 when written
     assert len(changes) == len(contents) == 1000

@@ -11,7 +11,7 @@ import pytest
 
 from dver.base.errors import RefusedError
 from dver.base.reporter import Reporter
-from dver.git import pointers
+from dver.git import history
 from dver.git.repository import Git
 from dver.ops.gc import GcOptions, GcResult, gc
 from dver.store.store import Store
@@ -124,14 +124,14 @@ def test_a_pointer_that_is_stashed_while_gc_looks_is_kept(
 ) -> None:
     alone.write("f", "in the stash")
     alone.add("f")
-    looked = pointers.reachable_blobs
+    looked = history.reachable_blobs
 
     def stash_after(git: Git) -> dict[str, bytes]:
         found = looked(git)
         alone.git("stash", "push", "-q")
         return found
 
-    monkeypatch.setattr(pointers, "reachable_blobs", stash_after)
+    monkeypatch.setattr(history, "reachable_blobs", stash_after)
     assert collect(alone).removed_objects == 0
     alone.git("stash", "pop", "-q")
     assert has(alone, "f")
@@ -143,14 +143,14 @@ def test_a_pointer_that_is_taken_out_of_the_stash_while_gc_looks_is_kept(
     alone.write("f", "in the stash")
     alone.add("f")
     alone.git("stash", "push", "-q")
-    looked = pointers.reachable_blobs
+    looked = history.reachable_blobs
 
     def pop_before(git: Git) -> dict[str, bytes]:
         alone.git("stash", "pop", "-q")
         alone.git("reset", "-q")
         return looked(git)
 
-    monkeypatch.setattr(pointers, "reachable_blobs", pop_before)
+    monkeypatch.setattr(history, "reachable_blobs", pop_before)
     assert collect(alone).removed_objects == 0
     assert has(alone, "f")
 
