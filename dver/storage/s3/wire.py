@@ -16,6 +16,7 @@ from dver.base import clock, fsio
 from dver.base.errors import ConfigError, RemoteError, TransientError
 from dver.storage.s3 import failures
 from dver.storage.s3.answers import parse_error
+from dver.storage.s3.pace import PacedResponse
 from dver.storage.s3.settings import S3Settings, aws_host
 from dver.storage.s3.signing import EMPTY_SHA256, encode_path, encode_query, sign
 
@@ -24,6 +25,7 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 15.0
 BUFFER = 1 << 20
 _MAX_SMALL = 32 << 20
+_SEND = 128 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,6 @@ def body_of(data: bytes | memoryview) -> Body:
     view = memoryview(data)
 
     def pieces() -> Iterable[memoryview]:
-        # The time limit of a socket is for one piece, so each must be small.
         return (view[start : start + BUFFER] for start in range(0, len(view), BUFFER))
 
     return Body(len(view), hashlib.sha256(view).hexdigest(), pieces)
@@ -275,7 +276,9 @@ class Wire:
         sent = 0
         try:
             for piece in body.pieces():
-                connection.send(piece)
+                # The time limit of a socket is for one piece, which a slow line must manage.
+                for at in range(0, len(piece), _SEND):
+                    connection.send(piece[at : at + _SEND])
                 sent += len(piece)
         except (BrokenPipeError, ConnectionResetError):
             # A server that refuses early closes its side; its answer may still be readable.
@@ -319,6 +322,7 @@ class Wire:
                 connection.set_tunnel(own.hostname or "", own.port or 443, _proxy_auth(target))
         else:
             connection = HTTPConnection(host, port or 80, timeout=limit, blocksize=BUFFER)
+        connection.response_class = PacedResponse
         connection.connect()
         connection.sock.settimeout(settings.timeout)
         return connection
