@@ -17,11 +17,17 @@ def staging(console: Console, to_stage: Sequence[str], staged: bool) -> None:
     if staged or not to_stage:
         return
     if len(to_stage) > MAX_STAGE:
-        console.done(f"to stage {len(to_stage):,} files, run: git add ':/*.dver' ':/*.gitignore'")
+        # Git refuses a pattern that matches nothing.
+        ends = [end for end in (".dver", ".gitignore") if any(p.endswith(end) for p in to_stage)]
+        patterns = " ".join(f"':/*{end}'" for end in ends)
+        console.done(f"to stage {len(to_stage):,} files, run: git add {patterns}")
         return
-    names = " ".join(shlex.quote(path) for path in to_stage)
+    # A colon at the start would be taken for a pathspec's magic, a dash for an option.
+    paths = [f"./{path}" if path.startswith(":") else path for path in to_stage]
+    names = " ".join(shlex.quote(path) for path in paths)
     if names.isprintable():
-        console.done(f"to stage the pointers, run: git add {names}")
+        dashes = "-- " if any(path.startswith("-") for path in paths) else ""
+        console.done(f"to stage the pointers, run: git add {dashes}{names}")
     else:
         console.done("to stage the pointers, run 'git add' on: " + " ".join(map(show, to_stage)))
 

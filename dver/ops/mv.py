@@ -96,7 +96,7 @@ def mv(repo: Repo, options: MvOptions, reporter: Reporter) -> MvResult:
         index.save()
         whole = [move for move in moves if move.target is not None]
         note_placed(repo.state_dir, [one.goal for one in whole], [one.source for one in whole])
-        to_stage = list(dict.fromkeys(changed))
+        to_stage = worktree.known_to_git(repo, list(dict.fromkeys(changed)))
         staged = worktree.stage(repo, to_stage, options.stage)
     holders = {holder for move in moves for holder in move.holders}
     if holders:

@@ -108,6 +108,7 @@ def rm(repo: Repo, options: RmOptions, reporter: Reporter) -> RmResult:
             recorded = record(repo, jobs, reporter, stage=False)
             updated = recorded.targets
             changed += [pointer_path(target.path) for target, _ in parts]
+        changed = worktree.known_to_git(repo, list(dict.fromkeys(changed)))
         staged = worktree.stage(repo, changed, options.stage)
     return RmResult(
         targets=tuple(removed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 def hold_worktree(repo: Repo, *, timeout: float = 60.0) -> fsio.Lock:
     """Return the lock that whatever changes this work tree holds meanwhile."""
     return fsio.Lock(repo.layout.workspace_lock, exclusive=True, timeout=timeout)
+
+
+def known_to_git(repo: Repo, paths: Sequence[bytes]) -> list[bytes]:
+    """Return those of some paths that ``git add`` can be given: there, or gone from git's index."""
+    gone = [path for path in paths if not os.path.lexists(repo.absolute(path))]
+    tracked = set(repo.git.tracked_by_git(gone)) if gone else set()
+    unknown = set(gone) - tracked
+    return [path for path in paths if path not in unknown]
 
 
 def stage(repo: Repo, paths: Sequence[bytes], choice: bool | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from subprocess import run
 
 import pytest
 
@@ -270,6 +271,41 @@ def test_a_path_inside_a_directory_can_be_moved_and_removed(used: Dver, git_repo
     used("add", "data/train", "-q")
     lines = used("rm", "data/train/z.csv").stdout.splitlines()
     assert lines[0] == "updated  data/train (2 files, 2.0 KiB)"
+
+
+def stage_as_told(repo: GitRepo, stdout: str) -> str:
+    """Run the command that a hint names, as it stands, and return what git then lists."""
+    line = next(line for line in stdout.splitlines() if ", run: git add " in line)
+    run(["sh", "-c", line.partition(", run: ")[2]], cwd=repo.path, check=True)
+    return repo.git("status", "--short")
+
+
+def test_what_git_is_told_to_add_can_be_added(used: Dver, git_repo: GitRepo) -> None:
+    for name in ("a b", "-rf", ":(top)", "*", "it's"):
+        git_repo.write(name, name)
+        used("add", "-q", "--", name)
+        done = used("mv", "--", name, f"{name}2")
+        assert f"{name}.dver" not in git_repo.git("ls-files", "-o", "--exclude-standard")
+        assert "A  " in stage_as_told(git_repo, done.stdout)
+        git_repo.commit_staged()
+        done = used("rm", "--", f"{name}2")
+        assert "D  " in stage_as_told(git_repo, done.stdout)
+        git_repo.commit_staged()
+        assert git_repo.git("status", "--short") == ""
+
+
+def test_many_files_are_staged_by_patterns_that_match(used: Dver, git_repo: GitRepo) -> None:
+    names = [f"n{i}" for i in range(12)]
+    for name in names:
+        git_repo.write(name, name)
+    used("add", "-q", *names)
+    git_repo.commit()
+    done = used("rm", *names)
+    assert "to stage 13 files, run: git add ':/*.dver' ':/*.gitignore'\n" in done.stdout
+    assert len(stage_as_told(git_repo, done.stdout).splitlines()) == 13
+    git_repo.write("new", "1")
+    used("add", "-q", "new")
+    assert "new.dver" not in used("rm", "--force", "new").stdout.partition("git add")[2]
 
 
 def test_json_of_an_error_is_an_envelope(used: Dver, git_repo: GitRepo) -> None:
