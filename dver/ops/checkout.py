@@ -142,7 +142,7 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
             repo.store.refresh()
             restorer = Restorer(repo, reporter, force=options.force, link=options.link)
             wishes = (
-                _from_work_tree(repo, scope, restorer)
+                _from_work_tree(repo, scope, restorer, reporter)
                 if rev is None
                 else (_from_revision(repo, scope, rev))
             )
@@ -165,7 +165,7 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
 # -- what is wanted --------------------------------------------------------------------------
 
 
-def _from_work_tree(repo: Repo, scope: Scope, restorer: Restorer) -> list[Wish]:
+def _from_work_tree(repo: Repo, scope: Scope, restorer: Restorer, reporter: Reporter) -> list[Wish]:
     targets = load_targets(repo, scope.paths or (b"",))
     pointers = {
         path: usable(repo, target)
@@ -173,7 +173,7 @@ def _from_work_tree(repo: Repo, scope: Scope, restorer: Restorer) -> list[Wish]:
         if scope.inside(path) is not None
     }
     wishes = _wishes(repo, scope, pointers)
-    wishes += find_leftovers(repo, scope, targets, restorer.index)
+    wishes += find_leftovers(repo, scope, targets, restorer.index, reporter)
     _refuse_unmatched(repo, scope, pointers, "the work tree does not track")
     return wishes
 

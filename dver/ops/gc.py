@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from dver.base.errors import CorruptError, FormatError, RefusedError
 from dver.base.oid import Oid
@@ -21,6 +22,7 @@ from dver.repo.layout import Layout
 from dver.store import gc as collection
 from dver.store.mark import Marks, Unreachable
 from dver.store.users import other_users
+from dver.workspace.statindex import StatIndex
 
 #: How much of a pointer with conflict markers is looked at (bytes).
 _MOST_READ = 16 * pointer.MAX_SIZE
@@ -141,7 +143,9 @@ def _in_working_trees(git: Git) -> Iterator[bytes]:
         names = {one.path for one in pointers.in_workspace(inside)}
         # An ignore rule that came later hides a pointer that was never committed from git.
         state_dir = Layout(inside.root, inside.git_dir, inside.common_dir).state_dir
-        names.update(map(pointers.pointer_path, load_placed(state_dir)))
+        placed = load_placed(state_dir)
+        names.update(map(pointers.pointer_path, placed))
+        yield from _of_leftovers(inside, state_dir, placed)
         for name in sorted(names):
             path = os.path.join(os.fsencode(inside.root), name)
             # What cannot be read stops the collection; what is no file names no data.
@@ -149,6 +153,18 @@ def _in_working_trees(git: Git) -> Iterator[bytes]:
                 data = read_pointer(path, limit=_MOST_READ)
                 if data is not None:
                     yield data
+
+
+def _of_leftovers(git: Git, state_dir: Path, placed: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the last pointers of data that is still there while its pointer is gone."""
+    root = os.fsencode(git.root)
+    index = StatIndex(state_dir)
+    for path in sorted(placed):
+        name = os.path.join(root, pointers.pointer_path(path))
+        if os.path.lexists(os.path.join(root, path)) and not os.path.lexists(name):
+            base = index.base(path)
+            if base is not None:
+                yield pointer.encode(base)
 
 
 def _working_trees(git: Git) -> Iterator[Git]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from dver.base.fsio import show
+from dver.base.reporter import Reporter
 from dver.formats import pointer as pointers
 from dver.git.history import history
 from dver.ops.placed import left_behind
@@ -19,27 +21,34 @@ if TYPE_CHECKING:
 
 
 def find_leftovers(
-    repo: Repo, scope: Scope, targets: Mapping[bytes, Target], index: StatIndex
+    repo: Repo,
+    scope: Scope,
+    targets: Mapping[bytes, Target],
+    index: StatIndex,
+    reporter: Reporter,
 ) -> list[Wish]:
     """Return a wish to remove each leftover that a commit, stash or reflog still names.
 
     Whoever deleted a pointer that was never committed may want to keep the data; nothing but
-    that pointer told where its content is.
+    that pointer told where its content is. So such data stays, with a warning.
     """
     paths = left_behind(repo, scope, targets)
-    if not paths or repo.git.head() is None:
-        return []
     committed: dict[bytes, set[str]] = {}
-    for change in history(repo.git, ["--all", "--reflog"], paths):
-        if change.blob is not None:
-            committed.setdefault(change.path, set()).add(change.blob)
+    if paths and repo.git.head() is not None:
+        for change in history(repo.git, ["--all", "--reflog"], paths):
+            if change.blob is not None:
+                committed.setdefault(change.path, set()).add(change.blob)
     wishes = []
     for path in paths:
         base = index.base(path)
-        if base is None:
-            continue
         blobs = committed.get(path + pointers.SUFFIX.encode(), set())
         like = next(iter(blobs), None)
-        if blobs & blob_ids(pointers.encode(base), like):
+        if base is not None and blobs & blob_ids(pointers.encode(base), like):
             wishes.append(Wish(path, None))
+            continue
+        shown = show(repo.display(path))
+        reporter.warn(
+            f"{shown} is not tracked any more, and stays since no commit names its content",
+            hint=f"'dver add {shown}' tracks it again; delete it if nobody needs it",
+        )
     return wishes

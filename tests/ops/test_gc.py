@@ -163,6 +163,23 @@ def test_a_pointer_that_git_came_to_ignore_is_kept(alone: WorkRepo) -> None:
     assert has(alone, "g")
 
 
+def test_data_whose_pointer_is_gone_keeps_its_content(alone: WorkRepo, tmp_path: Path) -> None:
+    alone.git("worktree", "add", "-q", str(tmp_path / "linked"))
+    linked = WorkRepo(tmp_path / "linked")
+    linked.write("d/a", "in no commit")
+    linked.write("g", "in no commit either")
+    linked.add("d", "g")
+    base = linked.pointer("d")
+    linked.unlink("d.dver", "g.dver")
+    assert collect(alone).removed_objects == 0
+    assert alone.open().store.has(base.oid)
+    linked.checkout()
+    assert [warning.split()[0] for warning in linked.heard.warnings] == ["d", "g"]
+    linked.unlink("g", "d/a")
+    (linked.path / "d").rmdir()
+    assert collect(alone).removed_objects == 3
+
+
 def test_a_working_tree_that_is_away_stops_gc(alone: WorkRepo, tmp_path: Path) -> None:
     alone.git("worktree", "add", "-q", str(tmp_path / "linked"))
     linked = WorkRepo(tmp_path / "linked")
