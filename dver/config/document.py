@@ -25,7 +25,7 @@ MAX_SIZE = 1 << 20
 _MAX_DEPTH = 8
 # Values that mean the same to this reader and to YAML: no quotes, no comment, no ': '.
 _PLAIN_VALUE = r"[A-Za-z0-9/._~][A-Za-z0-9/._~+=@%,-]*(?::[A-Za-z0-9/._~+=@%,-]+)*"
-_PLAIN_LINE = re.compile(rf"((?:  )*)([A-Za-z0-9_][A-Za-z0-9_-]*):(?: ({_PLAIN_VALUE}))?")
+_PLAIN_LINE = rf"((?:  )*)([A-Za-z0-9_][A-Za-z0-9_-]*):(?: ({_PLAIN_VALUE}))?"
 
 
 def read(path: Path, *, shared: bool = False) -> bytes | None:
@@ -109,7 +109,7 @@ def plain_keys(text: str) -> list[tuple[tuple[str, ...], str | None]] | None:
                 return None
             found.append(((), None))
             continue
-        match = _PLAIN_LINE.fullmatch(line)
+        match = re.fullmatch(_PLAIN_LINE, line)
         if match is None:
             return None
         depth, key, value = len(match[1]) // 2, match[2], match[3]

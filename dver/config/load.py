@@ -155,6 +155,17 @@ class Config:
         self._load()
         return sorted({key.split(".")[1] for key in self._effective if key.startswith("remote.")})
 
+    def default_remote(self) -> str | None:
+        """Return the name of the default remote, which may have no URL, or None.
+
+        It is ``core.remote``, or the only remote there is.
+        """
+        chosen = self.text("core.remote")
+        if chosen is not None:
+            return chosen
+        names = [name for name in self.remote_names() if self.get(f"remote.{name}.url")]
+        return names[0] if len(names) == 1 else None
+
     # -- loading --------------------------------------------------------------------------------
 
     def _load(self) -> dict[Level, dict[str, Value]]:

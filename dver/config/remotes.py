@@ -70,7 +70,7 @@ def find_remote(config: Config, name: str | None = None) -> RemoteSettings:
     The default is ``core.remote``, or the only one there is. Raises NotFoundError with what there
     is, or how to add one.
     """
-    chosen = name if name is not None else default_name(config)
+    chosen = name if name is not None else config.default_remote()
     known = [remote for remote in config.remote_names() if config.get(f"remote.{remote}.url")]
     if chosen is None:
         if known:
@@ -82,15 +82,6 @@ def find_remote(config: Config, name: str | None = None) -> RemoteSettings:
     if chosen not in known:
         raise _unknown(chosen, known)
     return _settings(config, chosen)
-
-
-def default_name(config: Config) -> str | None:
-    """Return the name of the default remote, which may have no URL, or None."""
-    chosen = config.text("core.remote")
-    if chosen is not None:
-        return chosen
-    names = [name for name in config.remote_names() if config.get(f"remote.{name}.url")]
-    return names[0] if len(names) == 1 else None
 
 
 def _unknown(name: str, known: list[str]) -> NotFoundError:
@@ -127,7 +118,7 @@ def _settings(config: Config, name: str) -> RemoteSettings:
         options=options,
         level=level,
         origin=origin,
-        is_default=name == default_name(config),
+        is_default=name == config.default_remote(),
     )
 
 

@@ -27,7 +27,7 @@ LEVELS: tuple[Level, ...] = (
     "command",
 )
 
-REMOTE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+REMOTE_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ def _nearest(key: str) -> str:
 
 def check_remote_name(name: str) -> None:
     """Raise ConfigError unless a text can be the name of a remote."""
-    if not REMOTE_NAME.fullmatch(name):
+    if not re.fullmatch(REMOTE_NAME, name):
         raise ConfigError(
             f"{name[:80]!r} cannot be the name of a remote",
             hint="use up to 64 letters, digits, '-' and '_', not beginning with '-'",

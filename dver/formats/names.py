@@ -25,21 +25,19 @@ from dver.base.fsio import show
 MAX_NAME = 255
 
 # Code points that HFS+ ignores when it compares names (the list git uses, utf8.c).
-_HFS_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+_HFS_IGNORED = "[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]"
 _DOT_DIRS = frozenset({".git", ".dver", "git~1", "dver~1"})
-_DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])[ ]*(?:[.:].*)?", re.DOTALL
-)
+_DEVICE = r"(?s:(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])[ ]*(?:[.:].*)?)"
+_DEVICE_BEGINS = frozenset({"con", "prn", "aux", "nul", "com", "lpt"})
 
 # Cheap nets over NUL-separated, lower-case names: what both miss is innocent, what one catches is
 # looked at properly. They keep the check of a million names in C. The second is for the HFS+ code
 # points and the backslash, which may stand anywhere in a name; most data has none of its marks.
-_BEGINS_BADLY = re.compile(
-    rb"\0(?:\0|\.\.?\0|(?:\.git|\.dver|git~1|dver~1)[\0 .:]"
-    rb"|(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)(?:[0-9]|\xc2.))[\0 .:])",
-    re.DOTALL,
+_BEGINS_BADLY = (
+    rb"(?s:\0(?:\0|\.\.?\0|(?:\.git|\.dver|git~1|dver~1)[\0 .:]"
+    rb"|(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)(?:[0-9]|\xc2.))[\0 .:]))"
 )
-_HIDES = re.compile(rb"\xe2\x80[\x8c-\x8f\xaa-\xae]|\xe2\x81[\xaa-\xaf]|\xef\xbb\xbf|\\")
+_HIDES = rb"\xe2\x80[\x8c-\x8f\xaa-\xae]|\xe2\x81[\xaa-\xaf]|\xef\xbb\xbf|\\"
 _MARKS = (b"\xe2\x80", b"\xe2\x81", b"\xef\xbb\xbf", b"\\")
 
 
@@ -51,13 +49,14 @@ def problem(name: bytes) -> str | None:
         return "it contains '/' or NUL"
     if len(name) > MAX_NAME:
         return f"it is longer than {MAX_NAME} bytes"
-    folded = _HFS_IGNORED.sub("", name.decode("utf-8", "surrogateescape")).casefold()
+    text = name.decode("utf-8", "surrogateescape")
+    folded = (text if text.isascii() else re.sub(_HFS_IGNORED, "", text)).casefold()
     for part in folded.split("\\"):
         if part in (".", ".."):
             return "it means another directory"
         if part.split(":", 1)[0].rstrip(". ") in _DOT_DIRS:
             return "git and dver keep their own files under such a name"
-        if _DEVICE.fullmatch(part):
+        if part[:3] in _DEVICE_BEGINS and re.fullmatch(_DEVICE, part):
             return "Windows reserves it for a device"
     return None
 
@@ -81,9 +80,9 @@ def check_names(block: bytes) -> None:
         return
     bounded = b"\0" + block
     lower = bounded.lower()
-    nets = [_BEGINS_BADLY]
+    nets = [re.compile(_BEGINS_BADLY)]
     if any(mark in block for mark in _MARKS):
-        nets.append(_HIDES)
+        nets.append(re.compile(_HIDES))
     for net in nets:
         position = 0
         while match := net.search(lower, position):

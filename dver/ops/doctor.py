@@ -232,7 +232,7 @@ _PLACES: tuple[tuple[str, Callable[[Repo], Iterator[Check]]], ...] = (
 def _remotes(repo: Repo, reporter: Reporter) -> Iterator[Check]:
     try:
         found = remotes.list_remotes(repo.config)
-        default = remotes.default_name(repo.config)
+        default = repo.config.default_remote()
     except DverError as error:
         yield Check("remotes", "configuration", error.message, "problem", error.hint)
         return

@@ -11,7 +11,6 @@ from dver.base.errors import MissingContentError, UsageError
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.config.load import environment
-from dver.config.remotes import default_name
 from dver.formats.tree import DIRECTORY, Entry
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.lost import lost_error
@@ -175,7 +174,7 @@ def _bring(source: _Source, store: Store, options: GetOptions, reporter: Reporte
     from dver.transfer.wants import Want
 
     repo, located = source.repo, source.located
-    if options.remote is None and default_name(repo.config) is None:
+    if options.remote is None and repo.config.default_remote() is None:
         raise missing_error(repo, [(located.path, located.pointer.oid)], "the local store")
     remote = repo.open_remote(options.remote, write=False)
     if options.jobs is not None:

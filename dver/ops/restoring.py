@@ -16,7 +16,6 @@ from dver.base.errors import CorruptError, DverError, MissingContentError, Refus
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter, Task
-from dver.config.remotes import default_name
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, Entry
 from dver.ops.inspection import Guesses, forget_guesses
@@ -322,7 +321,7 @@ def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:
             )
         return error
     error = missing_error(repo, lost, "the local store")
-    if default_name(repo.config) is not None:
+    if repo.config.default_remote() is not None:
         targets = sorted({wish.target for wish in wishes if not wish.is_done})
         names = " ".join(show(repo.display(target)) for target in targets[:3])
         error.hint = f"dver pull {names}" if len(targets) <= 3 else "dver pull"

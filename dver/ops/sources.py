@@ -58,11 +58,10 @@ class RemoteBehind:
         return self._reader
 
     def _open(self) -> None:
-        from dver.config.remotes import default_name
         from dver.transfer.reader import reader
 
         self._looked.append("the local store")
-        if self._name is None and default_name(self._repo.config) is None:
+        if self._name is None and self._repo.config.default_remote() is None:
             self._looked.append("a remote, since no default one is set up")
             return
         self._remote = self._repo.open_remote(self._name, write=False)

@@ -185,11 +185,9 @@ def _head(repo: Repo) -> tuple[str | None, str | None]:
 
 
 def _remote_name(repo: Repo, chosen: str | None) -> str | None:
-    from dver.config.remotes import default_name
-
     if chosen is not None:
         return repo.remote_settings(chosen).name
-    return default_name(repo.config)
+    return repo.config.default_remote()
 
 
 def _is_sparse(target: Target | None) -> bool:

@@ -7,19 +7,20 @@ one, what belongs to one working tree in its own. For the main working tree both
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 COMMITTED_CONFIG = b".dver/config.yaml"
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The paths of one repository, seen from one of its working trees."""
 
-    root: Path
-    git_dir: Path
-    common_dir: Path
+    __slots__ = ("common_dir", "git_dir", "root")
+
+    def __init__(self, root: Path, git_dir: Path, common_dir: Path) -> None:
+        self.root = root
+        self.git_dir = git_dir
+        self.common_dir = common_dir
 
     @property
     def committed_config(self) -> Path:

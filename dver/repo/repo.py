@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from dver.base.errors import RepositoryError, UsageError
 from dver.base.reporter import SILENT, Reporter
-from dver.config import remotes
 from dver.config.load import Config, ConfigPaths, Overrides, environment, user_config_path
-from dver.config.remotes import RemoteSettings
 from dver.git.pointers import pointer_path
 from dver.git.repository import Git
 from dver.repo import naming
 from dver.repo.layout import COMMITTED_CONFIG, Layout
 
 if TYPE_CHECKING:
+    from dver.config.remotes import RemoteSettings
     from dver.store.store import Store
     from dver.transfer.remote import Remote
 
@@ -118,10 +117,11 @@ class Repo:
         """The local store, made at the first use."""
         from dver.storage.local import LocalStorage
         from dver.store.store import Store
-        from dver.store.users import register
 
         store = Store.create(LocalStorage(self.store_path))
         if self.store_path != self.layout.store_dir:
+            from dver.store.users import register
+
             register(store.local_directory(), self.git.common_dir)
         return store
 
@@ -162,7 +162,9 @@ class Repo:
 
     def remote_settings(self, name: str | None = None) -> RemoteSettings:
         """Return what is configured for a remote; None is the default one."""
-        return remotes.find_remote(self.config, name)
+        from dver.config.remotes import find_remote
+
+        return find_remote(self.config, name)
 
     def open_remote(
         self, name: str | None = None, *, write: bool, reporter: Reporter = SILENT
@@ -172,12 +174,13 @@ class Repo:
         With ``write`` its place must be trusted: ConfigError otherwise, before any connection.
         ``reporter`` hears of requests that are repeated.
         """
-        settings = self.remote_settings(name)
-        if write:
-            remotes.require_trusted(self.config, settings)
+        from dver.config.remotes import require_trusted
         from dver.storage.factory import open_storage
         from dver.transfer.remote import Remote
 
+        settings = self.remote_settings(name)
+        if write:
+            require_trusted(self.config, settings)
         storage = open_storage(
             settings.location,
             settings.options,
@@ -196,7 +199,9 @@ class Repo:
 
     def trust_first_remote(self, name: str | None = None) -> bool:
         """Note after a fetch that data may be sent there, if this clone trusts nothing yet."""
-        return remotes.trust_first_remote(self.config, self.remote_settings(name).name)
+        from dver.config.remotes import trust_first_remote
+
+        return trust_first_remote(self.config, self.remote_settings(name).name)
 
     def close(self) -> None:
         """Release what was opened. The holder must not be used afterwards."""
