@@ -28,6 +28,7 @@ EXIT_MEANINGS: Mapping[int, str] = {
     70: "a bug in dver",
     130: "interrupted with Ctrl-C",
     141: "whoever read the output went away",
+    143: "told to end by a signal (SIGTERM, SIGHUP)",
 }
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -17,10 +17,12 @@ from dver.base.fsio import failure, show
 from dver.cli.command import UnknownCommandError
 from dver.cli.context import App
 from dver.cli.redact import redact
+from dver.cli.stopping import StoppedError
 from dver.ui.console import Console, OutputClosedError
 
 MAX_PATHS = 20
 EXIT_OUTPUT_CLOSED = 141
+EXIT_STOPPED = 143
 
 
 def report(app: App, error: BaseException) -> int:
@@ -46,8 +48,9 @@ def _report(app: App, error: BaseException) -> int:
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        _show(app, "interrupted", "interrupted", EXIT_INTERRUPTED)
-        return EXIT_INTERRUPTED
+        code = EXIT_STOPPED if isinstance(error, StoppedError) else EXIT_INTERRUPTED
+        _show(app, "interrupted", "interrupted", code)
+        return code
     if app.debug:
         trace = "".join(traceback.format_exception(error)).rstrip()
         app.console.complain(redact(trace, app.environ))

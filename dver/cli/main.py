@@ -25,8 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         from dver.cli.context import App
+        from dver.cli.stopping import stopped_by_signals
 
-        return _run(App(os.environ), args)
+        with stopped_by_signals():
+            return _run(App(os.environ), args)
     except KeyboardInterrupt:
         # Before or after the command itself; the command's own interrupt is reported below.
         sys.stderr.write("interrupted\n")

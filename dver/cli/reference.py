@@ -87,7 +87,8 @@ def _options(params: list[click.Parameter]) -> list[str]:
 
 def exit_codes() -> str:
     """Return the page of exit codes, with the words of ``--json`` that go with each."""
-    words: dict[int, list[str]] = {0: [], 1: [], 70: ["bug"], 130: ["interrupted"], 141: []}
+    words: dict[int, list[str]] = {0: [], 1: [], 70: ["bug"], 141: []}
+    words |= {130: ["interrupted"], 143: ["interrupted"]}
     for kind in error_classes():
         words.setdefault(kind.exit_code, []).append(kind.code)
     rows = [

@@ -114,5 +114,6 @@ def test_exit_codes_are_those_of_the_errors() -> None:
         errors.EXIT_BUG,
         errors.EXIT_INTERRUPTED,
         141,
+        143,
     } == set(EXIT_MEANINGS)
     assert len({kind.code for kind in kinds}) == len(kinds)

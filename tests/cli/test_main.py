@@ -237,7 +237,11 @@ def test_interrupt(run: Runner) -> None:
     assert done.json["error"]["code"] == "interrupted"
 
 
-def test_ctrl_c_while_waiting(dver: Dver) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)],
+)
+def test_a_signal_while_waiting(dver: Dver, number: signal.Signals, code: int) -> None:
     program = (
         "import sys\n"
         "from dver.cli.commands import add\n"
@@ -255,9 +259,9 @@ def test_ctrl_c_while_waiting(dver: Dver) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate()
-    assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
+    assert (process.returncode, out, err) == (code, b"", b"interrupted\n")
 
 
 def test_a_reader_that_went_away_ends_the_program_in_silence(tmp_path: Path) -> None:
