@@ -16,8 +16,10 @@ from dver.base.oid import Oid
 from dver.formats import tree as trees
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Entry, Tree
 
-#: No walk goes over more entries than this, counting each path on its own.
+#: No walk goes over more entries than this, counting each path on its own ...
 MAX_WALK = 200_000_000
+#: ... and over no more directories: a few trees that name each other twice make 2^40 of them.
+MAX_DIRECTORIES = 3_000_000
 
 
 class TreeSource(Protocol):
@@ -63,11 +65,13 @@ class Budget:
 
     def __init__(self, entries: int = MAX_WALK) -> None:
         self._left = entries
+        self._directories = MAX_DIRECTORIES
 
     def spend(self, tree: Tree, depth: int) -> None:
         """Count a tree at a depth. Raises FormatError when there are too many or it is too deep."""
         self._left -= len(tree) + 1
-        if self._left < 0:
+        self._directories -= 1
+        if self._left < 0 or self._directories < 0 or tree.files > MAX_WALK:
             raise FormatError("a tree has more entries below it than any real directory")
         if depth > MAX_DEPTH:
             raise FormatError(f"a tree nests deeper than {MAX_DEPTH} levels")

@@ -180,3 +180,24 @@ def test_ten_changes_among_a_hundred_thousand_files_are_quick() -> None:
         best = min(best, time.process_time() - start)
         assert len(found) == 10
     assert best < 0.3, "the bound is loose for a busy machine; the aim is 0.1 s"
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_trees_that_double_at_every_level_are_refused(
+    monkeypatch: pytest.MonkeyPatch, honest: bool
+) -> None:
+    """Forty trees that name each other twice stand for 2^40 directories."""
+    monkeypatch.setattr(walk, "MAX_DIRECTORIES", 2000)
+    encoded = {}
+    leaf = trees.build([trees.Entry(trees.FILE, b"f", 0, oid_of(b""))], 0)
+    data = trees.encode(leaf)
+    oid, files = oid_of(data), 1
+    encoded[oid] = data
+    for _ in range(40):
+        pair = [trees.Entry(trees.DIRECTORY, name, 0, oid) for name in (b"a", b"b")]
+        files = 2 * files if honest else 2
+        data = trees.encode(trees.build(pair, files))
+        oid = oid_of(data)
+        encoded[oid] = data
+    with pytest.raises(FormatError, match="more entries"):
+        list(walk.walk(EncodedTrees(encoded), oid))
