@@ -11,8 +11,8 @@ import contextlib
 import os
 import tempfile
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dver.base import fsio
@@ -92,12 +92,16 @@ def check_packs(storage: Storage, index: Index) -> Iterator[Problem]:
             yield Problem(what, layout.pack_key(name), detail, oids)
 
 
-def check_contents(store: Store, task: Task) -> Iterator[Problem]:
+def check_contents(
+    store: Store, task: Task, *, lost: Collection[Oid] = frozenset()
+) -> Iterator[Problem]:
     """Read and hash every pack that the index names, and every object in them.
 
     ``task`` advances by bytes. Memory is bounded by the rows of one pack, a frame, and 8 bytes
-    for each object. Packs that are not there are left to :func:`check_packs`.
+    for each object. Packs that are not there are left to :func:`check_packs`. ``lost`` are objects
+    that are known to be lost already: what needs one of them is no problem of its own.
     """
+    bad = set(lost)
     numbers: dict[bytes, array[int]] = {name: array("Q") for name in store.index.packs()}
     lists: list[tuple[Oid, Place]] = []
     for which, one in enumerate(store.index.segments):
@@ -114,9 +118,21 @@ def check_contents(store: Store, task: Task) -> Iterator[Problem]:
         wanted.sort(key=lambda row: row[1].offset)
         gone = (MissingContentError, ObjectNotFound, FileNotFoundError)
         with contextlib.suppress(*gone), _pack_at_hand(store.storage, key) as path:
-            yield from _check_pack(path, key, name, wanted)
+            for problem in _check_pack(path, key, name, wanted):
+                bad.update(problem.oids)
+                yield problem
         task.advance(size)
-    yield from _check_lists(store, lists)
+    yield from _check_lists(store, lists, bad)
+
+
+def by_cause(problems: Iterable[Problem]) -> list[Problem]:
+    """Return one problem for each file that is wrong: the first told of it, with all it costs."""
+    found: dict[str, Problem] = {}
+    oids: dict[str, dict[Oid, None]] = {}
+    for problem in problems:
+        found.setdefault(problem.key, problem)
+        oids.setdefault(problem.key, {}).update(dict.fromkeys(problem.oids))
+    return [replace(problem, oids=tuple(oids[key])) for key, problem in found.items()]
 
 
 class _pack_at_hand:  # noqa: N801 - used like a function
@@ -172,10 +188,13 @@ def _check_pack(
                 yield Problem("object-damaged", key, error.message, (oid,))
 
 
-def _check_lists(store: Store, lists: list[tuple[Oid, Place]]) -> Iterator[Problem]:
-    """Assemble and hash every chunked object."""
+def _check_lists(store: Store, lists: list[tuple[Oid, Place]], bad: set[Oid]) -> Iterator[Problem]:
+    """Assemble and hash every chunked object of which no part is known to be bad."""
     for oid, place in lists:
         try:
+            # Parts come before what is below them is read.
+            if bad and any(part in bad for part, _ in store.parts(oid)):
+                continue
             for _ in store.stream(oid):
                 pass
         except (CorruptError, MissingContentError) as error:

@@ -147,11 +147,14 @@ class PackBuilder:
             self._fd = -1
 
 
-def open_frame(data: Buffer, where: str, *, oid: Oid | None = None) -> tuple[pack.Frame, Buffer]:
+def open_frame(
+    data: Buffer, where: str = "", *, oid: Oid | None = None
+) -> tuple[pack.Frame, Buffer]:
     """Check a frame's header and checksum and return (frame, decompressed content).
 
     ``data`` is the frame header and the stored bytes. With ``oid`` the frame must carry that oid.
-    The content's own hash is not checked here. Raises CorruptError that begins with ``where``.
+    The content's own hash is not checked here. Raises CorruptError that begins with ``where``, if
+    that is given.
     """
     view = memoryview(data)
     try:
@@ -165,7 +168,7 @@ def open_frame(data: Buffer, where: str, *, oid: Oid | None = None) -> tuple[pac
             raise CorruptError("a frame holds another object than the index says")
         return frame, decompress(frame.codec, stored, frame.raw)
     except CorruptError as error:
-        raise CorruptError(f"{where}: {error.message}") from error
+        raise CorruptError(f"{where}: {error.message}" if where else error.message) from error
 
 
 def is_named_by(kind: int, content: Buffer, name: Oid) -> bool:

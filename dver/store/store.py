@@ -239,7 +239,6 @@ class Store:
         return data
 
     def _open(self, oid: Oid, place: Place) -> Buffer:
-        where = f"pack {place.pack.hex()} at {place.offset}"
         try:
             stored = self.read_frame(place)
         except (MissingContentError, ObjectNotFound):
@@ -250,7 +249,7 @@ class Store:
                 raise
             stored = self.read_frame(moved)
         try:
-            _, data = open_frame(stored, where, oid=oid)
+            _, data = open_frame(stored, oid=oid)
         except CorruptError as error:
             raise self._damaged(oid, place, error.message) from error
         return data
@@ -303,9 +302,10 @@ class Store:
     def _damaged(
         self, oid: Oid, place: Place, why: str = "its content has another hash"
     ) -> CorruptError:
+        where = f"{layout.pack_key(place.pack)} at {place.offset} in {self.storage.description}"
         return CorruptError(
-            f"the object {format_oid(oid)} in pack {place.pack.hex()}"
-            f" of {self.storage.description} is damaged: {why}",
+            f"a stored object is damaged: {why}",
+            paths=[format_oid(oid), where],
             hint="run 'dver fsck --repair', then 'dver fetch' to get a good copy",
         )
 
