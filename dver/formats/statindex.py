@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 
 from dver.base.errors import FormatError
 from dver.base.oid import OID_SIZE, Oid, checksum
+from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE
 from dver.formats.pointer import Pointer
-from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE
 
 MAGIC = b"DVERSTAT"
 HEADER = struct.Struct("<8sIIQQQQB7xQQ32sQQ")

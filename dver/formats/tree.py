@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 from dver.base.errors import FormatError
 from dver.base.oid import OID_SIZE, Oid, oid_of
+from dver.formats import kinds as codes
 from dver.formats.names import check_names
 
 MAGIC = b"DVERTREE"
@@ -38,7 +39,8 @@ _MAX_TOTAL = (1 << 63) - 1
 #: How deep trees may nest; deeper ones are refused on add and on every walk.
 MAX_DEPTH = 256
 
-FILE, EXECUTABLE, SYMLINK, DIRECTORY = b"fxld"
+FILE, EXECUTABLE = codes.FILE, codes.EXECUTABLE
+SYMLINK, DIRECTORY = codes.SYMLINK, codes.DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dver.base.oid import OID_SIZE, Oid
+from dver.formats.kinds import DIRECTORY
 from dver.formats.pointer import Pointer
-from dver.formats.tree import DIRECTORY
-from dver.store import walk
-from dver.store.store import Store
+
+if TYPE_CHECKING:
+    from dver.store.store import Store
 
 
 def missing_objects(store: Store, pointer: Pointer) -> list[Oid]:
@@ -18,6 +20,8 @@ def missing_objects(store: Store, pointer: Pointer) -> list[Oid]:
     """
     if pointer.kind == "file":
         return [] if store.is_complete(pointer.oid) else [pointer.oid]
+    from dver.store import walk
+
     missing: dict[Oid, None] = {}
     index = store.index
     for _, tree in walk.distinct(

@@ -12,10 +12,11 @@ from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE
 from dver.store.walk import EncodedTrees
 from dver.workspace.building import build_trees, pointer_of
+from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import load_rules
 from dver.workspace.links import LinkCache
-from dver.workspace.scan import scan_directory, scan_file
+from dver.workspace.scan import scan_directory
 from dver.workspace.state import FileState
 from dver.workspace.statindex import StatIndex
 

@@ -23,12 +23,13 @@ from dver.ops.remembered import missing_error
 from dver.store import walk
 from dver.workspace.building import entry_of, finish_trees
 from dver.workspace.checkout import Applied, apply_plan, failure_of
+from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import load_rules
 from dver.workspace.links import LINK_MODES, LinkCache, LinkMode, probe_link_modes, usable_modes
 from dver.workspace.plan import CheckoutPlan
 from dver.workspace.planning import NOTHING, plan_checkout
-from dver.workspace.scan import scan_directory, scan_file
+from dver.workspace.scan import scan_directory
 from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
 

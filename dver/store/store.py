@@ -20,16 +20,17 @@ from dver.base.errors import (
     RepositoryError,
 )
 from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of, oid_of
-from dver.formats import chunklist, pack, storeinfo, tree
+from dver.formats import pack, storeinfo
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
 from dver.storage.base import Storage
 from dver.store import layout
-from dver.store.codec import Buffer
 from dver.store.index import Index, Segment
-from dver.store.packfile import open_frame
 
 if TYPE_CHECKING:
+    from dver.formats.chunklist import ChunkList
+    from dver.formats.tree import Tree
+    from dver.store.codec import Buffer
     from dver.store.writer import Writer
 
 #: The kinds of frames that hold a chunk list.
@@ -194,8 +195,10 @@ class Store:
             raise CorruptError(f"the object {format_oid(oid)} is longer than {limit} bytes")
         return b"".join(self.stream(oid))
 
-    def read_tree(self, oid: Oid) -> tree.Tree:
+    def read_tree(self, oid: Oid) -> Tree:
         """Return a decoded tree. Raises MissingContentError or CorruptError."""
+        from dver.formats import tree
+
         try:
             return tree.decode(self.read(oid))
         except FormatError as error:
@@ -239,6 +242,8 @@ class Store:
         return data
 
     def _open(self, oid: Oid, place: Place) -> Buffer:
+        from dver.store.packfile import open_frame
+
         try:
             stored = self.read_frame(place)
         except (MissingContentError, ObjectNotFound):
@@ -254,7 +259,9 @@ class Store:
             raise self._damaged(oid, place, error.message) from error
         return data
 
-    def _read_list(self, oid: Oid, place: Place) -> chunklist.ChunkList:
+    def _read_list(self, oid: Oid, place: Place) -> ChunkList:
+        from dver.formats import chunklist
+
         data = self._open(oid, place)
         if place.kind == pack.LIST and list_name_of(data) != oid:
             raise self._damaged(oid, place)
@@ -268,7 +275,7 @@ class Store:
         top = self._read_list(oid, place)
         yield from self._walk_list(top, oid)
 
-    def _walk_list(self, chunks: chunklist.ChunkList, top: Oid) -> Iterator[tuple[Oid, int, int]]:
+    def _walk_list(self, chunks: ChunkList, top: Oid) -> Iterator[tuple[Oid, int, int]]:
         for row, size in chunks.rows:
             yield row, chunks.level, size
             if chunks.level:

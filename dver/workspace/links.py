@@ -26,13 +26,13 @@ from typing import Literal
 from dver.base import clock, fsio
 from dver.base.errors import DverError
 from dver.base.oid import Oid, checksum
+from dver.formats.kinds import EXECUTABLE, FILE
 from dver.formats.statindex import NO_OID, Buffer
-from dver.formats.tree import EXECUTABLE, FILE
 
 LinkMode = Literal["copy", "reflink", "hardlink", "symlink"]
 LINK_MODES: tuple[LinkMode, ...] = ("copy", "reflink", "hardlink", "symlink")
 
-_NAME = re.compile(rb"/([0-9a-f]{2})/([0-9a-f]{62})(-x)?")
+_NAME = rb"/([0-9a-f]{2})/([0-9a-f]{62})(-x)?"
 _SECOND = 1_000_000_000
 # From <linux/fs.h>: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
@@ -116,7 +116,7 @@ class LinkCache:
         """Return what a symlink with that text stands for, or None if it leads elsewhere."""
         if not target.startswith(self.directory):
             return None
-        match = _NAME.fullmatch(target[len(self.directory) :])
+        match = re.fullmatch(_NAME, target[len(self.directory) :])
         if match is None:
             return None
         oid = Oid(bytes.fromhex((match[1] + match[2]).decode()))
@@ -133,7 +133,7 @@ class LinkCache:
         for part in _listed(self.directory):
             for name in _listed(os.path.join(self.directory, part)):
                 path = os.path.join(self.directory, part, name)
-                match = _NAME.fullmatch(b"/%b/%b" % (part, name))
+                match = re.fullmatch(_NAME, b"/%b/%b" % (part, name))
                 if match is not None:
                     oid = Oid(bytes.fromhex((match[1] + match[2]).decode()))
                     with contextlib.suppress(FileNotFoundError):

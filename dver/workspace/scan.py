@@ -25,7 +25,7 @@ from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX, failure, show
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Task
 from dver.formats import names as naming
-from dver.formats.statindex import NO_OID, ROW_SIZE, STAT_FIELDS, KnownDir, KnownFile, KnownTree
+from dver.formats.statindex import NO_OID, ROW_SIZE, STAT_FIELDS, KnownDir, KnownTree
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, SYMLINK
 from dver.workspace import ignore
 from dver.workspace.ignore import NO_RULES, IgnoreRules
@@ -36,7 +36,6 @@ from dver.workspace.state import (
     MODE,
     SIZE,
     DirState,
-    FileState,
     Problem,
     Scan,
     describe_mode,
@@ -78,33 +77,6 @@ def scan_directory(
     scanner = _Scanner(Scan(root, start), known, target, links, lenient, task or Task())
     scanner.run(rules)
     return scanner.scan
-
-
-def scan_file(
-    path: bytes, known: KnownFile | None = None, *, links: LinkCache | None = None
-) -> FileState | None:
-    """Return the state of whatever is at an absolute path, or None if nothing is.
-
-    A directory comes with kind DIRECTORY; anything that cannot be tracked raises RefusedError.
-    The oid is set if the stat equals the ``known`` one.
-    """
-    try:
-        row = stat_row(os.lstat(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise failure(error, "look at", path) from error
-    kind = kind_of_mode(row[MODE])
-    if not kind:
-        raise RefusedError(f"{show(path)} is {describe_mode(row[MODE])}, which cannot be tracked")
-    state = FileState(kind, row[SIZE], row)
-    if kind == SYMLINK and links is not None:
-        linked = links.resolve(os.readlink(path))
-        if linked is not None:
-            return FileState(linked.kind, linked.size, row, linked.oid)
-    if known is not None and known.row == little(array("Q", row)):
-        state.kind, state.size, state.oid = known.kind, known.size, known.oid
-    return state
 
 
 def find_twins(names: list[bytes]) -> list[tuple[bytes, bytes]]:

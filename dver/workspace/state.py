@@ -9,10 +9,14 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from dver.base.oid import OID_SIZE, Oid
+from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from dver.formats.statindex import NO_OID, STAT_FIELDS, Buffer
-from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, SYMLINK, Entry, Tree
+
+if TYPE_CHECKING:
+    from dver.formats.tree import Entry, Tree
 
 #: Five integers of a stat result; what is equal in all of them has not changed.
 stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
@@ -144,6 +148,8 @@ class DirState:
 
     def as_tree(self) -> Tree:
         """Return the columns as a tree whose total of files counts this directory alone."""
+        from dver.formats.tree import Tree
+
         return Tree(
             bytes(self.kinds),
             self.sizes,
@@ -194,4 +200,6 @@ class Scan:
         top = self.top
         if top.tree is None:
             raise ValueError("the trees of the scan were not built")
+        from dver.formats.tree import Entry
+
         return Entry(DIRECTORY, name, top.size, top.tree)

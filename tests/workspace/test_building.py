@@ -14,8 +14,8 @@ from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, Entry
 from dver.workspace import hashing
 from dver.workspace.building import Replacement, Splice, build_trees, entry_of, pointer_of
+from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
-from dver.workspace.scan import scan_file
 from dver.workspace.state import DirState, Scan
 from tests.support.workbench import ALWAYS, EMPTY_DIR, Link, Program, Workbench
 

@@ -11,8 +11,9 @@ from dver.base.errors import RefusedError, SystemFailure
 from dver.base.oid import oid_of
 from dver.formats.tree import MAX_DEPTH
 from dver.workspace import scan as scanning
+from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_scan
-from dver.workspace.scan import find_twins, scan_directory, scan_file
+from dver.workspace.scan import find_twins, scan_directory
 from dver.workspace.state import Scan
 from tests.support.workbench import ALWAYS, EMPTY_DIR, Link, Program, Workbench
 

@@ -280,8 +280,8 @@ def test_a_part_is_remembered_into_the_whole(bench: Workbench) -> None:
 
 
 def test_one_file_is_remembered_into_the_whole(bench: Workbench) -> None:
+    from dver.workspace.filescan import scan_file
     from dver.workspace.hashing import fill_files
-    from dver.workspace.scan import scan_file
 
     bench.write({b"a": b"1", b"sub/b": b"2", b"sub/c": b"3", b"gone/x": b"4"})
     bench.add(moment=ALWAYS)

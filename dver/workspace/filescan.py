@@ -1,0 +1,51 @@
+"""The state of one file, and whether it is as remembered."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from typing import TYPE_CHECKING
+
+from dver.base.errors import RefusedError
+from dver.base.fsio import failure, show
+from dver.formats.kinds import SYMLINK
+from dver.formats.statindex import KnownFile
+from dver.workspace.state import (
+    MODE,
+    SIZE,
+    FileState,
+    describe_mode,
+    kind_of_mode,
+    little,
+    stat_row,
+)
+
+if TYPE_CHECKING:
+    from dver.workspace.links import LinkCache
+
+
+def scan_file(
+    path: bytes, known: KnownFile | None = None, *, links: LinkCache | None = None
+) -> FileState | None:
+    """Return the state of whatever is at an absolute path, or None if nothing is.
+
+    A directory comes with kind DIRECTORY; anything that cannot be tracked raises RefusedError.
+    The oid is set if the stat equals the ``known`` one.
+    """
+    try:
+        row = stat_row(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise failure(error, "look at", path) from error
+    kind = kind_of_mode(row[MODE])
+    if not kind:
+        raise RefusedError(f"{show(path)} is {describe_mode(row[MODE])}, which cannot be tracked")
+    state = FileState(kind, row[SIZE], row)
+    if kind == SYMLINK and links is not None:
+        linked = links.resolve(os.readlink(path))
+        if linked is not None:
+            return FileState(linked.kind, linked.size, row, linked.oid)
+    if known is not None and known.row == little(array("Q", row)):
+        state.kind, state.size, state.oid = known.kind, known.size, known.oid
+    return state
