@@ -76,10 +76,15 @@ def not_found(
     """Return the error for a path that does not exist, with the nearest name as a hint.
 
     ``what`` begins the message, before the path. Names come from the path's directory on disk and
-    from the targets.
+    from the targets. What is there, and tracked by nobody, can be added.
     """
     import difflib
 
+    shown = show(display(path))
+    if _is_untracked(root, path):
+        return NotFoundError(
+            f"{what} {shown}", hint=f"it is not tracked; 'dver add {shown}' tracks it"
+        )
     directory, _, name = os.fsdecode(path).rpartition("/")
     near: dict[str, bytes] = {}
     try:
@@ -87,10 +92,22 @@ def not_found(
     except OSError:
         names = []
     for other in names:
-        if not other.endswith(SUFFIX):
+        if other != name and not other.endswith(SUFFIX):
             near[other] = os.fsencode(os.path.join(directory, other))
     for target in targets:
         near.setdefault(os.fsdecode(target.rpartition(b"/")[2]), target)
     match = difflib.get_close_matches(name, near, n=1)
     hint = f"did you mean {show(display(near[match[0]]))}?" if match else None
-    return NotFoundError(f"{what} {show(display(path))}", hint=hint)
+    return NotFoundError(f"{what} {shown}", hint=hint)
+
+
+def _is_untracked(root: str, path: bytes) -> bool:
+    """Tell whether something is at a path, with no pointer for it or for a directory above."""
+    at = os.path.join(os.fsencode(root), path)
+    if not path or not os.path.lexists(at):
+        return False
+    parts = path.split(b"/")
+    return not any(
+        os.path.lexists(os.path.join(os.fsencode(root), *parts[:count]) + SUFFIX.encode())
+        for count in range(1, len(parts) + 1)
+    )

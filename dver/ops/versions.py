@@ -57,9 +57,12 @@ class Located:
 def version_at(repo: Repo, rev: str | None, scope: Scope | None = None) -> Version:
     """Read the pointers of a revision, or with None of the work tree, that a scope selects.
 
+    In a bare repository, which has no work tree, None means HEAD.
     Raises NotFoundError for an unknown revision and FormatError for a broken pointer.
     """
     under = (b"",) if scope is None or not scope.paths else scope.paths
+    if rev is None and repo.git.is_bare:
+        rev = "HEAD"
     if rev is None:
         return Version(None, None, _in_work_tree(repo, under))
     commit = repo.git.resolve(rev)

@@ -86,3 +86,13 @@ def test_what_is_not_found_names_the_nearest(here: str) -> None:
     error = not_found("no such file:", b"trian", here, [b"data/train"], display)
     assert error.hint == "did you mean data/train?"
     assert not_found("no such file:", b"qqqq", here, [], display).hint is None
+
+
+def test_what_is_there_and_not_tracked_can_be_added(here: str) -> None:
+    error = not_found("nothing is tracked at", b"d/e/f.csv", here, [], os.fsdecode)
+    assert error.hint == "it is not tracked; 'dver add d/e/f.csv' tracks it"
+    with open(os.path.join(here, "d.dver"), "w"):
+        pass
+    error = not_found("HEAD~1 does not track", b"d/e/f.csv", here, [], os.fsdecode)
+    assert "f.csv'" not in (error.hint or "")
+    assert error.hint != "did you mean d/e/f.csv?"

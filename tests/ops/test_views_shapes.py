@@ -92,6 +92,10 @@ def test_a_bare_repository(data: DataRepo, tmp_path: Path) -> None:
     assert len(log(repo, LogOptions("d"), SILENT).entries) == 2
     get(repo, GetOptions("d/a", str(tmp_path / "out"), "HEAD"), SILENT)
     assert (tmp_path / "out").read_text() == "22"
+    # Without a work tree, HEAD is what one means.
+    assert [e.path for e in ls(repo, LsOptions(("d",)), SILENT).entries] == ["d/a"]
+    get(repo, GetOptions("d/a", str(tmp_path / "again")), SILENT)
+    assert (tmp_path / "again").read_text() == "22"
 
 
 def test_a_second_worktree_shares_the_store(data: DataRepo, tmp_path: Path) -> None:
