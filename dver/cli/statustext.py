@@ -15,6 +15,7 @@ _POINTER = {
     "new": "A",
     "modified": "M",
     "deleted": "D",
+    "renamed": "R",
     "conflict": "U",
     "broken": "!",
 }
@@ -22,6 +23,7 @@ _DATA = {
     "unchanged": " ",
     "modified": "M",
     "deleted": "D",
+    "absent": "N",
     "retyped": "T",
     "stale": "S",
     "leftover": "L",
@@ -32,7 +34,8 @@ _DATA = {
 def letters(target: TargetStatus) -> str:
     """Return the three letters of ``--porcelain``."""
     missing = "-" if target.missing else " "
-    return f"{_POINTER[target.pointer_state]}{_DATA[target.data_state]}{missing}"
+    state = "absent" if target.absent and target.data_state == "unchanged" else target.data_state
+    return f"{_POINTER[target.pointer_state]}{_DATA[state]}{missing}"
 
 
 def render(console: Console, result: StatusResult) -> None:
@@ -67,7 +70,10 @@ def _head(console: Console, result: StatusResult) -> None:
 
 def _target(console: Console, target: TargetStatus, style: Style, line: tuple[str, str]) -> None:
     word, facts = line
-    shown = console.style(f"{word + ':':<12}{show(target.path)}", style)
+    name = show(target.path)
+    if word == "renamed" and target.old_path is not None:
+        name = f"{show(target.old_path)} -> {name}"
+    shown = console.style(f"{word + ':':<12}{name}", style)
     console.print(f"\t{shown}{facts}")
     if word != "modified" or not target.counts.total:
         return
@@ -109,6 +115,14 @@ def _data_line(target: TargetStatus) -> tuple[str, str]:
     return target.data_state, f" ({', '.join(parts)})" if parts and target.kind == "tree" else ""
 
 
+def _absent_line(target: TargetStatus) -> tuple[str, str]:
+    if target.data_state == "absent":
+        return "not here", ""
+    if target.absent and target.data_state != "deleted":
+        return "partly", f" ({count(target.absent, 'file')} not here)"
+    return "deleted", ""
+
+
 def _missing_line(target: TargetStatus) -> tuple[str, str]:
     return "missing", f" ({count(target.missing, 'object')})"
 
@@ -127,7 +141,7 @@ def _unpushed_line(target: TargetStatus) -> tuple[str, str]:
     return "unpushed", f" ({content(target.files, target.size, target.kind or '')})"
 
 
-_CHANGED = ("new", "modified", "deleted")
+_CHANGED = ("new", "modified", "deleted", "renamed")
 _EDITED = ("modified", "retyped")
 _SECTIONS: Sequence[Section] = (
     (
@@ -163,20 +177,30 @@ _SECTIONS: Sequence[Section] = (
     ),
     (
         "Data not in the workspace:",
-        ("use 'dver checkout' to bring it back, 'dver rm PATH...' to stop tracking it",),
+        ("use 'dver checkout PATH...' to bring it, 'dver rm PATH...' to stop tracking it",),
         "red",
         lambda target: (
-            target.data_state == "deleted"
+            (target.data_state in ("deleted", "absent") or bool(target.absent))
             and target.pointer_state != "deleted"
             and not target.missing
         ),
-        _data_line,
+        _absent_line,
     ),
     (
         "Data older or newer than its pointer:",
         ("use 'dver checkout' to bring it in line",),
         "yellow",
-        lambda target: target.data_state in ("stale", "leftover"),
+        lambda target: target.data_state == "stale",
+        _data_line,
+    ),
+    (
+        "Data whose pointer is gone:",
+        (
+            "use 'dver add PATH...' to track it again",
+            "use 'dver checkout' to remove what a commit still names",
+        ),
+        "yellow",
+        lambda target: target.data_state == "leftover",
         _data_line,
     ),
     (

@@ -7,7 +7,6 @@ one of its size is gone, since it may be that one under a new name.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import stat
@@ -18,23 +17,25 @@ from typing import TYPE_CHECKING, Literal
 from dver.base.errors import LockedError, MissingContentError, SystemFailure
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Task
-from dver.formats.kinds import DIRECTORY, EXECUTABLE, SYMLINK
 from dver.formats.pointer import Pointer
-from dver.formats.statindex import NO_OID
+from dver.formats.statindex import NO_OID, KnownTree
+from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Tree
+from dver.ops.placement import Placement, keep_vanished
 from dver.ops.scope import Scope
 from dver.ops.worktree import hold_worktree
-from dver.workspace.filescan import scan_file
+from dver.store.walk import EncodedTrees, Layered, TreeSource, find
+from dver.workspace.building import build_trees, pointer_of
+from dver.workspace.ignore import load_rules
+from dver.workspace.links import LinkCache
+from dver.workspace.scan import scan_directory, scan_file
 from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
 
 if TYPE_CHECKING:
-    from dver.formats.tree import Tree
     from dver.ops.compare import Comparison, FileDelta
     from dver.repo import Repo
-    from dver.store.walk import TreeSource
-    from dver.workspace.links import LinkCache
 
-State = Literal["unchanged", "modified", "deleted", "retyped", "stale", "unknown"]
+State = Literal["unchanged", "modified", "deleted", "absent", "retyped", "stale", "unknown"]
 
 #: Remembering a directory again writes about this many bytes per entry, ...
 _ENTRY_BYTES = 100
@@ -47,8 +48,9 @@ class Finding:
     """How the data of one target compares with its pointer.
 
     ``deltas`` are the files that differ, for a directory that was modified. ``absent`` are those
-    among the recorded files that are not there and whose content is not in the local store
-    either: they were never brought here, so nobody deleted them.
+    among the recorded files that are not there and, as far as is known, never were, or whose
+    content is not in the local store either: nobody deleted them, or a checkout did not get that
+    far. The state "absent" says of a whole target that it never was here.
     """
 
     state: State
@@ -62,9 +64,10 @@ class Inspector:
     def __init__(self, repo: Repo, task: Task) -> None:
         self._repo = repo
         self._store = repo.store
+        self._links = LinkCache(repo.store.local_directory())
         self._task = task
         self._learned_files: list[tuple[bytes, FileState, int]] = []
-        self._learned_trees: list[tuple[bytes, Scan, int, Pointer | None]] = []
+        self._learned_trees: list[tuple[bytes, Scan, int, Pointer, KnownTree | None]] = []
         self.index = StatIndex(repo.state_dir)
 
     def inspect(self, path: bytes, pointer: Pointer, scope: Scope) -> Finding:
@@ -73,7 +76,7 @@ class Inspector:
         try:
             mode = os.lstat(absolute).st_mode
         except (FileNotFoundError, NotADirectoryError):
-            return Finding("deleted", [])
+            return Finding("absent" if self.index.base(path) is None else "deleted", [])
         if stat.S_ISDIR(mode):
             if pointer.kind != "tree":
                 return Finding("retyped", [])
@@ -81,21 +84,15 @@ class Inspector:
         is_link = stat.S_ISLNK(mode)
         if pointer.kind == "tree" or not (stat.S_ISREG(mode) or is_link):
             return Finding("retyped", [])
-        return self._inspect_file(path, pointer, is_link=is_link)
-
-    @functools.cached_property
-    def _links(self) -> LinkCache:
-        from dver.workspace.links import LinkCache
-
-        return LinkCache(self._store.local_directory())
+        return self._inspect_file(path, pointer)
 
     # single files
 
-    def _inspect_file(self, path: bytes, pointer: Pointer, *, is_link: bool) -> Finding:
+    def _inspect_file(self, path: bytes, pointer: Pointer) -> Finding:
         known = self.index.load_file(path)
         base = known.base if known is not None else None
         absolute = self._repo.absolute(path)
-        state = scan_file(absolute, known, links=self._links if is_link else None)
+        state = scan_file(absolute, known, links=self._links)
         if state is None:
             return Finding("deleted", [])
         if state.kind == SYMLINK:
@@ -116,11 +113,6 @@ class Inspector:
     # directories
 
     def _inspect_tree(self, path: bytes, pointer: Pointer, scope: Scope) -> Finding:
-        from dver.store.walk import EncodedTrees, Layered
-        from dver.workspace.building import build_trees, pointer_of
-        from dver.workspace.ignore import load_rules
-        from dver.workspace.scan import scan_directory
-
         known = self.index.load_tree(path)
         base = known.base if known is not None else None
         scan = scan_directory(
@@ -132,7 +124,7 @@ class Inspector:
             lenient=True,
             task=self._task,
         )
-        guesses = self._read_candidates(path, scan, pointer, base)
+        guesses = self._read_candidates(path, scan, pointer, known)
         built = EncodedTrees(dict(build_trees(scan, known=self._store.has)))
         here = pointer_of(scan)
         if here.oid == pointer.oid:
@@ -145,15 +137,17 @@ class Inspector:
         found = compare({path: pointer}, {path: here}, source, scope, renames=False)
         if any(not target.listed for target in found.targets):
             return Finding("unknown", [])
-        deltas, absent = self._without_absent(found)
+        placement = Placement(self._store, known, pointer)
+        deltas, absent = self._without_absent(path, found, placement)
         deltas = self._with_renames(deltas, guesses)
         return Finding("modified" if deltas else "unchanged", deltas, absent)
 
     def _read_candidates(
-        self, path: bytes, scan: Scan, pointer: Pointer, base: Pointer | None
+        self, path: bytes, scan: Scan, pointer: Pointer, known: KnownTree | None
     ) -> Guesses:
         """Read the unknown files that may be as recorded; give the others oids that nothing has."""
         guesses = Guesses()
+        base = known.base if known is not None else None
         recorded = _Recorded(self._store, pointer, base)
         files = size = 0
         for d, i in list(scan.unknown()):
@@ -174,19 +168,20 @@ class Inspector:
                 scan.dirs[d].set_oid(i, guesses.next())
             entries = sum(len(state.names) for state in scan.dirs)
             if size + files * _OPEN_BYTES >= entries * _ENTRY_BYTES:
-                self._learned_trees.append((path, scan, moment, base))
+                self._learned_trees.append((path, scan, moment, pointer, known))
         return guesses
 
-    def _without_absent(self, found: Comparison) -> tuple[list[FileDelta], int]:
+    def _without_absent(
+        self, path: bytes, found: Comparison, placement: Placement
+    ) -> tuple[list[FileDelta], int]:
         kept = []
-        absent = 0
         for delta in found.files:
-            old = delta.old
-            if delta.word == "removed" and old is not None and not self._store.has(old.oid):
-                absent += 1
-            else:
+            old = delta.old if delta.word == "removed" else None
+            if old is None or (
+                self._store.has(old.oid) and placement.had(delta.path[len(path) + 1 :])
+            ):
                 kept.append(delta)
-        return kept, absent
+        return kept, len(found.files) - len(kept)
 
     def _with_renames(self, deltas: list[FileDelta], guesses: Guesses) -> list[FileDelta]:
         """Pair new files with removed ones of equal content, reading those of equal size."""
@@ -224,8 +219,11 @@ class Inspector:
                 for path, state, moment in self._learned_files:
                     base = self.index.base(path)
                     self.index.set_file(path, state, moment=moment, base=base)
-                for path, scan, moment, base in self._learned_trees:
+                for path, scan, moment, pointer, known in self._learned_trees:
+                    base = known.base if known is not None else None
                     forget_guesses(scan)
+                    if known is not None and base != pointer:
+                        keep_vanished(scan, known)
                     self.index.save_tree(path, scan, moment=moment, base=base)
                 self.index.save()
         except (LockedError, SystemFailure):
@@ -288,8 +286,6 @@ class _Recorded:
         return False
 
     def _read(self, directory: bytes) -> Iterator[Tree]:
-        from dver.store.walk import find
-
         for top in self._tops:
             try:
                 if not directory:

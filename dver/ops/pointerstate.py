@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Literal
 
 from dver.ops.targets import Target
 
-PointerState = Literal["unchanged", "new", "modified", "deleted", "conflict", "broken"]
+PointerState = Literal["unchanged", "new", "modified", "deleted", "renamed", "conflict", "broken"]
 
 
 def pointer_state(target: Target | None, committed: str | None) -> tuple[PointerState, bool]:
@@ -25,6 +26,34 @@ def pointer_state(target: Target | None, committed: str | None) -> tuple[Pointer
     if committed is None:
         return "new", staged
     return ("unchanged", staged) if committed in here else ("modified", staged)
+
+
+def moved_pointers(
+    targets: Mapping[bytes, Target], committed: Mapping[bytes, str]
+) -> dict[bytes, bytes]:
+    """Return new path -> old path of pointers that were renamed since HEAD, their content equal.
+
+    Both sides are data paths. Of several candidates one of the same last name is taken.
+    """
+    origins: dict[str, list[bytes]] = {}
+    for path in sorted(committed):
+        target = targets.get(path)
+        if target is None or not (target.present or target.file.unmerged or target.file.skipped):
+            origins.setdefault(committed[path], []).append(path)
+    moved: dict[bytes, bytes] = {}
+    if not origins:
+        return moved
+    like = next(iter(origins))
+    for path, target in sorted(targets.items()):
+        if path in committed or target.pointer is None or target.file.unmerged:
+            continue
+        name = path.rpartition(b"/")[2]
+        candidates = next((o for o in map(origins.get, blob_ids(target.raw, like)) if o), None)
+        if candidates:
+            same = [one for one in candidates if one.rpartition(b"/")[2] == name]
+            moved[path] = (same or candidates)[0]
+            candidates.remove(moved[path])
+    return moved
 
 
 def blob_ids(raw: bytes, like: str | None) -> set[str]:

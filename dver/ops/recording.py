@@ -19,15 +19,15 @@ from dver.formats import pack
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import NO_OID, KnownTree
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry
+from dver.ops.placement import Placement
 from dver.ops.selection import Job, refuse_symlink
 from dver.store.treediff import diff_trees
 from dver.store.walk import EncodedTrees, Layered, TreeSource
 from dver.workspace.building import Replacement, Splice, build_trees, pointer_of
-from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import IgnoreRules, load_rules
 from dver.workspace.links import LinkCache
-from dver.workspace.scan import find_twins, scan_directory
+from dver.workspace.scan import find_twins, scan_directory, scan_file
 from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
 
@@ -204,12 +204,17 @@ class Recorder:
         if old is None or old.kind != "tree" or old == new or not self._store.has(old.oid):
             return
         source = Layered([EncodedTrees(built), self._store])
+        # Where all of some version was here once, what is not there now was deleted.
+        partial = one.known is not None and one.known.base is None
+        placement = Placement(self._store, one.known, old)
         absent = 0
         try:
             for change in diff_trees(source, old.oid, new.oid):
                 gone = change.old if change.new is None else None
                 if gone is not None and gone.kind != DIRECTORY:
-                    absent += not self._store.has(gone.oid)
+                    absent += not self._store.has(gone.oid) or (
+                        partial and not placement.had(change.path)
+                    )
         except MissingContentError:
             absent += 1
         if absent:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +17,7 @@ from dver.ops import naming
 from dver.ops.completeness import Pushed, missing_objects
 from dver.ops.inspection import Finding, Inspector
 from dver.ops.placed import left_behind
-from dver.ops.pointerstate import PointerState, pointer_state
+from dver.ops.pointerstate import PointerState, moved_pointers, pointer_state
 from dver.ops.scope import Scope
 from dver.ops.targets import Target, load_targets
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from dver.ops.compare import FileDelta
     from dver.repo import Repo
 
-DataState = Literal["unchanged", "modified", "deleted", "retyped", "stale", "leftover", "unknown"]
+DataState = Literal[
+    "unchanged", "modified", "deleted", "absent", "retyped", "stale", "leftover", "unknown"
+]
 
 _DAMAGED = "'dver fsck --full' tells what is damaged"
 
@@ -79,22 +81,26 @@ class ChangeCounts:
 class TargetStatus:
     """The state of one target, by the questions a person asks.
 
-    ``pointer_state`` compares the pointer in the work tree with HEAD: new, modified, deleted, in a
-    merge conflict, or broken; ``staged`` says that git's index already holds exactly the work
-    tree's pointer. ``data_state`` compares the data in the workspace with the pointer:
+    ``pointer_state`` compares the pointer in the work tree with HEAD: new, modified, deleted,
+    renamed (from ``old_path``, its content equal), in a merge conflict, or broken; ``staged`` says
+    that git's index already holds exactly the work tree's pointer. ``data_state`` compares the data
+    in the workspace with the pointer:
 
     - modified: somebody changed the data; ``counts`` and ``changes`` say how
-    - deleted: it is not there; ``dver checkout`` (or ``pull``, if ``missing``) brings it
+    - deleted: it was here and is not any more
+    - absent: it is not here and, as far as is known, never was; ``dver checkout`` (or ``pull``, if
+      ``missing``) brings it, and deleted data as well
     - retyped: a file stands where a directory is tracked, or the other way round
     - stale: the pointer moved (by git) and the data is still what the last pointer said
     - leftover: the pointer is gone, and there still is data
     - unknown: the pointer cannot be read, or the content needed to tell is missing
 
-    ``missing`` counts objects the pointer needs that are not in the local store, ``missing_oids``
-    lists some of them in text form. ``unpushed`` tells whether the content is all here and, as far
-    as is known here, not in the remote; None when there is no remote. ``problem`` says what is
-    wrong with the pointer or a listing, and ``hint`` what to do. ``size`` and ``files`` are the
-    pointer's; oid its text form.
+    ``absent`` counts files in a tracked directory that were never brought here, after a checkout of
+    only a part; they are no change. ``missing`` counts objects the pointer needs that are not in
+    the local store, ``missing_oids`` lists some of them in text form. ``unpushed`` tells whether
+    the content is all here and, as far as is known here, not in the remote; None when there is no
+    remote. ``problem`` says what is wrong with the pointer or a listing, and ``hint`` what to do.
+    ``size`` and ``files`` are the pointer's; oid its text form.
     """
 
     path: str
@@ -113,6 +119,8 @@ class TargetStatus:
     unpushed: bool | None = None
     problem: str | None = None
     hint: str | None = None
+    old_path: str | None = None
+    absent: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -121,6 +129,7 @@ class TargetStatus:
             self.pointer_state == "unchanged"
             and self.data_state == "unchanged"
             and not self.missing
+            and not self.absent
         )
 
 
@@ -164,11 +173,18 @@ def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResu
     with reporter.task("Comparing", unit="files") as task:
         checker = _Checker(repo, options, Inspector(repo, task), scope, remote)
         known = sorted(targets.keys() | committed.keys())
-        told = [
-            checker.check(path, targets.get(path), committed.get(path))
-            for path in known
-            if scope.inside(path) is not None and not _is_sparse(targets.get(path))
-        ]
+        moved = moved_pointers(targets, committed)
+        origins = set(moved.values())
+        told = []
+        for path in known:
+            if scope.inside(path) is None or _is_sparse(targets.get(path)):
+                continue
+            if path in moved:
+                told.append(checker.check_moved(path, targets[path], moved[path], targets))
+            elif path not in origins:
+                told.append(checker.check(path, targets.get(path), committed.get(path)))
+            elif os.path.lexists(repo.absolute(path)):
+                told.append(checker.check(path, None, None))
         told += [checker.check(path, None, None) for path in left_behind(repo, scope, known)]
     _refuse_unmatched(repo, scope, [path for path in targets if scope.inside(path) is not None])
     checker.inspector.remember()
@@ -221,6 +237,18 @@ class _Checker:
         self._pushed = None if remote is None else Pushed(repo.layout.remote_cache(remote))
         self.inspector = inspector
 
+    def check_moved(
+        self, path: bytes, target: Target, old: bytes, targets: Mapping[bytes, Target]
+    ) -> TargetStatus:
+        """Tell the state of a target whose pointer was renamed since HEAD."""
+        told = self.check(path, target, None)
+        return replace(
+            told,
+            pointer_state="renamed",
+            staged=told.staged and old not in targets,
+            old_path=self._repo.display(old),
+        )
+
     def check(self, path: bytes, target: Target | None, committed: str | None) -> TargetStatus:
         pointer = target.pointer if target is not None else None
         state, staged = pointer_state(target, committed)
@@ -267,6 +295,7 @@ class _Checker:
             unpushed=None if damage is not None else self._unpushed(pointer, missing),
             problem=None if damage is None else damage.message,
             hint=None if damage is None else _DAMAGED,
+            absent=finding.absent,
         )
 
     def _unpushed(self, pointer: Pointer, missing: list[Oid]) -> bool | None:

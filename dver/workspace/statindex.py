@@ -125,6 +125,8 @@ class StatIndex:
         known.base = base
         path, _, name = inner.rpartition(b"/")
         one = known.dirs.get(path)
+        if one is None and state is not None:
+            one = _known_dir(DirState.empty(path), moment)
         if one is not None:
             columns = dir_state(one)
             _replace_entry(columns, name, state)

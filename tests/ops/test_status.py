@@ -10,7 +10,7 @@ from subprocess import run
 
 import pytest
 
-from dver.base.errors import NotFoundError, RepositoryError
+from dver.base.errors import NotFoundError, RefusedError, RepositoryError
 from dver.base.oid import oid_of
 from dver.base.reporter import Reporter
 from dver.formats import root as roots
@@ -361,3 +361,135 @@ def test_not_set_up_and_bare(tmp_path: Path, repo: WorkRepo) -> None:
     bare = GitRepo.clone(repo.path, tmp_path / "bare.git", "--bare")
     with pytest.raises(RepositoryError, match="bare"):
         status(Repo.open(bare.path), StatusOptions(), Reporter())
+
+
+# -- a part was brought, the rest never -----------------------------------------------------------
+
+
+@pytest.fixture
+def partial(tmp_path: Path) -> WorkRepo:
+    """A clone in which one file was checked out; all content is in the store."""
+    repo = WorkRepo.create(tmp_path / "origin")
+    for name in ("d/a", "d/twin", "d/s/a", "d/s/none", "e", "f"):
+        repo.write(name, b"" if name == "d/s/none" else b"same")
+    repo.add("d", "e", "f")
+    repo.commit("data")
+    clone = WorkRepo(GitRepo.clone(repo.path, tmp_path / "clone").path)
+    shutil.copytree(repo.path / ".git/dver", clone.path / ".git/dver")
+    shutil.rmtree(clone.path / ".git/dver/stat")
+    (clone.path / ".git/dver/placed").unlink()
+    return clone
+
+
+def test_what_never_was_here_is_not_deleted(partial: WorkRepo) -> None:
+    assert {t.path: t.data_state for t in partial.status().targets} == {
+        "d": "absent",
+        "e": "absent",
+        "f": "absent",
+    }
+    partial.checkout("d/s/a", "f")
+    for _ in range(2):
+        told = {t.path: (t.data_state, t.counts.total, t.absent) for t in partial.status().targets}
+        assert told == {"d": ("unchanged", 0, 3), "e": ("absent", 0, 0), "f": ("unchanged", 0, 0)}
+    assert not partial.status().is_clean
+    partial.checkout()
+    assert partial.status().is_clean
+
+
+def test_what_never_was_here_is_not_recorded_as_deleted(partial: WorkRepo) -> None:
+    partial.checkout("d/a")
+    with pytest.raises(RefusedError, match="not all of d is here"):
+        partial.add("d")
+    partial.unlink("d/a")
+    partial.add("d/a")
+    assert partial.pointer("d").files == 3
+
+
+def test_what_was_here_and_is_gone_is_deleted(
+    partial: WorkRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial.checkout("d/s/a", "d/a")
+    (partial.path / "d/s/a").unlink()
+    for _ in range(2):
+        target = partial.status_of("d")
+        assert [(c.change, c.path) for c in target.changes] == [("deleted", "d/s/a")]
+        assert (target.data_state, target.absent) == ("modified", 2)
+    # What is read again and remembered does not make that forgotten.
+    monkeypatch.setattr("dver.workspace.fsclock.MARGIN_NS", -(10**12))
+    os.utime(partial.path / "d/a", ns=(10**18, 10**18))
+    for _ in range(2):
+        assert partial.status_of("d").counts == ChangeCounts(deleted=1)
+    shutil.rmtree(partial.path / "d/s")
+    for _ in range(2):
+        assert partial.status_of("d").counts == ChangeCounts(deleted=1)
+
+
+def test_a_part_of_a_newer_version(partial: WorkRepo) -> None:
+    partial.checkout()
+    partial.git("checkout", "-q", "-b", "next")
+    partial.write("d/new/one", b"same")
+    partial.write("d/new/two", b"same")
+    partial.add("d")
+    partial.commit("next")
+    partial.git("checkout", "-q", "main")
+    partial.checkout()
+    partial.git("checkout", "-q", "next")
+    partial.checkout("d/new/one")
+    target = partial.status_of("d")
+    assert (target.data_state, target.absent) == ("unchanged", 1)
+    (partial.path / "d/twin").unlink()
+    assert [c.path for c in partial.status_of("d").changes] == ["d/twin"]
+
+
+# -- renamed targets ------------------------------------------------------------------------------
+
+
+def renames(repo: WorkRepo) -> list[tuple[str | None, str, str, bool, str]]:
+    return [
+        (t.old_path, t.path, t.pointer_state, t.staged, t.data_state)
+        for t in repo.status().targets
+        if not t.is_clean
+    ]
+
+
+def test_a_renamed_target(repo: WorkRepo) -> None:
+    (repo.path / "sub").mkdir()
+    repo.mv("d", "e")
+    repo.mv("f", "sub")
+    assert renames(repo) == [
+        ("d", "e", "renamed", False, "unchanged"),
+        ("f", "sub/f", "renamed", False, "unchanged"),
+    ]
+    repo.git("add", "e.dver")
+    assert renames(repo)[0] == ("d", "e", "renamed", False, "unchanged")
+    repo.git("add", "-A")
+    assert renames(repo) == [
+        ("d", "e", "renamed", True, "unchanged"),
+        ("f", "sub/f", "renamed", True, "unchanged"),
+    ]
+    repo.write("e/a", b"AA")
+    repo.add("e")
+    assert [t.pointer_state for t in repo.status().targets] == ["deleted", "new", "renamed"]
+
+
+def test_a_pointer_that_only_git_renamed(repo: WorkRepo) -> None:
+    repo.git("mv", "d.dver", "e.dver")
+    assert renames(repo) == [
+        (None, "d", "unchanged", True, "leftover"),
+        ("d", "e", "renamed", True, "absent"),
+    ]
+
+
+def test_each_old_path_is_taken_once_and_by_name_first(repo: WorkRepo) -> None:
+    for name in ("x/one", "x/two"):
+        repo.write(name, b"equal")
+    repo.add("x/one", "x/two")
+    repo.commit("twins")
+    for name in ("y", "z"):
+        (repo.path / name).mkdir()
+    repo.mv("x/two", "y")
+    repo.mv("x/one", "z")
+    assert [(old, new) for old, new, *_ in renames(repo)] == [
+        ("x/two", "y/two"),
+        ("x/one", "z/one"),
+    ]

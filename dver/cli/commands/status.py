@@ -53,9 +53,10 @@ def command(
     Only what changed since it was last looked at is read. The remote is not asked: what it has is
     known from the last push, fetch or pull.
 
-    The letters of --porcelain. X: A new, M modified, D deleted, U in conflict, ! broken. Y: M
-    modified, D deleted, T another type, S stale (the pointer moved), L left over, ? unknown.
-    A space means no difference.
+    The letters of --porcelain. X: A new, M modified, D deleted, R renamed, U in conflict, ! broken.
+    Y: M modified, D deleted, N not here yet, T another type, S stale (the pointer moved), L left
+    over, ? unknown. A space means no difference. A renamed target's PATH is 'OLD -> NEW'; with -z
+    it is NEW, and OLD follows as a name of its own.
     """
     everything = app.console.json or app.console.verbose
     details = 0 if porcelain or nul else None if everything else SHOWN_FILES
@@ -74,7 +75,13 @@ def command(
 def _print_porcelain(console: Console, result: StatusResult, nul: bool) -> None:
     dirty = [target for target in result.targets if not target.is_clean]
     if nul:
-        console.write_names(f"{letters(target)} {target.path}" for target in dirty)
+        console.write_names(
+            name
+            for target in dirty
+            for name in (f"{letters(target)} {target.path}", target.old_path)
+            if name is not None
+        )
         return
     for target in dirty:
-        console.print(f"{letters(target)} {show_path(target.path)}")
+        old = "" if target.old_path is None else f"{show_path(target.old_path)} -> "
+        console.print(f"{letters(target)} {old}{show_path(target.path)}")
