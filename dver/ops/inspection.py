@@ -7,6 +7,7 @@ one of its size is gone, since it may be that one under a new name.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import stat
@@ -17,23 +18,22 @@ from typing import TYPE_CHECKING, Literal
 from dver.base.errors import LockedError, MissingContentError, SystemFailure
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Task
+from dver.formats.kinds import DIRECTORY, EXECUTABLE, SYMLINK
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import NO_OID, KnownTree
-from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Tree
-from dver.ops.placement import Placement, keep_vanished
 from dver.ops.scope import Scope
 from dver.ops.worktree import hold_worktree
-from dver.store.walk import EncodedTrees, Layered, TreeSource, find
-from dver.workspace.building import build_trees, pointer_of
-from dver.workspace.ignore import load_rules
-from dver.workspace.links import LinkCache
-from dver.workspace.scan import scan_directory, scan_file
+from dver.workspace.filescan import scan_file
 from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
 
 if TYPE_CHECKING:
+    from dver.formats.tree import Tree
     from dver.ops.compare import Comparison, FileDelta
+    from dver.ops.placement import Placement
     from dver.repo import Repo
+    from dver.store.walk import TreeSource
+    from dver.workspace.links import LinkCache
 
 State = Literal["unchanged", "modified", "deleted", "absent", "retyped", "stale", "unknown"]
 
@@ -64,7 +64,6 @@ class Inspector:
     def __init__(self, repo: Repo, task: Task) -> None:
         self._repo = repo
         self._store = repo.store
-        self._links = LinkCache(repo.store.local_directory())
         self._task = task
         self._learned_files: list[tuple[bytes, FileState, int]] = []
         self._learned_trees: list[tuple[bytes, Scan, int, Pointer, KnownTree | None]] = []
@@ -84,15 +83,21 @@ class Inspector:
         is_link = stat.S_ISLNK(mode)
         if pointer.kind == "tree" or not (stat.S_ISREG(mode) or is_link):
             return Finding("retyped", [])
-        return self._inspect_file(path, pointer)
+        return self._inspect_file(path, pointer, is_link=is_link)
+
+    @functools.cached_property
+    def _links(self) -> LinkCache:
+        from dver.workspace.links import LinkCache
+
+        return LinkCache(self._store.local_directory())
 
     # single files
 
-    def _inspect_file(self, path: bytes, pointer: Pointer) -> Finding:
+    def _inspect_file(self, path: bytes, pointer: Pointer, *, is_link: bool) -> Finding:
         known = self.index.load_file(path)
         base = known.base if known is not None else None
         absolute = self._repo.absolute(path)
-        state = scan_file(absolute, known, links=self._links)
+        state = scan_file(absolute, known, links=self._links if is_link else None)
         if state is None:
             return Finding("deleted", [])
         if state.kind == SYMLINK:
@@ -113,6 +118,11 @@ class Inspector:
     # directories
 
     def _inspect_tree(self, path: bytes, pointer: Pointer, scope: Scope) -> Finding:
+        from dver.store.walk import EncodedTrees, Layered
+        from dver.workspace.building import build_trees, pointer_of
+        from dver.workspace.ignore import load_rules
+        from dver.workspace.scan import scan_directory
+
         known = self.index.load_tree(path)
         base = known.base if known is not None else None
         scan = scan_directory(
@@ -137,6 +147,8 @@ class Inspector:
         found = compare({path: pointer}, {path: here}, source, scope, renames=False)
         if any(not target.listed for target in found.targets):
             return Finding("unknown", [])
+        from dver.ops.placement import Placement
+
         placement = Placement(self._store, known, pointer)
         deltas, absent = self._without_absent(path, found, placement)
         deltas = self._with_renames(deltas, guesses)
@@ -223,6 +235,8 @@ class Inspector:
                     base = known.base if known is not None else None
                     forget_guesses(scan)
                     if known is not None and base != pointer:
+                        from dver.ops.placement import keep_vanished
+
                         keep_vanished(scan, known)
                     self.index.save_tree(path, scan, moment=moment, base=base)
                 self.index.save()
@@ -286,6 +300,8 @@ class _Recorded:
         return False
 
     def _read(self, directory: bytes) -> Iterator[Tree]:
+        from dver.store.walk import find
+
         for top in self._tops:
             try:
                 if not directory:

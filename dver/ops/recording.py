@@ -24,10 +24,11 @@ from dver.ops.selection import Job, refuse_symlink
 from dver.store.treediff import diff_trees
 from dver.store.walk import EncodedTrees, Layered, TreeSource
 from dver.workspace.building import Replacement, Splice, build_trees, pointer_of
+from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import IgnoreRules, load_rules
 from dver.workspace.links import LinkCache
-from dver.workspace.scan import find_twins, scan_directory, scan_file
+from dver.workspace.scan import find_twins, scan_directory
 from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
 
