@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from dver.base.fsio import show
@@ -22,6 +21,8 @@ def staging(console: Console, to_stage: Sequence[str], staged: bool) -> None:
         patterns = " ".join(f"':/*{end}'" for end in ends)
         console.done(f"to stage {len(to_stage):,} files, run: git add {patterns}")
         return
+    import shlex
+
     # A colon at the start would be taken for a pathspec's magic, a dash for an option.
     paths = [f"./{path}" if path.startswith(":") else path for path in to_stage]
     names = " ".join(shlex.quote(path) for path in paths)

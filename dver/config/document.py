@@ -10,6 +10,7 @@ than all the rest of its start. Anything that is not plainly of that form goes t
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -61,7 +62,7 @@ def parse(data: bytes, origin: str) -> Tree:
     if len(data) > MAX_SIZE:
         raise ConfigError(f"{origin} is larger than {MAX_SIZE >> 20} MiB")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(f"{origin}, line {line}: it is not UTF-8 text") from error

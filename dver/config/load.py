@@ -6,8 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dver.base.errors import ConfigError
 from dver.config import document, schema
@@ -24,8 +24,7 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One value: its key, where it was set, and by which level. ``origin`` is for people."""
 
     key: str
@@ -34,8 +33,7 @@ class Value:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigPaths:
+class ConfigPaths(NamedTuple):
     """Where the files of each level are; None where there is no such level, as outside git.
 
     ``root`` is the top of the working tree, and ``state`` dver's own directory in the common git

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dver.base.errors import ConfigError
 
@@ -30,8 +29,7 @@ LEVELS: tuple[Level, ...] = (
 REMOTE_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting. ``default`` None means that dver decides as the help says.
 
     ``committed`` tells whether the level that git shares may set it: only what can neither make a

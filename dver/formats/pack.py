@@ -21,7 +21,7 @@ unsigned and little-endian; offsets count from the start of the pack.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dver.base.errors import FormatError
 from dver.base.oid import Oid, checksum
@@ -49,8 +49,7 @@ MAX_FRAMES = 1 << 21
 _RESERVED = bytes(6)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """Where one stored object lies in a pack, and how it is stored. Lengths are in bytes."""
 
     oid: Oid

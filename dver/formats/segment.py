@@ -22,8 +22,8 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import add, gt
+from typing import NamedTuple
 
 from dver.base.errors import FormatError
 from dver.base.oid import OID_SIZE, Oid, checksum
@@ -44,8 +44,7 @@ _KINDS = frozenset(pack.KINDS)
 _CODECS = frozenset((pack.RAW, pack.ZSTD))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an object is stored: in which pack, at which frame offset, how long, of which kind."""
 
     pack: bytes
@@ -56,8 +55,7 @@ class Place:
     codec: int
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """A segment's header, and the offsets in bytes of the parts it announces."""
 
     fanout_bits: int

@@ -6,21 +6,17 @@ are cut into chunks, which must be the same for everyone who adds to the store, 
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dver.base.errors import FormatError
 
 KEY = "format.json"
 MAX_SIZE = 65536
 _KEYS = {"dver_store", "hash", "store_id", "chunker"}
-_STORE_ID = re.compile(r"[0-9a-f]{32}")
+_HEX = frozenset("0123456789abcdef")
 
 
-@dataclass(frozen=True, slots=True)
-class Chunker:
+class Chunker(NamedTuple):
     """FastCDC's parameters (the algorithm of Xia et al., 2020): sizes in bytes."""
 
     name: str = "fastcdc-2020"
@@ -31,8 +27,7 @@ class Chunker:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoreInfo:
+class StoreInfo(NamedTuple):
     """A store's identity and fixed parameters. ``store_id`` is 32 random hex digits."""
 
     store_id: str
@@ -41,19 +36,24 @@ class StoreInfo:
 
 def encode(info: StoreInfo) -> bytes:
     """Return the bytes of ``format.json``."""
-    fields = {
-        "dver_store": 1,
-        "hash": "blake3-256",
-        "store_id": info.store_id,
-        "chunker": asdict(info.chunker),
-    }
-    return (json.dumps(fields, indent=2, sort_keys=True) + "\n").encode("ascii")
+    chunker = info.chunker._asdict() | {"name": f'"{info.chunker.name}"'}
+    rows = ",\n".join(f'    "{key}": {chunker[key]}' for key in sorted(chunker))
+    return (
+        f'{{\n  "chunker": {{\n{rows}\n  }},\n  "dver_store": 1,\n  "hash": "blake3-256",\n'
+        f'  "store_id": "{info.store_id}"\n}}\n'
+    ).encode("ascii")
 
 
 def decode(data: bytes) -> StoreInfo:
     """Parse ``format.json``. Raises FormatError for a newer version or parameters out of bounds."""
     if len(data) > MAX_SIZE:
         raise FormatError("format.json is too long: this is not a dver store")
+    # What dver writes is known by its text: every command would pay for a parser's import.
+    usual = StoreInfo(data[-36:-4].decode("latin-1"))
+    if _is_id(usual.store_id) and data == encode(usual):
+        return usual
+    import json
+
     try:
         fields: Any = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -68,7 +68,7 @@ def decode(data: bytes) -> StoreInfo:
     if set(fields) != _KEYS or fields["hash"] != "blake3-256":
         raise FormatError("format.json has a field that this dver does not know, or lacks one")
     store_id = fields["store_id"]
-    if not isinstance(store_id, str) or not _STORE_ID.fullmatch(store_id):
+    if not isinstance(store_id, str) or not _is_id(store_id):
         raise FormatError("format.json's store_id is not 32 hex digits")
     return StoreInfo(store_id, _chunker(fields["chunker"]))
 
@@ -80,7 +80,7 @@ def _chunker(fields: Any) -> Chunker:
         raise FormatError("format.json's chunker has an unknown field") from error
     sizes = (chunker.min_size, chunker.avg_size, chunker.max_size)
     if (
-        len(fields) != len(asdict(chunker))
+        len(fields) != len(chunker)
         or chunker.name != "fastcdc-2020"
         or not all(_is_number(size, 1024, 1 << 20) for size in sizes)
         or not sizes[0] < sizes[1] < sizes[2]
@@ -89,6 +89,10 @@ def _chunker(fields: Any) -> Chunker:
     ):
         raise FormatError("format.json has chunker parameters that this dver does not know")
     return chunker
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 32 and _HEX.issuperset(text)
 
 
 def _is_number(value: Any, low: int, high: int) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from dver.base.errors import RepositoryError
 from dver.formats.pointer import MAX_SIZE, SUFFIX
@@ -21,8 +20,7 @@ _SUFFIX = SUFFIX.encode()
 REGULAR = (b"100644", b"100755", b"100664")
 
 
-@dataclass(frozen=True, slots=True)
-class PointerFile:
+class PointerFile(NamedTuple):
     """A pointer file that git sees from the working tree.
 
     ``blob`` is its content in the index, or None if git does not track it (yet, or because a

@@ -6,8 +6,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base import fsio
 from dver.base.errors import FormatError, RefusedError
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One pointer file of the work tree or index.
 
     ``pointer`` is what it says, or None with the reason in ``problem`` if it cannot be read.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dver.base.errors import AlreadyExists
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One key: its size in bytes, its age by the storage's own clock (Unix seconds), its ETag."""
 
     key: str
@@ -21,8 +20,7 @@ class Entry:
     etag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a storage can do.
 
     ``conditional_create``: ``put(..., if_absent=True)`` is atomic across all writers.

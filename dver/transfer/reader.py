@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
 
 from dver.base.errors import CorruptError
 from dver.base.oid import Oid
@@ -80,7 +79,7 @@ class ReadAhead(Storage):
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self.description = inner.description
         # Packs that are files of this machine shall be read through the windows as well.
-        self.facts = replace(inner.facts, local=False)
+        self.facts = inner.facts._replace(local=False)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Return a range of a key's bytes, reading ahead in packs."""

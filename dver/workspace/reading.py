@@ -7,7 +7,6 @@ in long runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from operator import itemgetter
 
 from dver.base.errors import DverError
@@ -65,7 +64,7 @@ def _read_run(
     _, start, first, _ = run[0]
     _, last, place, _ = run[-1]
     try:
-        whole = replace(first, stored=last + place.stored - start)
+        whole = first._replace(stored=last + place.stored - start)
         view = memoryview(store.read_frame(whole))
     except DverError:
         view = memoryview(b"")

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base.oid import OID_SIZE, Oid
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK
@@ -160,8 +160,7 @@ class DirState:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A path that cannot be tracked, and why."""
 
     path: bytes
