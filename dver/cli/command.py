@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dver.cli.context import Access, app_of
-from dver.cli.options import common_options
+from dver.cli.options import common_options, help_option
 
 #: What each exit code means; the page ``docs/reference/exit-codes.md`` is held against it.
 EXIT_MEANINGS: Mapping[int, str] = {
@@ -68,6 +68,10 @@ class Command(click.Command):
         app_of(ctx).command = ctx.command_path.partition(" ")[2]
         ctx.meta[AFTER_DASHES] = len(args) - args.index("--") - 1 if "--" in args else None
         return super().parse_args(ctx, args)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:
+        """Return the option ``--help``."""
+        return help_option
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples and the exit codes."""
@@ -152,6 +156,10 @@ class Lazy(click.Group):
         if self.fallback is not None and unnamed and not ctx.resilient_parsing:
             args = [self.fallback, *args]
         return super().parse_args(ctx, args)
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:
+        """Return the option ``--help``."""
+        return help_option
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names in the order of the table."""

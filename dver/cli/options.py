@@ -82,6 +82,23 @@ def force(text: str) -> Decorator[Any]:
     return click.option("-f", "--force", is_flag=True, help=text)
 
 
+def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
+#: What click would make for every command, and look for translations of, at every start.
+help_option = click.Option(
+    ["-h", "--help"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    help="Show this message and exit.",
+    callback=_show_help,
+)
+
+
 def _flag(*names: str, text: str, hidden: bool, apply: Callable[[App], None]) -> click.Option:
     def callback(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if value and not ctx.resilient_parsing:

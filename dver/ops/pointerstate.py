@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import importlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from dver.ops.targets import Target
 
@@ -58,6 +59,16 @@ def moved_pointers(
 
 def blob_ids(raw: bytes, like: str | None) -> set[str]:
     """Return the ids that git may give to a file: as it is, and with its line ends converted."""
-    algorithm = hashlib.sha256 if like is not None and len(like) == 64 else hashlib.sha1
+    algorithm = _algorithm("sha256" if like is not None and len(like) == 64 else "sha1")
     texts = {raw, raw.replace(b"\r\n", b"\n")}
     return {algorithm(b"blob %d\0" % len(text) + text).hexdigest() for text in texts}
+
+
+def _algorithm(name: str) -> Any:
+    if name == "sha1":
+        # Python's own: hashlib loads OpenSSL, which takes longer than the rest of a status.
+        with contextlib.suppress(ImportError):
+            return importlib.import_module("_sha1").sha1
+    import hashlib
+
+    return getattr(hashlib, name)
