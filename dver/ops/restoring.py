@@ -79,7 +79,7 @@ class Restorer:
         self._force = force
         self._links = LinkCache(repo.store.local_directory())
         self.index = StatIndex(repo.state_dir)
-        self.modes = _link_modes(repo, link)
+        self.modes = _link_modes(repo, link, reporter)
 
     def restore(self, wishes: Sequence[Wish], workers: int | None = None) -> None:
         """Plan all wishes, then carry them out.
@@ -294,13 +294,37 @@ def _rebase(scan: Scan, root: bytes, part: bytes) -> None:
     scan.root, scan.start = root, part
 
 
-def _link_modes(repo: Repo, choice: str | None) -> list[LinkMode]:
+def _link_modes(repo: Repo, choice: str | None, reporter: Reporter) -> list[LinkMode]:
+    """Return the link modes to try in turn.
+
+    One that was asked for by name and does not work is refused; one that was only set is warned
+    about, since data that is copied is better than none.
+    """
     wanted = choice or repo.config.text("core.link") or "auto"
     if wanted == "copy":
         return ["copy"]
     preferred = [mode for mode in LINK_MODES if mode == wanted] or ["reflink"]
     store = os.fsencode(repo.store.local_directory())
-    return usable_modes(preferred, probe_link_modes(repo.absolute(b""), store))
+    modes = usable_modes(preferred, probe_link_modes(repo.absolute(b""), store))
+    if wanted not in ("auto", *modes):
+        problem = f"cannot {wanted} from the store into the work tree: {_obstacle(repo, wanted)}"
+        if choice is not None:
+            raise RefusedError(problem, hint="'--link auto' takes what works; 'dver doctor' tells")
+        reporter.warn(
+            f"{problem}; files are copied", hint="'dver config set core.link auto' expects no more"
+        )
+    return modes
+
+
+def _obstacle(repo: Repo, mode: str) -> str:
+    """Say why a link mode does not work."""
+    try:
+        places = {os.stat(path).st_dev for path in (repo.root, repo.store.local_directory())}
+    except OSError:
+        places = set()
+    if mode != "symlink" and len(places) > 1:
+        return "they are on different file systems"
+    return "the file system there does not do that"
 
 
 def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:

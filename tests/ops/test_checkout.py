@@ -502,12 +502,12 @@ def test_what_git_tracks_by_now_is_no_leftover(without: WorkRepo) -> None:
 # -- link modes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink", "reflink", "auto"])
+@pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink", "auto"])
 def test_link_modes(repo: WorkRepo, mode: str) -> None:
     repo.git("checkout", "-q", "v1")
     result = repo.checkout(link=mode)
     assert {name: (repo.path / "d" / name).read_bytes() for name in ONE} == ONE
-    assert result.link in (("copy", "reflink") if mode in ("auto", "reflink") else (mode,))
+    assert result.link in (("copy", "reflink") if mode == "auto" else (mode,))
     link = repo.path / "d/s/y"
     assert link.is_symlink() == (result.link == "symlink")
     assert (link.stat().st_nlink > 1) == (result.link == "hardlink")
@@ -516,6 +516,25 @@ def test_link_modes(repo: WorkRepo, mode: str) -> None:
     repo.git("checkout", "-q", "v2")
     repo.checkout(link="copy")
     assert repo.tree("d") == TWO
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink", "reflink"])
+def test_a_link_mode_that_does_not_work(
+    repo: WorkRepo, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.ops.restoring.probe_link_modes", lambda *places: ["copy"])
+    repo.git("checkout", "-q", "v1")
+    before = repo.snapshot()
+    with pytest.raises(RefusedError, match=f"cannot {mode} .*the file system there") as caught:
+        repo.checkout(link=mode)
+    assert "--link auto" in (caught.value.hint or "")
+    assert repo.snapshot() == before
+    # Who only set it gets copies, and is told once.
+    repo.write(".git/dver/config.yaml", f"core:\n  link: {mode}\n")
+    assert repo.checkout().link == "copy"
+    assert [warning.split(" from")[0] for warning in repo.heard.warnings] == [f"cannot {mode}"]
+    assert repo.checkout(link="auto").link == "copy"
+    assert repo.heard.warnings == []
 
 
 def test_editing_a_symlinked_file_is_seen_and_not_lost(repo: WorkRepo) -> None:
