@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,6 +224,7 @@ def normal_url(config: Config, url: str, *, level: Level, cwd: Path) -> str:
         raise UsageError("the URL of a remote is empty")
     if not is_directory(url):
         return url
+    _refuse_half_a_url(url)
     expanded = config.expand(url)
     if os.path.isabs(expanded):
         return os.path.normpath(expanded)
@@ -230,6 +232,30 @@ def normal_url(config: Config, url: str, *, level: Level, cwd: Path) -> str:
     if level != "repository" or config.paths.root is None:
         return absolute
     return os.path.relpath(absolute, config.paths.root).replace(os.sep, "/")
+
+
+# Two letters at least: one is a drive of Windows.
+_HALF_A_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+|[^/\\:]*@[^/\\:]+):")
+
+
+def _refuse_half_a_url(url: str) -> None:
+    """Raise UsageError for ``s3:bucket``, ``s3:/bucket`` and ``user@host:path``.
+
+    They would be directories, made here, in which somebody then believes that the data is safe.
+    """
+    found = _HALF_A_URL.match(url)
+    if found is None:
+        return
+    start = found[0]
+    rest = url[len(start) :].lstrip("/")
+    better = f"{start}//{rest}"
+    if "@" in start:
+        better = f"sftp://{start[:-1]}/{rest}"
+    raise UsageError(
+        f"{fsio.show(url)} is no URL, since '://' is missing",
+        hint=f"if you mean {fsio.show(better)}, write that; for a directory of this name write"
+        f" {fsio.show('./' + url)}",
+    )
 
 
 def set_option(

@@ -71,6 +71,10 @@ def push(
                 return work.foretell()
             if work.is_same_store():
                 return work.carry_out(commits, repo_id)
+            reporter.warn(
+                f"{remote.description} is not the store that it was: it was emptied, or replaced"
+                " by another; what is here is sent again"
+            )
     raise RemoteError(
         f"{remote.description} changes its identity while it is being read",
         hint="check whether several stores answer under its URL",
@@ -92,6 +96,7 @@ class _Push:
         self._listed: dict[bytes, int] = {}
         self._lost_packs: frozenset[bytes] = frozenset()
         self._kept: set[Oid] = set()
+        self._problems: list[str] = []
         self._info: StoreInfo | None = None
         self._info_is_fresh = False
 
@@ -109,21 +114,25 @@ class _Push:
         remote.refresh_index(whole=True)
         self._listed = remote.list_packs()
         self._lost_packs = lost_packs(remote.index.packs(), self._listed)
-        fsck = f"run 'dver fsck -r {remote.name}' to see what else is"
-        for problem in remote.damaged_roots:
-            self._reporter.warn(problem, hint=fsck)
+        self._problems = list(remote.damaged_roots)
         bad_segments = remote.index.lost | remote.index.damaged
         if self._lost_packs or bad_segments:
-            self._reporter.warn(
+            self._problems.append(
                 f"{remote.description} has lost {len(self._lost_packs)} packs and"
                 f" {len(bad_segments)} index segments, or they are damaged; what is here of"
-                " their content is sent again",
-                hint=fsck,
+                " their content is sent again"
             )
             return
         # A root whose object no segment has must have lost its segment, unnoticed by this clone.
         presence = Presence(remote.index.segments(), frozenset())
         self._kept = {oid for oid in remote.kept() if oid in presence}
+
+    def warn(self) -> None:
+        """Tell what is wrong with the remote. Another store under its URL is told otherwise."""
+        for problem in self._problems:
+            self._reporter.warn(
+                problem, hint=f"run 'dver fsck -r {self._remote.name}' to see what else is"
+            )
 
     def has_nothing_to_do(self) -> bool:
         """Say whether roots name everything already, so that nothing will be written."""
@@ -149,6 +158,7 @@ class _Push:
 
     def foretell(self) -> Pushed:
         """Say what would be sent."""
+        self.warn()
         closure = self._close_over(())
         choice = choose(self._local, closure.wanted.ordered(), self._listed)
         return self._result(None, closure.objects, choice.packs, choice.size)
@@ -178,6 +188,7 @@ class _Push:
 
     def carry_out(self, commits: Sequence[str], repo_id: str) -> Pushed:
         """Send what is missing, then write the segments, then the root."""
+        self.warn()
         if self.has_nothing_to_do():
             return self._result(None, 0, 0, 0)
         session = self._session

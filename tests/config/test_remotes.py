@@ -201,6 +201,24 @@ def test_destinations(place: Place, url: str, endpoint: str | None, destination:
     assert remotes.find_remote(place.config(), "a").destination == destination
 
 
+@pytest.mark.parametrize(
+    ("url", "better"),
+    [
+        ("s3:bucket/p", "s3://bucket/p"),
+        ("s3:/bucket", "s3://bucket"),
+        ("nas@host:/data", "sftp://nas@host/data"),
+    ],
+)
+def test_half_a_url_is_no_directory(place: Place, url: str, better: str) -> None:
+    config = place.config()
+    with pytest.raises(UsageError, match="'://' is missing") as caught:
+        remotes.add_remote(config, "origin", url, cwd=place.root)
+    assert f"if you mean {better}, write that" in (caught.value.hint or "")
+    assert f"./{url}" in (caught.value.hint or "")
+    assert remotes.add_remote(config, "origin", f"./{url}", cwd=place.root)
+    assert remotes.find_remote(config, "origin").location == str(place.root / url)
+
+
 def test_a_committed_remote_is_trusted_only_after_the_users_word(place: Place) -> None:
     place.write("repository", "remote:\n  origin:\n    url: s3://theirs\n")
     config = place.config()

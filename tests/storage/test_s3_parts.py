@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -371,3 +372,13 @@ def test_no_bytes_break_the_parser(body: bytes) -> None:
 def test_an_error() -> None:
     body = b"<Error><Code>A</Code><Message>m</Message><Region>r</Region></Error>"
     assert parse_error(body) == ("A", "m", "r")
+
+
+def test_a_broken_credentials_file_is_never_quoted(tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    for text in ("[default]\nhunter2\n", "hunter2 before any section\n"):
+        (tmp_path / ".aws/credentials").write_text(text)
+        with pytest.raises(ConfigError, match="cannot parse") as caught:
+            resolve("bucket", "", {}, {"HOME": str(tmp_path)})
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "hunter2" not in shown

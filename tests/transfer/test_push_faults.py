@@ -369,3 +369,21 @@ def test_a_damaged_root_keeps_nobody_from_pushing(
     pushed = bob.push(tree, reporter=Warned())
     assert (pushed.objects, bool(pushed.session)) == (0, True)
     assert [entry.key in message for message in warned] == [True]
+
+
+def test_a_remote_that_was_emptied_is_filled_again_and_told_of(
+    bucket: Storage, alice: Clone
+) -> None:
+    tree = alice.add("data", many(20))
+    alice.push(tree)
+    for prefix in ("packs/", "index/", "roots/", "format.json"):
+        for entry in list(bucket.list(prefix)):
+            bucket.delete(entry.key)
+    warned: list[str] = []
+
+    class Ear(Reporter):
+        def warn(self, message: str, *, hint: str | None = None) -> None:
+            warned.append(message)
+
+    assert alice.push(tree, reporter=Ear()).session
+    assert ["it was emptied" in message for message in warned] == [True]

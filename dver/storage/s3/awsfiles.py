@@ -82,7 +82,8 @@ def _read(path: str) -> Sections:
             parser.read_file(file)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
-    except (configparser.Error, UnicodeDecodeError) as error:
+    except (configparser.Error, UnicodeDecodeError):
         # The parser's own message would quote the line, which may hold a secret.
-        raise ConfigError(f"cannot parse {show(path)} as an AWS configuration file") from error
+        # The parser's own error quotes lines, which may hold keys, and a traceback would show it.
+        raise ConfigError(f"cannot parse {show(path)} as an AWS configuration file") from None
     return {name.strip(): dict(parser.items(name)) for name in parser.sections()}
