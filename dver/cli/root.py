@@ -67,6 +67,7 @@ class Root(Lazy):
             sections=SECTIONS,
             help="Version data and models beside code, the way git versions code.",
             callback=_start,
+            epilog="'dver help COMMAND' explains a command, with examples.",
             params=[
                 click.Option(
                     ["-C", "directory"],
@@ -91,6 +92,18 @@ class Root(Lazy):
                 ),
             ],
         )
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; ``help COMMAND`` is ``COMMAND --help``, as with git."""
+        if args[0] == "help" and not ctx.resilient_parsing:
+            words = [word for word in args[1:] if not word.startswith("-")]
+            if not words:
+                click.echo(ctx.get_help(), color=ctx.color)
+                ctx.exit()
+            args = [*words, "--help"]
+        return super().resolve_command(ctx, args)
 
 
 @click.pass_context

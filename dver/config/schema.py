@@ -197,12 +197,15 @@ def find(key: str) -> Setting:
 def _nearest(key: str) -> str:
     import difflib
 
-    close = difflib.get_close_matches(pattern_of(key), _BY_KEY, n=1, cutoff=0.5)
+    pattern = pattern_of(key)
+    # What all options of a remote begin with alike makes none of them near.
+    start = "remote.*." if pattern.startswith("remote.*.") else ""
+    known = {one.removeprefix(start): one for one in _BY_KEY if one.startswith(start)}
+    close = difflib.get_close_matches(pattern.removeprefix(start), known, n=1, cutoff=0.6)
     if not close:
         return "'dver config list --all' shows every setting"
-    parts = key.split(".")
-    name = parts[1] if len(parts) == 3 and parts[0] == "remote" else "NAME"
-    return f"did you mean {close[0].replace('*', name)!r}?"
+    name = key.split(".")[1] if start else "NAME"
+    return f"did you mean {known[close[0]].replace('*', name)!r}?"
 
 
 def check_remote_name(name: str) -> None:

@@ -53,13 +53,17 @@ class DoctorOptions:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One fact, and whether it is fine. ``hint`` says what to do about a problem."""
+    """One fact, and whether it is fine. ``hint`` says what to do about a problem.
+
+    ``size`` is a number of bytes that belongs to the fact and is shown after ``value``.
+    """
 
     section: str
     name: str
     value: str
     state: State = "ok"
     hint: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +201,13 @@ def _store(repo: Repo) -> Iterator[Check]:
         return
     packs = repo.store.index.packs()
     total = sum(packs.values())
-    yield Check("store", "size", f"{len(packs):,} packs, {total:,} bytes")
+    number = "1 pack" if len(packs) == 1 else f"{len(packs):,} packs"
+    yield Check("store", "size", number, size=total)
     free = shutil.disk_usage(path).free
     low = free < max(total // 20, 1 << 30)
     hint = "free some space, or move the store with 'dver config set store.path DIR'"
-    yield Check(
-        "store", "free space", f"{free:,} bytes", "note" if low else "ok", hint if low else None
-    )
+    state: State = "note" if low else "ok"
+    yield Check("store", "free space", "", state, hint if low else None, size=free)
 
 
 def _links(repo: Repo) -> Iterator[Check]:
@@ -262,7 +266,9 @@ def remote_facts(check: RemoteCheck) -> list[str]:
         words.append("not trusted yet")
     if check.conditional_create is not None:
         words.append(
-            "creates conditionally" if check.conditional_create else "no conditional create"
+            "guards against overwriting"
+            if check.conditional_create
+            else "does not guard against overwriting"
         )
     if check.clock_skew is not None and abs(check.clock_skew) >= SKEW:
         words.append(f"its clock is {check.clock_skew:+.0f} s off")

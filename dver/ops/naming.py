@@ -71,12 +71,19 @@ def below(targets: Sequence[bytes], directory: bytes) -> Sequence[bytes]:
 
 
 def not_found(
-    what: str, path: bytes, root: str, targets: Iterable[bytes], display: Callable[[bytes], str]
+    what: str,
+    path: bytes,
+    root: str,
+    targets: Iterable[bytes],
+    display: Callable[[bytes], str],
+    *,
+    otherwise: str | None = "'dver ls' lists what is tracked, 'dver ls --rev REV' what was",
 ) -> NotFoundError:
     """Return the error for a path that does not exist, with the nearest name as a hint.
 
     ``what`` begins the message, before the path. Names come from the path's directory on disk and
-    from the targets. What is there, and tracked by nobody, can be added.
+    from the targets. What is there, and tracked by nobody, can be added. ``otherwise`` is the hint
+    when no name is near.
     """
     import difflib
 
@@ -97,7 +104,9 @@ def not_found(
     for target in targets:
         near.setdefault(os.fsdecode(target.rpartition(b"/")[2]), target)
     match = difflib.get_close_matches(name, near, n=1)
-    hint = f"did you mean {show(display(near[match[0]]))}?" if match else None
+    hint = otherwise
+    if match:
+        hint = f"did you mean {show(display(near[match[0]]))}?"
     return NotFoundError(f"{what} {shown}", hint=hint)
 
 

@@ -75,7 +75,8 @@ class RemoteCheck:
 
     ``exists`` tells whether somebody has pushed there. Only a remote that data may be sent to is
     written to: one small object, which is removed again. ``clock_skew`` is by how many seconds
-    its clock is ahead. ``problem`` and ``hint`` say why it is not ``usable``.
+    its clock is ahead. ``destination`` is a path if the remote is a directory. ``problem`` and
+    ``hint`` say why it is not ``usable``.
     """
 
     name: str
@@ -99,9 +100,10 @@ def check_remote(repo: Repo, name: str | None, reporter: Reporter) -> RemoteChec
 
     settings = remotes.find_remote(repo.config, name)
     info = _info(repo, settings)
-    result = RemoteCheck(settings.name, settings.destination, info.trusted, usable=False)
     # A directory that is gone is not to be made by looking at it: the disk may not be mounted.
     place = _directory(settings)
+    destination = settings.destination if place is None else place
+    result = RemoteCheck(settings.name, destination, info.trusted, usable=False)
     present = place is None or os.path.isdir(place)
     write = info.trusted and present and not settings.options.get("anonymous")
     try:

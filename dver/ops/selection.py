@@ -207,9 +207,8 @@ def _mode(repo: Repo, path: bytes) -> int | None:
 
 
 def _unknown(repo: Repo, path: bytes, targets: Iterable[bytes]) -> NotFoundError:
-    return naming.not_found(
-        "there is no file or directory", path, str(repo.root), targets, repo.display
-    )
+    what = "there is no file or directory"
+    return naming.not_found(what, path, str(repo.root), targets, repo.display, otherwise=None)
 
 
 def refuse_symlink(repo: Repo, path: bytes, mode: int) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from dver.base.errors import CorruptError, RepositoryError
+from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer
@@ -19,7 +20,7 @@ from dver.ops.inspection import Finding, Inspector
 from dver.ops.placed import left_behind
 from dver.ops.pointerstate import PointerState, moved_pointers, pointer_state
 from dver.ops.scope import Scope
-from dver.ops.targets import Target, load_targets
+from dver.ops.targets import Target, broken_hint, load_targets
 
 if TYPE_CHECKING:
     from dver.ops.compare import FileDelta
@@ -257,9 +258,10 @@ class _Checker:
             problem = target.problem if target is not None else None
             there = os.path.lexists(self._repo.absolute(path))
             gone: DataState = "leftover" if there else "deleted"
+            pointer_at = self._repo.display(pointer_path(path))
             return TargetStatus(
                 path=shown,
-                pointer=self._repo.display(pointer_path(path)),
+                pointer=pointer_at,
                 kind=None,
                 oid=None,
                 size=0,
@@ -268,7 +270,7 @@ class _Checker:
                 staged=staged,
                 data_state=gone if problem is None else "unknown",
                 problem=problem.message if problem is not None else None,
-                hint=problem.hint if problem is not None else None,
+                hint=None if problem is None else problem.hint or broken_hint(show(pointer_at)),
             )
         damage: CorruptError | None = None
         try:

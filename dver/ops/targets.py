@@ -105,8 +105,14 @@ def usable(repo: Repo, target: Target) -> Pointer:
             f"the pointer {name} is not in the work tree", hint=f"git checkout -- {name}"
         )
     raise FormatError(
-        f"the pointer {name} is broken: {target.problem.message}", hint=target.problem.hint
+        f"the pointer {name} is broken: {target.problem.message}",
+        hint=target.problem.hint or broken_hint(name),
     ) from target.problem
+
+
+def broken_hint(name: str) -> str:
+    """Return what to do about a broken pointer that does not say it itself."""
+    return f"'git log -- {name}' lists its versions, 'git checkout REV -- {name}' takes one back"
 
 
 def present_targets(targets: Mapping[bytes, Target]) -> dict[bytes, Target]:

@@ -21,7 +21,7 @@ from dver.git.pointers import (
 )
 from dver.ops import naming
 from dver.ops.scope import Scope
-from dver.ops.targets import decode_at, read_pointer
+from dver.ops.targets import broken_hint, decode_at, read_pointer
 from dver.store import walk
 from dver.store.walk import TreeSource
 from dver.workspace.building import entry_of
@@ -97,9 +97,10 @@ def _named(repo: Repo, path: bytes, where: str = "") -> Iterator[None]:
     try:
         yield
     except FormatError as error:
+        shown = fsio.show(repo.display(path))
         raise FormatError(
-            f"the pointer {fsio.show(repo.display(path))}{where} is broken: {error.message}",
-            hint=error.hint,
+            f"the pointer {shown}{where} is broken: {error.message}",
+            hint=error.hint or broken_hint(shown),
         ) from error
 
 

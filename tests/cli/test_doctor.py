@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ def test_a_healthy_set_up(dver: Dver) -> None:
     assert text.startswith("versions\n")
     assert text.endswith("\nno problems\n")
     assert "\nstore\n" in text
+    assert re.search(r"\n[ !] free space +[0-9.]+ [KMGTP]iB\n", text)
+    assert found["store", "free space"]["size"] > 1024
+    assert "file://" not in text
 
 
 def test_problems_have_hints_and_an_exit_code(dver: Dver) -> None:
@@ -43,6 +47,7 @@ def test_problems_have_hints_and_an_exit_code(dver: Dver) -> None:
         "value": "gone: no such remote",
         "state": "problem",
         "hint": "dver remote default NAME",
+        "size": None,
     }
     last = dver("doctor", code=1).stdout.splitlines()[-1]
     assert last.endswith(("1 problem", "2 problems"))
@@ -86,6 +91,7 @@ def test_an_old_git_is_a_problem(dver: Dver, tmp_path: Path) -> None:
         "value": "2.17.1",
         "state": "problem",
         "hint": "dver needs git 2.25 or newer",
+        "size": None,
     }
 
 

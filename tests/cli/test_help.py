@@ -35,6 +35,14 @@ def test_help_has_description_examples_and_exit_codes(name: str, outside: Dver) 
         assert max(map(len, lines)) <= 120
 
 
+def test_help_is_a_word_too(outside: Dver) -> None:
+    assert outside("help").stdout == outside("--help").stdout
+    assert outside("help", "add").stdout == outside("add", "--help").stdout
+    assert outside("help", "remote", "add").stdout == outside("remote", "add", "--help").stdout
+    assert outside("-q", "help", "-v", "rm").stdout == outside("rm", "--help").stdout
+    assert "no command 'nope'" in outside("help", "nope", code=2).stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_examples_are_command_lines_that_parse(name: str) -> None:
     command = COMMANDS[name]
@@ -77,7 +85,8 @@ def test_options_are_spelled_the_same_everywhere() -> None:
                     if len(name) == 2 and longs:
                         short.setdefault(name, set()).add(longs[0])
     assert {name: longs for name, longs in short.items() if len(longs) > 1} == {
-        "-n": {"--dry-run", "--max-count"}
+        "-n": {"--dry-run", "--max-count"},
+        "-r": {"--recursive", "--remote"},
     }
 
 

@@ -80,6 +80,10 @@ def test_options(dver: Dver) -> None:
         "error: there is no setting 'remote.origin.regoin'\n"
         "hint: did you mean 'remote.origin.region'?\n"
     )
+    assert dver("remote", "set", "origin", "foo", "x", code=11).stderr == (
+        "error: there is no setting 'remote.origin.foo'\n"
+        "hint: 'dver config list --all' shows every setting\n"
+    )
 
 
 def test_rename_and_remove(dver: Dver) -> None:
@@ -144,7 +148,7 @@ def test_a_directory_is_made_when_it_is_added(dver: Dver, tmp_path: Path) -> Non
 def test_check(dver: Dver, tmp_path: Path) -> None:
     dver("remote", "add", "nas", "../nas", "-q")
     assert dver("remote", "check").stdout == (
-        f"nas (file://{tmp_path}/nas): works, nothing was pushed to it yet, creates conditionally\n"
+        f"nas ({tmp_path}/nas): works, nothing was pushed to it yet, guards against overwriting\n"
     )
     facts = dver("remote", "check", "nas", "--json").result
     assert facts["usable"] is True
@@ -184,7 +188,7 @@ def test_check_of_a_bucket(dver: Dver, moto_s3: S3Server, monkeypatch: pytest.Mo
     on_server(dver, moto_s3, monkeypatch, url)
     # Where AWS_ENDPOINT_URL leads is the user's own word, and no part of the remote's name.
     assert dver("remote", "check").stdout == (
-        f"origin ({url}): works, nothing was pushed to it yet, creates conditionally\n"
+        f"origin ({url}): works, nothing was pushed to it yet, guards against overwriting\n"
     )
     assert f"{url}: works" in dver("doctor").stdout
 
@@ -195,7 +199,7 @@ def test_check_tells_what_a_server_lacks(
     url = rclone_s3.new_url("fraud")
     on_server(dver, rclone_s3, monkeypatch, url)
     assert dver("remote", "check").stdout == (
-        f"origin ({url}): works, nothing was pushed to it yet, no conditional create\n"
+        f"origin ({url}): works, nothing was pushed to it yet, does not guard against overwriting\n"
     )
 
 

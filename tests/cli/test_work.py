@@ -273,6 +273,32 @@ def test_a_path_inside_a_directory_can_be_moved_and_removed(used: Dver, git_repo
     assert lines[0] == "updated  data/train (2 files, 2.0 KiB)"
 
 
+def test_what_a_git_user_types_for_a_directory(used: Dver, git_repo: GitRepo) -> None:
+    assert used("rm", "-r", "data/train").stdout.startswith("removed  data/train (3 files")
+    assert not (git_repo.path / "data/train").exists()
+
+
+def test_files_that_checkout_leaves_alone_are_told(used: Dver, git_repo: GitRepo) -> None:
+    git_repo.write("data/train/mine.csv", "mine")
+    (git_repo.path / "data/train/a.csv").unlink()
+    assert used("checkout").stdout == (
+        "updated    data/train (1 file written, 1000 B)\n"
+        "kept       1 file in data/train that nobody has added\n"
+        "unchanged  1 target\n"
+    )
+
+
+def test_errors_name_the_next_command(used: Dver, git_repo: GitRepo) -> None:
+    assert used("ls", "zzz", code=4).stderr == (
+        "error: the work tree does not track zzz\n"
+        "hint: 'dver ls' lists what is tracked, 'dver ls --rev REV' what was\n"
+    )
+    git_repo.write("model.bin.dver", "dver: 1\nkind: file\n")
+    hint = "hint: 'git log -- model.bin.dver' lists its versions, 'git checkout REV --"
+    assert hint in used("checkout", code=7).stderr
+    assert hint in used("status").stdout
+
+
 def stage_as_told(repo: GitRepo, stdout: str) -> str:
     """Run the command that a hint names, as it stands, and return what git then lists."""
     line = next(line for line in stdout.splitlines() if ", run: git add " in line)

@@ -61,7 +61,7 @@ def render(console: Console, result: CheckoutResult) -> None:
             console.done(line or f"unchanged  {show(target.path)}")
         if target.kept:
             files = count(target.kept, "file")
-            console.detail(f"kept       {files} in {show(target.path)} that nobody has added")
+            console.done(f"kept       {files} in {show(target.path)} that nobody has added")
     if unchanged and not console.verbose:
         console.done(f"unchanged  {count(unchanged, 'target')}")
     if not result.targets:

@@ -7,9 +7,9 @@ import click
 from dver.base.errors import RepositoryError
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.doctor import DoctorOptions, DoctorResult, doctor
+from dver.ops.doctor import Check, DoctorOptions, DoctorResult, doctor
 from dver.ui.console import Console, Style
-from dver.ui.humanize import count
+from dver.ui.humanize import count, size
 from dver.ui.tables import columns
 
 _MARKS: dict[str, tuple[str, Style]] = {
@@ -45,9 +45,14 @@ def command(app: App, offline: bool) -> int:
     return app.finish(result, _render, exit_code=1 if result.problems else 0)
 
 
+def _value(check: Check) -> str:
+    amount = "" if check.size is None else size(check.size)
+    return ", ".join(filter(None, (check.value, amount)))
+
+
 def _render(console: Console, result: DoctorResult) -> None:
     section = ""
-    rows = [[check.name, check.value] for check in result.checks]
+    rows = [[check.name, _value(check)] for check in result.checks]
     for check, line in zip(result.checks, columns(rows), strict=True):
         if check.section != section:
             if section:

@@ -31,6 +31,13 @@ from dver.ui.console import Console
     is_flag=True,
     help="Stop tracking, but leave the data where it is.",
 )
+@click.option(
+    "-r",
+    "--recursive",
+    is_flag=True,
+    expose_value=False,
+    help="Accepted since 'git rm' needs it; a tracked directory goes as a whole without it too.",
+)
 @options.force("Delete data that is not in the store. It is lost then.")
 @options.stage
 def command(app: App, paths: tuple[str, ...], keep: bool, force: bool, stage: bool | None) -> int:
