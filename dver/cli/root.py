@@ -21,8 +21,8 @@ SECTIONS = {
         "completion": "Print the completion script of a shell.",
     },
     "Work with data": {
-        "add": "Put files and directories under dver, or record their present state.",
-        "status": "Show what differs between HEAD, pointers, workspace, store and remote.",
+        "add": "Start tracking files and directories, or record their present state.",
+        "status": "Show what has changed, what is missing here and what is not pushed yet.",
         "diff": "Show which files differ between two versions.",
         "checkout": "Bring the workspace in line with the pointers, or with a revision.",
         "mv": "Move or rename tracked data.",
@@ -31,20 +31,20 @@ SECTIONS = {
     "Look at any version": {
         "log": "List every version of some data across git history.",
         "ls": "List tracked data at any revision.",
-        "get": "Write any version of some data to anywhere.",
+        "get": "Write any version of some data anywhere.",
         "cat": "Print a file of any version.",
         "du": "Show how much room data takes, as files and in the store.",
         "whereis": "Tell where the content of some data is.",
     },
     "Share": {
         "remote": "Manage the places where data is shared.",
-        "push": "Send content that pointers name to a remote.",
-        "fetch": "Bring content that pointers name into the local store.",
+        "push": "Send the content that pointers name to a remote.",
+        "fetch": "Bring the content that pointers name into the local store.",
         "pull": "Fetch content and check it out.",
     },
     "Look after the store": {
         "fsck": "Verify the local store or a remote.",
-        "gc": "Remove content that nothing reaches from the local store.",
+        "gc": "Remove content from the local store that nothing needs any more.",
     },
 }
 

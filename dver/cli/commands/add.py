@@ -63,7 +63,7 @@ def command(
     stage: bool | None,
     workers: int | None,
 ) -> int:
-    """Put files and directories under dver, or record their present state.
+    """Start tracking files and directories, or record their present state.
 
     The content goes into the local store, a pointer file PATH.dver is written beside each PATH,
     and PATH is added to .gitignore. The pointer and .gitignore are what git keeps: commit them.

@@ -27,7 +27,7 @@ from dver.ui.console import Console
 )
 @click.argument("path", metavar="PATH", shell_complete=completion.tracked_paths)
 @options.rev("The revision to read (default: the pointers in the workspace).")
-@options.remote("The remote to read from what is not here, instead of the default one.")
+@options.remote("Read what is not here from this remote, instead of the default one.")
 def command(app: App, path: str, rev: str | None, remote: str | None) -> int:
     """Print a file of any version.
 

@@ -41,7 +41,7 @@ def command(app: App, arguments: tuple[str, ...], force: bool, link: str | None)
     the data of that revision are taken, for the PATHs or for everything tracked in it.
 
     Data that is not in the store is never overwritten or deleted without --force. Nothing is
-    fetched: 'dver pull' does both.
+    fetched: 'dver pull' does that first.
     """
     rev, paths = split_revision(app.repo, arguments)
     result = checkout(

@@ -27,7 +27,7 @@ from dver.ui.humanize import count, size
 )
 @shared.paths()
 @shared.remote()
-@click.option("--all", "every", is_flag=True, help="Every version that any ref names.")
+@click.option("--all", "every", is_flag=True, help="Every version that any branch or tag names.")
 @shared.revisions("The versions of this revision or range A..B. May be repeated.")
 @shared.jobs
 @shared.dry_run
@@ -40,7 +40,7 @@ def command(
     jobs: int | None,
     dry_run: bool,
 ) -> int:
-    """Bring content that pointers name into the local store.
+    """Bring the content that pointers name into the local store.
 
     The workspace does not change; 'dver checkout' then works without a network. A PATH inside
     a tracked directory brings only that part.

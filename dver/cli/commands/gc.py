@@ -21,11 +21,11 @@ from dver.ui.humanize import count, size
 )
 @options.dry_run
 def command(app: App, dry_run: bool) -> int:
-    """Remove content that nothing reaches from the local store.
+    """Remove content from the local store that nothing needs any more.
 
-    Kept is what any pointer names in any branch, tag, stash or reflog entry, in the index and in
-    the workspace of every worktree of this repository, and of others that share the store. No
-    remote is touched.
+    Whatever a pointer names is kept: in any branch, tag, stash or reflog entry, and in the index
+    and workspace of every worktree, of this repository and of others that share the store. So is
+    the content of data whose pointer is gone. No remote is touched.
     """
     result = gc(app.repo, GcOptions(dry_run=dry_run), app.reporter)
     return app.finish(result, _render)

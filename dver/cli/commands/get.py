@@ -37,7 +37,8 @@ from dver.ui.humanize import short, size
     shell_complete=completion.tracked_paths,
 )
 @options.rev(
-    "The revision to get it from (default: the pointers in the workspace; HEAD of REPO_URL)."
+    "The revision to take it from (default: the pointers in the workspace; with REPO_URL, its"
+    " HEAD)."
 )
 @click.option(
     "-o",
@@ -46,7 +47,7 @@ from dver.ui.humanize import short, size
     type=click.Path(),
     help="Where to write it (default: its own name, in the current directory).",
 )
-@options.remote("The remote to read from what is not here, instead of the default one.")
+@options.remote("Read what is not here from this remote, instead of the default one.")
 @options.jobs
 @options.force("Replace OUT if it exists.")
 def command(
@@ -58,7 +59,7 @@ def command(
     jobs: int | None,
     force: bool,
 ) -> int:
-    """Write any version of some data to anywhere.
+    """Write any version of some data anywhere.
 
     Neither the workspace nor the pointers change. What is not in the local store is read from the
     remote; of a tracked directory only the part that was asked for.

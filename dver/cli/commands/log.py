@@ -56,7 +56,7 @@ def command(
 ) -> int:
     """List every version of some data across git history.
 
-    PATH may also be a file or directory inside a tracked directory, and may be gone by now.
+    PATH may also be a file or directory inside a tracked directory, and need not exist any more.
     """
     asked = LogOptions(
         path=path,

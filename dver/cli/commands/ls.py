@@ -37,7 +37,9 @@ _LETTERS = {"file": "-", "executable": "x", "symlink": "l", "directory": "d"}
     help="Also show kind, size, files and oid, and what is not in the local store.",
 )
 @click.option("-z", "nul", is_flag=True, help="End each name with NUL and quote nothing.")
-@options.remote("The remote to read directory listings from that are not here.")
+@options.remote(
+    "Read directory listings that are not here from this remote, instead of the default one."
+)
 def command(
     app: App,
     paths: tuple[str, ...],

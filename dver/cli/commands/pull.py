@@ -25,7 +25,9 @@ from dver.ui.console import Console
 )
 @shared.paths()
 @shared.remote()
-@click.option("--all", "every", is_flag=True, help="Also fetch every version that any ref names.")
+@click.option(
+    "--all", "every", is_flag=True, help="Also fetch every version that any branch or tag names."
+)
 @shared.revisions("Also fetch the versions of this revision or range A..B. May be repeated.")
 @shared.jobs
 @shared.dry_run
@@ -44,7 +46,7 @@ def command(
 ) -> int:
     """Fetch content and check it out.
 
-    Checked out is what the pointers in the workspace name; 'git pull' is what moves them.
+    Brings what the pointers in the workspace name. It does not move the pointers: 'git pull' does.
     """
     asked = PullOptions(
         remote=remote,

@@ -26,7 +26,7 @@ from dver.ui.humanize import count, short, size
 )
 @shared.paths()
 @shared.remote()
-@click.option("--all", "every", is_flag=True, help="Every version that any ref names.")
+@click.option("--all", "every", is_flag=True, help="Every version that any branch or tag names.")
 @shared.revisions("The versions of this revision or range A..B. May be repeated.")
 @shared.jobs
 @shared.dry_run
@@ -39,11 +39,11 @@ def command(
     jobs: int | None,
     dry_run: bool,
 ) -> int:
-    """Send content that pointers name to a remote.
+    """Send the content that pointers name to a remote.
 
-    Only what the remote does not have is sent, in packs. An interrupted push can be run again:
-    what has arrived is not sent twice. What a push brings is seen by others once all of it is
-    there.
+    Without --all or --rev that is what HEAD and the workspace name. Only what the remote does not
+    have is sent, in packs. An interrupted push can be run again: what has arrived is not sent
+    twice. What a push brings is seen by others once all of it is there.
     """
     asked = PushOptions(
         remote=remote,

@@ -36,7 +36,7 @@ from dver.ui.console import Console
     "--recursive",
     is_flag=True,
     expose_value=False,
-    help="Accepted since 'git rm' needs it; a tracked directory goes as a whole without it too.",
+    help="Changes nothing: a directory needs no option here, unlike with 'git rm'.",
 )
 @options.force("Delete data that is not in the store. It is lost then.")
 @options.stage

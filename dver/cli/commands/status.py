@@ -48,15 +48,16 @@ def command(
     nul: bool,
     exit_code: bool,
 ) -> int:
-    """Show what differs between HEAD, pointers, workspace, store and remote.
+    """Show what has changed, what is missing here and what is not pushed yet.
 
-    Only what changed since it was last looked at is read. The remote is not asked: what it has is
-    known from the last push, fetch or pull.
+    Compares the pointers with HEAD, the data with the pointers, and what the pointers name with
+    the local store and the remote. The remote is not asked: what it has is known from the last
+    push, fetch or pull. Only files that changed since they were last looked at are read.
 
-    The letters of --porcelain. X: A new, M modified, D deleted, R renamed, U in conflict, ! broken.
-    Y: M modified, D deleted, N not here yet, T another type, S stale (the pointer moved), L left
-    over, ? unknown. A space means no difference. A renamed target's PATH is 'OLD -> NEW'; with -z
-    it is NEW, and OLD follows as a name of its own.
+    The letters of --porcelain: X is A new, M modified, D deleted, R renamed, U in conflict or
+    ! broken; Y is M modified, D deleted, N not here yet, T of another type, S stale (the pointer
+    moved), L left over (the pointer is gone) or ? unknown. A space means no difference. The PATH
+    of what was renamed is 'OLD -> NEW'; with -z it is NEW, and OLD follows as a name of its own.
     """
     everything = app.console.json or app.console.verbose
     details = 0 if porcelain or nul else None if everything else SHOWN_FILES

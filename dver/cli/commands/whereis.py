@@ -37,7 +37,11 @@ _STYLES: dict[str, Style] = {
 )
 @click.argument("what", metavar="PATH|OID", shell_complete=completion.tracked_paths)
 @options.rev("The revision to look at (default: the pointers in the workspace).")
-@click.option("--check", is_flag=True, help="Ask the remotes now, not what was last seen of them.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Ask the remotes now, rather than trust what was last seen of them.",
+)
 @click.option(
     "-r",
     "--remote",
@@ -50,7 +54,7 @@ _STYLES: dict[str, Style] = {
 def command(app: App, what: str, rev: str | None, check: bool, remotes: tuple[str, ...]) -> int:
     """Tell where the content of some data is.
 
-    In the local store, in the link cache, in each remote; and how much of it.
+    Looks in the local store, the link cache and every remote, and tells how much of it each has.
     """
     result = whereis(
         app.repo, WhereisOptions(what=what, rev=rev, check=check, remotes=remotes), app.reporter

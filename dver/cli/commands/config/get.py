@@ -32,7 +32,7 @@ def command(
 ) -> int:
     """Print the value of a setting.
 
-    Without a level, the value in force, which may be the default.
+    Without --user, --repository or --local it is the value in force, which may be the default.
     """
     level = chosen_level(user=user, repository=repository, local=local)
     entry = get_setting(app.config, key, level)

@@ -14,9 +14,9 @@ from dver.ops.config import FileLevel
 def level_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--user``, ``--repository`` and ``--local`` to a command."""
     texts = {
-        "local": "The level of this clone only.",
-        "repository": "The committed level, .dver/config.yaml.",
-        "user": "The level of all repositories of this user.",
+        "local": "In the settings of this clone only.",
+        "repository": "In the committed settings, .dver/config.yaml, for everyone.",
+        "user": "In the settings of this user, for all repositories.",
     }
     for name, text in texts.items():
         function = click.option(f"--{name}", is_flag=True, help=text)(function)

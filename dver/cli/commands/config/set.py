@@ -29,8 +29,8 @@ from dver.ui.console import Console
 def command(app: App, key: str, value: str, user: bool, repository: bool, local: bool) -> int:
     """Give a setting a value.
 
-    Without a level, for this clone only (--local). What could run a command, or move data or
-    credentials, cannot be set at the repository level.
+    It is set for this clone only (--local) unless told otherwise. What could run a command, or
+    move data or credentials, cannot be set at the repository level.
     """
     level = chosen_level(user=user, repository=repository, local=local) or "local"
     return app.finish(set_setting(app.config, level, key, value), render)

@@ -28,7 +28,7 @@ from dver.ops.config import ConfigChange, unset_setting
 def command(app: App, key: str, user: bool, repository: bool, local: bool) -> int:
     """Remove a setting.
 
-    Without a level, from this clone's own settings (--local).
+    It is removed from this clone's own settings (--local) unless told otherwise.
     """
     level = chosen_level(user=user, repository=repository, local=local) or "local"
     change = unset_setting(app.config, level, key)

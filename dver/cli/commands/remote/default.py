@@ -27,7 +27,7 @@ from dver.ui.console import Console
 def command(app: App, name: str | None, user: bool, repository: bool, local: bool) -> int:
     """Show or choose the remote that is used when none is named.
 
-    It goes where the remote's URL is kept, unless a level is given.
+    The choice is kept where the remote's URL is, unless told otherwise.
     """
     level = chosen_level(user=user, repository=repository, local=local)
     change = default_remote(app.repo, name, level)

@@ -38,9 +38,9 @@ def command(
 ) -> int:
     """Set an option of a remote.
 
-    KEY is url, endpoint_url, region, profile, path_style, anonymous, sse, sse_kms_key_id, client,
-    ca_bundle, timeout or retries. It goes where the remote's URL is kept, or to this clone's own
-    settings if it may not be shared.
+    KEY is url, endpoint_url, region, profile, path_style, anonymous, sse, sse_kms_key_id, checksum,
+    client, ca_bundle, timeout or retries. It is kept where the remote's URL is, or in this clone's
+    own settings if it may not be shared.
     """
     level = chosen_level(user=user, repository=repository, local=local)
     change = set_remote(app.repo, name, key, value, level)

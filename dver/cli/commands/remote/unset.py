@@ -23,7 +23,7 @@ from dver.ui.console import Console
 def command(app: App, name: str, key: str) -> int:
     """Remove an option of a remote.
 
-    From every file of this repository that sets it.
+    It is removed from every file of this repository that sets it.
     """
     change = unset_remote(app.repo, name, key)
 
