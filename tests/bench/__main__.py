@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.cases import SCALE, STANDARD, Case, Lab
@@ -28,11 +29,13 @@ def main() -> int:
     try:
         for key in chosen:
             make = {**STANDARD, **SCALE}[key]
-            lab = Lab(work, env, (sys.executable, "-P", "-m", "dver"), dvc, args.size)
             print(f"... {key}", file=sys.stderr, flush=True)
             try:
-                case = make(lab)
-                series = compare(case.contenders, env, args.runs)
+                with ExitStack() as stack:
+                    program = (sys.executable, "-P", "-m", "dver")
+                    lab = Lab(work, env, program, dvc, args.size, stack)
+                    case = make(lab)
+                    series = compare(case.contenders, env, args.runs)
             except Failed as error:
                 rows.append([key, "-", "failed", "-", str(error)[:200]])
                 fallen += 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Lab:
     dver: tuple[str, ...]
     dvc: str | None
     scale: float
+    stack: ExitStack
 
     def many(self, count: int) -> int:
         """Return a number of files, scaled."""
@@ -207,10 +208,11 @@ def directory_push(lab: Lab) -> Case:
 
 def s3_push(lab: Lab) -> Case:
     """Push small files to an S3 server on loopback."""
-    from tests.support.s3server import serve_rclone
+    from tests.support.s3server import rclone_binary, rclone_server
 
     count = lab.many(10_000)
-    server = serve_rclone(lab.root / "s3-data")
+    (lab.root / "s3-data").mkdir()
+    server = lab.stack.enter_context(rclone_server(lab.root / "s3-data"))
     env = {
         "AWS_ACCESS_KEY_ID": server.access_key,
         "AWS_SECRET_ACCESS_KEY": server.secret_key,
@@ -235,7 +237,7 @@ def s3_push(lab: Lab) -> Case:
     contenders = [Contender("dver", (*lab.dver, "push"), repo, next_bucket, env=env)]
     marks = []
     rclone = (
-        *rclone_command(),
+        rclone_binary(),
         f"--s3-endpoint={server.endpoint}",
         "--s3-provider=Rclone",
         f"--s3-access-key-id={server.access_key}",
@@ -267,14 +269,6 @@ def s3_push(lab: Lab) -> Case:
         )
         marks.append(Mark("dvc", 1 / 10))
     return Case(f"push {count:,} x 4 KB to S3 on loopback", contenders, marks)
-
-
-def rclone_command() -> tuple[str, ...]:
-    """Return how to call rclone: from PATH, or from the test extra's package."""
-    found = shutil.which("rclone", path=os.path.dirname(sys.executable)) or shutil.which("rclone")
-    if found is None:
-        raise FileNotFoundError("rclone: install the test extra")
-    return (found,)
 
 
 def start_up(lab: Lab) -> Case:
