@@ -24,8 +24,9 @@ Names and paths end with NUL. All integers are unsigned and little-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dver.base.errors import FormatError
 from dver.base.oid import OID_SIZE, Oid, checksum
@@ -34,10 +35,13 @@ from dver.formats.pointer import Pointer
 
 MAGIC = b"DVERSTAT"
 HEADER = struct.Struct("<8sIIQQQQB7xQQ32sQQ")
-_CHECK = struct.Struct("<Q")
+_NUMBER = struct.Struct("<Q")
 _DIR = struct.Struct("<QQQQQ32s")
+#: Bytes per row in the columns of a table, before the paths.
+_TABLE_WIDTHS = (1, 8, 40, OID_SIZE, 1, 8, 8, OID_SIZE)
+_BASE_KINDS = frozenset((0, FILE, EXECUTABLE, DIRECTORY))
 TREE, TABLE = 1, 2
-HEADER_SIZE = HEADER.size + _CHECK.size
+HEADER_SIZE = HEADER.size + _NUMBER.size
 STAT_FIELDS = 5
 #: Bytes of one entry's stat row.
 ROW_SIZE = 8 * STAT_FIELDS
@@ -79,8 +83,7 @@ class KnownTree:
     base: Pointer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFile:
+class KnownFile(NamedTuple):
     """One remembered single-file target: ``row`` is 40 bytes, zeros if the content is unknown."""
 
     kind: int
@@ -171,38 +174,59 @@ def encode_table(files: Iterable[tuple[bytes, KnownFile]]) -> bytes:
     return _header(TABLE, (0, count, len(paths), 0), None, body) + body
 
 
-def decode_table(data: bytes) -> dict[bytes, KnownFile]:
+class Table(Mapping[bytes, KnownFile]):
+    """A decoded table; its rows are taken apart only when they are asked for."""
+
+    __slots__ = ("_at", "_data", "_offsets")
+
+    def __init__(self, data: bytes, offsets: Sequence[int], paths: Sequence[bytes]) -> None:
+        self._data = data
+        self._offsets = offsets
+        self._at = dict(zip(paths, range(len(paths)), strict=True))
+
+    def __getitem__(self, path: bytes) -> KnownFile:
+        i = self._at[path]
+        data = self._data
+        kinds, sizes, rows, oids, base_kinds, base_sizes, base_files, base_oids, _ = self._offsets
+        base_oid = Oid(data[base_oids + OID_SIZE * i : base_oids + OID_SIZE * (i + 1)])
+        base_size = _NUMBER.unpack_from(data, base_sizes + 8 * i)[0]
+        base_count = _NUMBER.unpack_from(data, base_files + 8 * i)[0]
+        return KnownFile(
+            data[kinds + i],
+            _NUMBER.unpack_from(data, sizes + 8 * i)[0],
+            data[rows + ROW_SIZE * i : rows + ROW_SIZE * (i + 1)],
+            Oid(data[oids + OID_SIZE * i : oids + OID_SIZE * (i + 1)]),
+            _base(data[base_kinds + i], base_size, base_count, base_oid),
+        )
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+
+def decode_table(data: bytes) -> Table:
     """Parse the table of single-file targets. Raises FormatError for anything else."""
     (dirs, count, paths_length, names_length), _ = decode_header(data, TABLE)
-    fixed = count * (1 + 8 + ROW_SIZE + OID_SIZE + 1 + 8 + 8 + OID_SIZE)
+    fixed = count * sum(_TABLE_WIDTHS)
     if dirs or names_length or len(data) != HEADER_SIZE + fixed + paths_length:
         raise FormatError("a stat index's length does not agree with its header")
     _check_body(data)
     offsets = [HEADER_SIZE]
-    for width in (1, 8, ROW_SIZE, OID_SIZE, 1, 8, 8, OID_SIZE):
+    for width in _TABLE_WIDTHS:
         offsets.append(offsets[-1] + width * count)
-    kinds, sizes, rows, oids, base_kinds, base_sizes, base_files, base_oids, paths = offsets
-    size_of = struct.unpack_from(f"<{count}Q", data, sizes)
-    base_size_of = struct.unpack_from(f"<{count}Q", data, base_sizes)
-    base_files_of = struct.unpack_from(f"<{count}Q", data, base_files)
-    found = {}
-    for i, path in enumerate(_split(data[paths:], count)):
-        base_oid = Oid(data[base_oids + OID_SIZE * i : base_oids + OID_SIZE * (i + 1)])
-        found[path] = KnownFile(
-            data[kinds + i],
-            size_of[i],
-            data[rows + ROW_SIZE * i : rows + ROW_SIZE * (i + 1)],
-            Oid(data[oids + OID_SIZE * i : oids + OID_SIZE * (i + 1)]),
-            _base(data[base_kinds + i], base_size_of[i], base_files_of[i], base_oid),
-        )
-    return found
+    base_kinds = offsets[4]
+    if not _BASE_KINDS.issuperset(data[base_kinds : base_kinds + count]):
+        raise FormatError("a stat index has a base of unknown kind")
+    return Table(data, offsets, _split(data[offsets[-1] :], count))
 
 
 def decode_header(data: bytes, what: int) -> tuple[Sequence[int], Pointer | None]:
     """Return ((directories, entries, length of paths, length of names), base) of a file's start."""
     if len(data) < HEADER_SIZE:
         raise FormatError("a stat index is shorter than its header")
-    if _CHECK.unpack_from(data, HEADER.size)[0] != checksum(data[: HEADER.size]):
+    if _NUMBER.unpack_from(data, HEADER.size)[0] != checksum(data[: HEADER.size]):
         raise FormatError("a stat index's header does not match its checksum")
     magic, version, which, *lengths, kind, size, files, oid, zero, _ = HEADER.unpack_from(data)
     if magic != MAGIC or version != 1 or which != what or zero:
@@ -210,10 +234,18 @@ def decode_header(data: bytes, what: int) -> tuple[Sequence[int], Pointer | None
     return lengths, _base(kind, size, files, Oid(oid))
 
 
+def with_base(data: bytes, base: Pointer | None) -> bytes:
+    """Return the bytes of a tree file with another base, without taking them apart."""
+    lengths, _ = decode_header(data, TREE)
+    checked = HEADER.unpack_from(data)[-1]
+    header = HEADER.pack(MAGIC, 1, TREE, *lengths, *_base_fields(base), 0, checked)
+    return header + _NUMBER.pack(checksum(header)) + data[HEADER_SIZE:]
+
+
 def _header(what: int, lengths: Sequence[int], base: Pointer | None, body: bytes) -> bytes:
     fields = _base_fields(base)
     header = HEADER.pack(MAGIC, 1, what, *lengths, *fields, 0, checksum(body))
-    return header + _CHECK.pack(checksum(header))
+    return header + _NUMBER.pack(checksum(header))
 
 
 def _check_body(data: bytes) -> None:

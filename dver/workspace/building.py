@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,9 +11,11 @@ from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, oid_of
 from dver.formats import tree as trees
 from dver.formats.pointer import Pointer
+from dver.formats.statindex import STAT_FIELDS
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, Entry, Tree
 from dver.store.walk import TreeSource, join
-from dver.workspace.state import DirState, Scan
+from dver.workspace.editing import edit
+from dver.workspace.state import DIR_ROW, DirState, FileState, Scan
 
 
 def build_trees(
@@ -119,19 +122,17 @@ class Splice:
         changes: Mapping[tuple[bytes, ...], Replacement | None],
         made: list[tuple[Oid, bytes]],
     ) -> Replacement:
-        entries = {entry.name: entry for entry in old}
         files = old.files
+        edits: dict[bytes, FileState | None] = {}
         deeper: dict[bytes, dict[tuple[bytes, ...], Replacement | None]] = {}
         for parts, new in changes.items():
             if len(parts) > 1:
                 deeper.setdefault(parts[0], {})[parts[1:]] = new
                 continue
-            files -= self._files(entries.pop(parts[0], None))
-            if new is not None:
-                entries[parts[0]] = Entry(new.kind, parts[0], new.size, new.oid)
-                files += new.files
+            files += (new.files if new is not None else 0) - self._files(old.find(parts[0]))
+            edits[parts[0]] = _state_of(new)
         for name, inner in deeper.items():
-            entry = entries.get(name)
+            entry = old.find(name)
             below = trees.EMPTY
             if entry is not None:
                 if entry.kind != DIRECTORY:
@@ -139,17 +140,35 @@ class Splice:
                 below = self._source.read_tree(entry.oid)
             elif all(new is None for new in inner.values()):
                 continue
-            files -= below.files
             child = self._rebuild(below, join(path, name), inner, made)
-            entries[name] = Entry(DIRECTORY, name, child.size, child.oid)
-            files += child.files
-        own = sum(1 for entry in entries.values() if entry.kind != DIRECTORY)
-        data = trees.encode(trees.build(list(entries.values()), files - own))
-        oid = oid_of(data)
-        made.append((oid, data))
-        return Replacement(DIRECTORY, sum(entry.size for entry in entries.values()), oid, files)
+            files += child.files - below.files
+            edits[name] = _state_of(child)
+        state = _columns(old)
+        edit(state, edits)
+        size = sum(state.sizes)
+        data = trees.encode(
+            Tree(bytes(state.kinds), state.sizes, bytes(state.oids), state.names, size, files)
+        )
+        made.append((oid_of(data), data))
+        return Replacement(DIRECTORY, size, made[-1][0], files)
 
     def _files(self, entry: Entry | None) -> int:
         if entry is None:
             return 0
         return self._source.read_tree(entry.oid).files if entry.kind == DIRECTORY else 1
+
+
+def _columns(tree: Tree) -> DirState:
+    stats = array("Q", bytes(8 * STAT_FIELDS * len(tree)))
+    return DirState(
+        b"",
+        list(tree.names),
+        bytearray(tree.kinds),
+        array("Q", tree.sizes),
+        bytearray(tree.oids),
+        stats,
+    )
+
+
+def _state_of(new: Replacement | None) -> FileState | None:
+    return None if new is None else FileState(new.kind, new.size, DIR_ROW, new.oid)

@@ -16,7 +16,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 
@@ -183,10 +183,11 @@ class _Scanner:
             names = self._check_names(block, names, path)
         state = self._state(fd, names, path)
         state.ignore = rules.digest
+        symlinks = _positions(state.kinds, SYMLINK)
         if known is not None:
             _recall(state, block, known)
-        if SYMLINK in self._kinds.values() and self._links is not None:
-            self._resolve_links(fd, state, self._links)
+        if symlinks and self._links is not None:
+            self._resolve_links(fd, state, symlinks, self._links)
         self.scan.dirs.append(state)
         # A copy: an entry that vanishes is taken out of the columns on the way.
         subdirs = [state.names[i] for i in _positions(state.kinds, DIRECTORY)]
@@ -285,10 +286,10 @@ class _Scanner:
         if gone:
             names[:] = [name for name in names if name not in gone]
 
-    def _resolve_links(self, fd: int, state: DirState, links: LinkCache) -> None:
-        for i in range(len(state.names)):
-            if self._kinds[state.stats[i * STAT_FIELDS + MODE]] != SYMLINK:
-                continue
+    def _resolve_links(
+        self, fd: int, state: DirState, symlinks: Sequence[int], links: LinkCache
+    ) -> None:
+        for i in symlinks:
             linked = links.resolve(os.readlink(state.names[i], dir_fd=fd))
             if linked is not None:
                 state.kinds[i], state.sizes[i] = linked.kind, linked.size

@@ -15,13 +15,12 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import FormatError, SystemFailure
-from dver.base.oid import OID_SIZE, oid_of
+from dver.base.oid import oid_of
 from dver.formats import statindex as form
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import (
@@ -35,7 +34,7 @@ from dver.formats.statindex import (
     KnownFile,
     KnownTree,
 )
-from dver.formats.tree import DIRECTORY
+from dver.workspace.editing import edit
 from dver.workspace.fsclock import trusted_before
 from dver.workspace.state import CTIME, MTIME, DirState, FileState, Scan, from_little, little
 
@@ -46,13 +45,15 @@ class StatIndex:
     """The stat index of one worktree.
 
     Nothing here raises for what is on disk: what cannot be read is not known, and what cannot be
-    written is not remembered. Changes to single-file targets are kept until :meth:`save`.
+    written is not remembered. Whole directory targets are written at once; everything else is
+    kept until :meth:`save`.
     """
 
     def __init__(self, state_dir: Path) -> None:
         self.directory = os.path.join(os.fspath(state_dir), "stat")
-        self._table: dict[bytes, KnownFile] | None = None
-        self._changed = False
+        self._table: Mapping[bytes, KnownFile] | None = None
+        self._files: dict[bytes, KnownFile | None] = {}
+        self._trees: dict[bytes, KnownTree] = {}
 
     def moment(self, root: bytes) -> int:
         """Return the time, in ns by the file system's clock, before which a change is seen later.
@@ -78,6 +79,8 @@ class StatIndex:
 
     def load_tree(self, target: bytes) -> KnownTree | None:
         """Return what is remembered of a directory target, or None."""
+        if target in self._trees:
+            return self._trees[target]
         data = _read(self._path(target))
         if data is None:
             return None
@@ -101,15 +104,16 @@ class StatIndex:
         ``base`` is what was last added or checked out there. For a part give what is ``known`` of
         the whole; without it the part is all that will be known.
         """
-        fresh = KnownTree(base=base)
-        if scan.start:
-            below = scan.start + b"/"
-            for path, one in (known.dirs if known is not None else {}).items():
-                if path != scan.start and not path.startswith(below):
-                    fresh.dirs[path] = one
-        for state in scan.dirs:
-            fresh.dirs[state.path] = _known_dir(state, moment)
-        self._write(self._path(target), form.encode_tree(fresh))
+        if not scan.start:
+            self._trees.pop(target, None)
+            dirs = {state.path: _known_dir(state, moment) for state in scan.dirs}
+            self._write(self._path(target), form.encode_tree(KnownTree(dirs, base)))
+            return
+        whole = known or KnownTree()
+        whole.base = base
+        _forget_below(whole, scan.start)
+        whole.dirs.update((state.path, _known_dir(state, moment)) for state in scan.dirs)
+        self._trees[target] = whole
 
     def save_entry(
         self,
@@ -124,52 +128,53 @@ class StatIndex:
         known = self.load_tree(target) or KnownTree()
         known.base = base
         path, _, name = inner.rpartition(b"/")
-        one = known.dirs.get(path)
-        if one is None and state is not None:
-            one = _known_dir(DirState.empty(path), moment)
-        if one is not None:
-            columns = dir_state(one)
-            _replace_entry(columns, name, state)
+        if path not in known.dirs and state is not None:
+            known.dirs[path] = _known_dir(DirState.empty(path), moment)
+        if path in known.dirs:
+            columns = dir_state(known.dirs[path])
+            edit(columns, {name: state})
             known.dirs[path] = _known_dir(columns, moment)
-        if state is None or state.kind != DIRECTORY:
-            for old in [p for p in known.dirs if p == inner or p.startswith(inner + b"/")]:
-                del known.dirs[old]
-        self._write(self._path(target), form.encode_tree(known))
+        _forget_below(known, inner)
+        self._trees[target] = known
 
     def set_base(self, target: bytes, base: Pointer | None) -> None:
         """Change what was last added or checked out at a target, and nothing else."""
-        if target in self._files():
-            self._files()[target] = _with_base(self._files()[target], base)
-            self._changed = True
-        known = self.load_tree(target)
-        if known is not None:
-            known.base = base
-            self._write(self._path(target), form.encode_tree(known))
+        file = self.load_file(target)
+        if file is not None:
+            self._files[target] = KnownFile(file.kind, file.size, file.row, file.oid, base)
+        if target in self._trees:
+            self._trees[target].base = base
+            return
+        data = _read(self._path(target))
+        if data is not None:
+            with contextlib.suppress(FormatError):
+                self._write(self._path(target), form.with_base(data, base))
 
     # targets that are single files
 
     def load_file(self, target: bytes) -> KnownFile | None:
         """Return what is remembered of a single-file target, or None."""
-        return self._files().get(target)
+        return self._files[target] if target in self._files else self._stored().get(target)
 
     def set_file(
         self, target: bytes, state: FileState, *, moment: int, base: Pointer | None
     ) -> None:
-        """Remember a single-file target from the next :meth:`save` on."""
+        """Remember a single-file target; ``moment`` and ``base`` as in :meth:`save_tree`."""
         safe = state.oid is not None and max(state.row[MTIME], state.row[CTIME]) < moment
         row = little(array("Q", state.row)) if safe else NO_ROW
         new = KnownFile(state.kind, state.size, row, state.oid or NO_OID, base)
-        if self._files().get(target) != new:
-            self._files()[target] = new
-            self._changed = True
+        if self.load_file(target) != new:
+            self._files[target] = new
 
     # both
 
     def base(self, target: bytes) -> Pointer | None:
         """Return what was last added or checked out at a target, or None if that is not known."""
-        known = self._files().get(target)
+        known = self.load_file(target)
         if known is not None:
             return known.base
+        if target in self._trees:
+            return self._trees[target].base
         data = _read(self._path(target), HEADER_SIZE)
         if data is None:
             return None
@@ -180,32 +185,34 @@ class StatIndex:
 
     def remove(self, target: bytes) -> None:
         """Forget a target, as a file and as a directory."""
-        if self._files().pop(target, None) is not None:
-            self._changed = True
-        with contextlib.suppress(OSError):
-            os.unlink(self._path(target))
+        if self.load_file(target) is not None:
+            self._files[target] = None
+        self.remove_tree(target)
 
     def remove_tree(self, target: bytes) -> None:
         """Forget a target as a directory, since it is a file now."""
+        self._trees.pop(target, None)
         with contextlib.suppress(OSError):
             os.unlink(self._path(target))
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Take over what is remembered of a target to its new path."""
-        known = self._files().pop(old, None)
+        known = self.load_file(old)
         self.remove(new)
         if known is not None:
-            self._files()[new] = known
-            self._changed = True
+            self._files[old], self._files[new] = None, known
+        if old in self._trees:
+            self._trees[new] = self._trees.pop(old)
         with contextlib.suppress(OSError):
             os.replace(self._path(old), self._path(new))
 
     def prune(self, targets: Iterable[bytes]) -> None:
         """Forget every target but these."""
         kept = set(targets)
-        for target in [path for path in self._files() if path not in kept]:
-            del self._files()[target]
-            self._changed = True
+        for target in {*self._stored(), *self._files} - kept:
+            self._files[target] = None
+        for target in [path for path in self._trees if path not in kept]:
+            del self._trees[target]
         names = {os.path.basename(self._path(target)) for target in kept} | {_TABLE}
         with contextlib.suppress(OSError):
             for name in os.listdir(self.directory):
@@ -213,13 +220,19 @@ class StatIndex:
                     os.unlink(os.path.join(self.directory, name))
 
     def save(self) -> None:
-        """Write the table of single-file targets if anything in it changed."""
-        if self._changed and self._table is not None:
-            path = os.path.join(self.directory, _TABLE)
-            self._write(path, form.encode_table(self._table.items()))
-            self._changed = False
+        """Write everything that was kept until now."""
+        for target, known in self._trees.items():
+            self._write(self._path(target), form.encode_tree(known))
+        self._trees.clear()
+        if not self._files:
+            return
+        table = {**self._stored(), **self._files}
+        self._table = {path: one for path, one in table.items() if one is not None}
+        self._files.clear()
+        path = os.path.join(self.directory, _TABLE)
+        self._write(path, form.encode_table(self._table.items()))
 
-    def _files(self) -> dict[bytes, KnownFile]:
+    def _stored(self) -> Mapping[bytes, KnownFile]:
         if self._table is None:
             self._table = {}
             data = _read(os.path.join(self.directory, _TABLE))
@@ -235,6 +248,13 @@ class StatIndex:
     def _write(path: str, data: bytes) -> None:
         with contextlib.suppress(SystemFailure):
             fsio.write_atomic(path, data, durable=False)
+
+
+def _forget_below(known: KnownTree, inner: bytes) -> None:
+    """Forget a directory inside a target, and all below it."""
+    below = inner + b"/"
+    for path in [path for path in known.dirs if path == inner or path.startswith(below)]:
+        del known.dirs[path]
 
 
 def dir_state(known: KnownDir) -> DirState:
@@ -286,24 +306,6 @@ def _untrusted(state: DirState, moment: int) -> set[int]:
         span = range(len(state.names))
         found.update(i for i in span if state.oid(i) == NO_OID)
     return found
-
-
-def _replace_entry(columns: DirState, name: bytes, state: FileState | None) -> None:
-    at = bisect_left(columns.names, name)
-    if at < len(columns.names) and columns.names[at] == name:
-        columns.remove([at])
-    columns.tree = None
-    if state is None:
-        return
-    columns.names.insert(at, name)
-    columns.kinds.insert(at, state.kind)
-    columns.sizes.insert(at, state.size)
-    columns.oids[at * OID_SIZE : at * OID_SIZE] = state.oid or NO_OID
-    columns.stats[at * STAT_FIELDS : at * STAT_FIELDS] = array("Q", state.row)
-
-
-def _with_base(known: KnownFile, base: Pointer | None) -> KnownFile:
-    return KnownFile(known.kind, known.size, known.row, known.oid, base)
 
 
 def _read(path: str, length: int = -1) -> bytes | None:
