@@ -129,7 +129,7 @@ class Recorder:
             task=task,
         )
         forget_unstored(scan, self._store)
-        self._warn_of_twins(one.job.path, scan)
+        self._warn_of_twins(one.job.path, scan, one.known)
         one.scans[inner] = scan
 
     def _look(self, one: Recording, inner: bytes) -> None:
@@ -165,10 +165,11 @@ class Recorder:
                 )
         return rules
 
-    def _warn_of_twins(self, target: bytes, scan: Scan) -> None:
+    def _warn_of_twins(self, target: bytes, scan: Scan, known: KnownTree | None) -> None:
         for state in scan.dirs:
-            if state.tree is not None:
-                continue
+            before = known.dirs.get(state.path) if known is not None else None
+            if before is not None and bytes(before.names)[:-1] == b"\0".join(state.names):
+                continue  # they were warned of when they were new
             for one, other in find_twins(state.names):
                 where = [_join(_join(target, state.path), name) for name in (one, other)]
                 shown = " and ".join(show(self._repo.display(path)) for path in where)
