@@ -127,13 +127,23 @@ def fsck(repo: Repo, options: FsckOptions, reporter: Reporter) -> FsckResult:
             )
         remote = repo.open_remote(options.remote, write=False, reporter=reporter)
         return _check(repo, remote.storage, remote.require_format(), options, reporter)
-    done = _repair(repo, reporter) if options.repair else None
-    checked = _check(repo, repo.store.storage, repo.store.info, options, reporter)
+    store = _open_store(repo)
+    done = _repair(store, reporter) if options.repair else None
+    checked = _check(repo, store.storage, store.info, options, reporter)
     return replace(checked, repaired=done)
 
 
-def _repair(repo: Repo, reporter: Reporter) -> Repaired:
-    store = repo.store
+def _open_store(repo: Repo) -> Store:
+    """Open the local store, even if its index cannot be read."""
+    from dver.storage.local import LocalStorage
+
+    try:
+        return repo.store
+    except CorruptError:
+        return Store.open_unindexed(LocalStorage(repo.store_path))
+
+
+def _repair(store: Store, reporter: Reporter) -> Repaired:
     with store.hold(exclusive=True, timeout=60.0):
         total = sum(store.index.packs().values())
         with reporter.task("Repairing", unit="bytes", total=total) as task:

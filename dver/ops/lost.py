@@ -27,8 +27,9 @@ def lost_error(repo: Repo, lost: Sequence[Lost]) -> DverError:
     if not missing:
         return CorruptError(
             f"the content of {len(damaged)} {'path is' if len(damaged) == 1 else 'paths is'}"
-            f" damaged, with no good copy in {where}",
-            hint="'dver fsck --full' tells what else is damaged here, with '-r NAME' in a remote",
+            f" damaged, looked for in {where}",
+            hint="'dver fsck --repair' puts aside what is damaged here, so that fetching again"
+            " brings it; 'dver fsck --full -r NAME' tells what is damaged in a remote",
             paths=damaged,
         )
     error = missing_error(repo, [(os.fsencode(one.path), one.oid) for one in missing], where)

@@ -135,7 +135,8 @@ class Restorer:
             shown = show(self._repo.display(wish.path))
             raise CorruptError(
                 f"{shown} cannot be compared: {error.message}",
-                hint="'dver fsck --full' tells what is damaged; name other paths to leave it out",
+                hint="'dver fsck --full' tells what is damaged, '--repair' puts it aside so that"
+                " 'dver pull' brings it again; name other paths to leave it out",
             ) from error
 
     def _base_entry(self, wish: Wish, base: Pointer | None) -> Entry | None:

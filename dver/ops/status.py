@@ -30,7 +30,7 @@ DataState = Literal[
     "unchanged", "modified", "deleted", "absent", "retyped", "stale", "leftover", "unknown"
 ]
 
-_DAMAGED = "'dver fsck --full' tells what is damaged"
+_DAMAGED = "'dver fsck --full' tells what is damaged, 'dver fsck --repair' puts it aside"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from dver.formats.segment import Place
 _FANOUT = struct.Struct("<II")
 _ROW_SIZE = segment.ROW.size
 
+_REPAIR = "run 'dver fsck --repair'"
+
 
 class Segment:
     """One segment where it lies: looked up without a Python object per row."""
@@ -39,14 +41,14 @@ class Segment:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
         try:
             if os.fstat(fd).st_size < segment.HEADER.size:
-                raise CorruptError(f"{show(path)} is shorter than a segment")
+                raise CorruptError(f"{show(path)} is shorter than a segment", hint=_REPAIR)
             data = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
         finally:
             os.close(fd)
         try:
             return cls(name, data)
         except CorruptError as error:
-            raise type(error)(f"{show(path)}: {error.message}", hint="run 'dver fsck'") from error
+            raise type(error)(f"{show(path)}: {error.message}", hint=_REPAIR) from error
 
     def __len__(self) -> int:
         return self.layout.rows

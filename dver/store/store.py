@@ -65,7 +65,14 @@ class Store:
 
     @classmethod
     def open(cls, storage: Storage) -> Store:
-        """Open a local store. Raises RepositoryError if there is none."""
+        """Open a local store. Raises RepositoryError if there is none, CorruptError for damage."""
+        store = cls.open_unindexed(storage)
+        store.refresh()
+        return store
+
+    @classmethod
+    def open_unindexed(cls, storage: Storage) -> Store:
+        """Open a local store without its index, which may be damaged; nothing is found in it."""
         try:
             info = storeinfo.decode(storage.get(storeinfo.KEY))
         except ObjectNotFound as error:
@@ -73,9 +80,14 @@ class Store:
                 f"{storage.description} is not a dver store: it has no format.json",
                 hint="run 'dver init'",
             ) from error
-        store = cls(storage, info, Index())
-        store.refresh()
-        return store
+        except FormatError as error:
+            raise FormatError(
+                f"the store {storage.description} cannot be opened: {error.message}",
+                hint=error.hint
+                or "move its format.json aside: the next command writes a new one, and no content"
+                " is lost by that",
+            ) from error
+        return cls(storage, info, Index())
 
     def refresh(self) -> None:
         """List the segments again, so that what others added or merged is seen."""

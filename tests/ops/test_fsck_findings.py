@@ -99,3 +99,32 @@ def test_the_error_for_a_damaged_object_has_a_short_first_line(repo: WorkRepo) -
     assert len(caught.value.message) < 80
     assert oid.hex() in caught.value.paths[0]
     assert caught.value.paths[1].startswith(layout.pack_key(place.pack))
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200])
+def test_an_index_that_cannot_even_be_opened_is_found_and_repaired(
+    repo: WorkRepo, keep: int
+) -> None:
+    for path in (repo.path / ".git/dver/index").iterdir():
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CorruptError) as caught:
+        repo.status()
+    assert caught.value.hint == "run 'dver fsck --repair'"
+    assert "segment-damaged" in {one.what for one in findings(repo, full=False)}
+    opened = repo.open()
+    result = fsck(opened, FsckOptions(repair=True), Reporter())
+    opened.close()
+    assert result.is_sound
+    assert result.repaired is not None
+    assert (len(result.repaired.quarantined), result.repaired.lost) == (2, 0)
+    assert repo.status().is_clean
+
+
+def test_a_damaged_format_record_says_what_to_do(repo: WorkRepo) -> None:
+    (repo.path / ".git/dver/format.json").write_bytes(b"")
+    with pytest.raises(CorruptError, match="cannot be opened") as caught:
+        repo.status()
+    assert "move its format.json aside" in (caught.value.hint or "")
+    (repo.path / ".git/dver/format.json").unlink()
+    assert repo.status().is_clean
