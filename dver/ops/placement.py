@@ -6,15 +6,12 @@ only a part. What the local store holds does not tell: content that another file
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-
 from dver.base.errors import MissingContentError
-from dver.base.oid import OID_SIZE
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import STAT_FIELDS, KnownTree
 from dver.store.walk import TreeSource, find
-from dver.workspace.state import DirState, Scan
+from dver.workspace.editing import edit
+from dver.workspace.state import DirState, FileState, Scan
 from dver.workspace.statindex import dir_state
 
 _NO_STAT = (0,) * STAT_FIELDS
@@ -66,16 +63,10 @@ def keep_vanished(scan: Scan, known: KnownTree) -> None:
             state = DirState.empty(path)
             scan.dirs.append(state)
         names = set(state.names)
-        for i, name in enumerate(old.names):
-            if name not in names:
-                _insert(state, name, old, i)
-
-
-def _insert(state: DirState, name: bytes, old: DirState, i: int) -> None:
-    at = bisect_left(state.names, name)
-    state.names.insert(at, name)
-    state.kinds.insert(at, old.kinds[i])
-    state.sizes.insert(at, old.sizes[i])
-    state.oids[at * OID_SIZE : at * OID_SIZE] = old.oid(i)
-    state.stats[at * STAT_FIELDS : at * STAT_FIELDS] = array("Q", _NO_STAT)
-    state.tree = None
+        gone = {
+            name: FileState(old.kinds[i], old.sizes[i], _NO_STAT, old.oid(i))
+            for i, name in enumerate(old.names)
+            if name not in names
+        }
+        if gone:
+            edit(state, gone)
