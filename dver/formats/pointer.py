@@ -10,8 +10,7 @@ aliases, tags or duplicate keys to fear.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dver.base.errors import FormatError
 from dver.base.oid import Oid, format_oid, parse_oid
@@ -26,8 +25,7 @@ _CONFLICT = ("<<<<<<<", ">>>>>>>", "|||||||")
 Kind = Literal["file", "tree"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """What a pointer file says.
 
     ``size`` is in bytes, summed over all files of a tree; ``files`` counts a tree's files and

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dver.base.errors import RepositoryError
 from dver.git import process
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """Where a repository is, as seen from the directory ``cwd``.
 
     ``root`` is the top of the working tree, symlinks resolved; in a bare repository it is the

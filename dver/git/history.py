@@ -6,7 +6,7 @@ Paths and selections are those of :mod:`dver.git.pointers`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dver.git.pointers import REGULAR, is_pointer_path, pathspecs
 from dver.git.process import split_nul
@@ -88,7 +88,7 @@ def reachable_blobs(git: Git) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     # 'git replace' hides commits from view that git holds on to all the same.
-    plain = replace(git, env={**git.env, "GIT_NO_REPLACE_OBJECTS": "1"})
+    plain = git.with_environment({"GIT_NO_REPLACE_OBJECTS": "1"})
     present = _existing_commits(plain, plain.pseudo_commits())
     for change in history(plain, ["--all", "--reflog", *present]):
         if change.blob is not None:

@@ -18,7 +18,7 @@ from dver.git.process import Arg
 if TYPE_CHECKING:
     from dver.git.revisions import Commit, Ref, RevRange, Worktree
 
-_HEX = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HEX = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 # Files in a git directory that name commits which no ref may name.
 _PSEUDO_REFS = (
     "MERGE_HEAD",
@@ -32,8 +32,22 @@ _PSEUDO_REFS = (
 )
 
 
-class Git(Found):
-    """A git repository as seen from one directory. Make one with :meth:`discover`."""
+class Git:
+    """A git repository as seen from one directory. Make one with :meth:`discover`.
+
+    The attributes are those of :class:`~dver.git.discovery.Found`.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self.cwd, self.root = found.cwd, found.root
+        self.git_dir, self.common_dir = found.git_dir, found.common_dir
+        self.is_bare, self.is_shallow = found.is_bare, found.is_shallow
+        self.prefix, self.env = found.prefix, found.env
+        self._found = found
+
+    def with_environment(self, env: Mapping[str, str]) -> Git:
+        """Return the same repository, with some variables added for git to run with."""
+        return Git(self._found._replace(env={**self.env, **env}))
 
     @classmethod
     def discover(cls, cwd: Path | str, *, environ: Mapping[str, str] | None = None) -> Git:
@@ -41,7 +55,7 @@ class Git(Found):
 
         Raises RepositoryError if there is none, or if git refuses it for its owner.
         """
-        return cls._of(discovery.discover(cwd, environ))
+        return cls(discovery.discover(cwd, environ))
 
     @classmethod
     def open(cls, directory: Path) -> Git:
@@ -52,20 +66,7 @@ class Git(Found):
         env = process.environment()
         for name in process.REPOSITORY_VARIABLES:
             env.pop(name, None)
-        return cls._of(discovery.discover(directory, env, needs_tree=False))
-
-    @classmethod
-    def _of(cls, found: discovery.Found) -> Git:
-        return cls(
-            cwd=found.cwd,
-            root=found.root,
-            git_dir=found.git_dir,
-            common_dir=found.common_dir,
-            is_bare=found.is_bare,
-            is_shallow=found.is_shallow,
-            prefix=found.prefix,
-            env=found.env,
-        )
+        return cls(discovery.discover(directory, env, needs_tree=False))
 
     # -- running ------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class Git(Found):
             return None
         out = self.run("rev-parse", "--verify", "--quiet", rev + peel, answers=(0, 1, 128))
         text = out.decode("ascii", "replace").strip()
-        return text if _HEX.fullmatch(text) else None
+        return text if re.fullmatch(_HEX, text) else None
 
     def _unknown_revision(self, rev: str) -> NotFoundError:
         if self.head() is None and rev in ("HEAD", "@", ""):
@@ -199,7 +200,7 @@ class Git(Found):
         """Return what is known about each of these commits, in one run of git."""
         from dver.git.revisions import COMMIT_FIELDS, COMMIT_FORMAT, parse_commit
 
-        ids = [rev if _HEX.fullmatch(rev) else self.resolve(rev) for rev in revs]
+        ids = [rev if re.fullmatch(_HEX, rev) else self.resolve(rev) for rev in revs]
         if not ids:
             return []
         out = self.run(
@@ -271,9 +272,9 @@ class Git(Found):
                     found.update(
                         (line.split(maxsplit=1)[0], None)
                         for line in text.splitlines()
-                        if _HEX.match(line)
+                        if re.match(_HEX, line)
                     )
-        return [commit for commit in found if _HEX.fullmatch(commit)]
+        return [commit for commit in found if re.fullmatch(_HEX, commit)]
 
     def merge_state(self) -> str | None:
         """Return what is under way: ``merge``, ``rebase``, ``cherry-pick``, ``revert``, or None."""

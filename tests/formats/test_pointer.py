@@ -20,7 +20,7 @@ counts = st.integers(0, (1 << 63) - 1)
 oids = st.binary(min_size=32, max_size=32).map(Oid)
 pointers = st.one_of(
     st.builds(Pointer, st.just("file"), oids, counts, st.just(1), st.booleans()),
-    st.builds(Pointer, st.just("tree"), oids, counts, counts),
+    st.builds(Pointer, st.just("tree"), oids, counts, counts, st.just(False)),
 )
 
 
