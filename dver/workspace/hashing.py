@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from array import array
@@ -164,7 +165,9 @@ def _explained(path: bytes) -> Any:
         raise _changed(path) from error
     except OSError as error:
         # EINVAL: it is no symlink any more.
-        raise (_changed(path) if error.errno == 22 else failure(error, "read", path)) from error
+        raise (
+            _changed(path) if error.errno == errno.EINVAL else failure(error, "read", path)
+        ) from error
 
 
 def _changed(path: bytes) -> RefusedError:

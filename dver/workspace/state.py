@@ -16,7 +16,7 @@ from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from dver.formats.statindex import NO_OID, STAT_FIELDS, Buffer
 
 if TYPE_CHECKING:
-    from dver.formats.tree import Entry, Tree
+    from dver.formats.tree import Tree
 
 #: Five integers of a stat result; what is equal in all of them has not changed.
 stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
@@ -193,12 +193,3 @@ class Scan:
         for d, state in enumerate(self.dirs):
             for i in state.unknown():
                 yield d, i
-
-    def entry(self, name: bytes = b"") -> Entry:
-        """Return the scanned directory as an entry, once its trees were built."""
-        top = self.top
-        if top.tree is None:
-            raise ValueError("the trees of the scan were not built")
-        from dver.formats.tree import Entry
-
-        return Entry(DIRECTORY, name, top.size, top.tree)

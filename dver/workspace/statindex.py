@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from dver.base import fsio
@@ -205,19 +205,6 @@ class StatIndex:
             self._trees[new] = self._trees.pop(old)
         with contextlib.suppress(OSError):
             os.replace(self._path(old), self._path(new))
-
-    def prune(self, targets: Iterable[bytes]) -> None:
-        """Forget every target but these."""
-        kept = set(targets)
-        for target in {*self._stored(), *self._files} - kept:
-            self._files[target] = None
-        for target in [path for path in self._trees if path not in kept]:
-            del self._trees[target]
-        names = {os.path.basename(self._path(target)) for target in kept} | {_TABLE}
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self.directory):
-                if name not in names and not name.startswith(fsio.TEMP_PREFIX):
-                    os.unlink(os.path.join(self.directory, name))
 
     def save(self) -> None:
         """Write everything that was kept until now."""

@@ -44,7 +44,6 @@ def test_trees_are_those_of_the_format(bench: Workbench) -> None:
     data = trees.encode(top)
     assert [one for _, one in built] == [trees.EMPTY_BYTES, inner_data, data]
     assert pointer_of(scan) == Pointer("tree", oid_of(data), 4, 3)
-    assert scan.entry(b"n") == Entry(DIRECTORY, b"n", 4, oid_of(data))
 
 
 def test_trees_that_are_known_are_not_built_again(bench: Workbench) -> None:
@@ -64,8 +63,6 @@ def test_results_before_the_trees_are_built(bench: Workbench) -> None:
     scan = bench.scan()
     with pytest.raises(ValueError, match="not built"):
         pointer_of(scan)
-    with pytest.raises(ValueError, match="not built"):
-        scan.entry()
 
 
 def test_pointers_as_entries() -> None:
