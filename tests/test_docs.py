@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dver.storage.s3 import S3Storage
+from dver.storage.s3.settings import resolve
 from tests.support import docs
+from tests.support.s3server import S3Server
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -17,6 +20,14 @@ CASES = [
     for page in PAGES
     for number, session in enumerate(docs.sessions(page.read_text(encoding="utf-8")), 1)
 ]
+
+
+def empty(server: S3Server) -> None:
+    """Remove what another page's session pushed to the bucket that all pages name."""
+    storage = S3Storage(resolve("my-bucket", "", server.options, server.environ))
+    for entry in list(storage.list("")):
+        storage.delete(entry.key)
+    storage.close()
 
 
 @pytest.mark.parametrize(("page", "session"), CASES)
@@ -44,6 +55,7 @@ def test_examples(
     if "s3" in session.needs:
         server = request.getfixturevalue("moto_s3")
         server.new_bucket("my-bucket")
+        empty(server)
         env |= {
             "AWS_ACCESS_KEY_ID": server.access_key,
             "AWS_SECRET_ACCESS_KEY": server.secret_key,
