@@ -38,7 +38,8 @@ def report(app: App, error: BaseException) -> int:
 
 
 def _code_of(error: BaseException) -> int:
-    return error.exit_code if isinstance(error, DverError) else EXIT_BUG
+    known = _known(error) if isinstance(error, Exception) else None
+    return EXIT_BUG if known is None else known.exit_code
 
 
 def _report(app: App, error: BaseException) -> int:

@@ -15,13 +15,26 @@ from dver.cli.command import AFTER_DASHES
 if TYPE_CHECKING:
     from dver.repo import Repo
 
+#: The longest list of paths that is read (bytes).
+MAX_LIST = 256 << 20
+
 
 def read_list(name: str) -> bytes:
-    """Return the bytes of a file of paths; ``-`` is standard input."""
+    """Return the bytes of a file of paths; ``-`` is standard input.
+
+    Raises UsageError for more than any list of paths has, such as an endless stream.
+    """
     if name == "-":
-        return sys.stdin.buffer.read()
-    with explained("read", name), open(name, "rb") as file:
-        return file.read()
+        data = sys.stdin.buffer.read(MAX_LIST + 1) if sys.stdin is not None else b""
+    else:
+        with explained("read", name), open(name, "rb") as file:
+            data = file.read(MAX_LIST + 1)
+    if len(data) > MAX_LIST:
+        raise UsageError(
+            f"the list of paths is longer than {MAX_LIST >> 20} MiB",
+            hint="name the directory that holds them, or add them in several runs",
+        )
+    return data
 
 
 def split_revision(repo: Repo, arguments: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,8 @@ def refuse_existing(path: Path, shown: str) -> None:
 def refuse_roots(path: Path, shown: str, cwd: Path) -> None:
     """Raise RefusedError for a directory that nothing may ever replace, whatever is forced.
 
-    That is: a repository, what is inside git's own directory, and what we stand in.
+    That is: a repository, what is inside git's own directory, what we stand in, and what is
+    neither file nor directory: writing replaces the name, so ``/dev/null`` would be gone for all.
     """
     real = Path(os.path.realpath(path))
     here = Path(os.path.realpath(cwd))
@@ -69,11 +71,21 @@ def refuse_roots(path: Path, shown: str, cwd: Path) -> None:
         reason = "it is a git repository"
     elif ".git" in real.parts:
         reason = "it is inside a git directory"
+    elif _is_special(path):
+        reason = "it is a device, a pipe or a socket"
     else:
         return
     raise RefusedError(
         f"{show(shown)} cannot be written: {reason}", hint="name another place with -o"
     )
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def materialise(

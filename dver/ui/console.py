@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -42,8 +43,9 @@ class Console:
         err: TextIO | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self._out: Any = sys.stdout if out is None else out
-        self._err: Any = sys.stderr if err is None else err
+        # Python has None for a stream that was closed before it began ('dver status >&-').
+        self._out: Any = next(one for one in (out, sys.stdout, _Absent()) if one is not None)
+        self._err: Any = next(one for one in (err, sys.stderr, _Absent()) if one is not None)
         self._environ = environ or {}
         self.quiet = False
         self.verbose = False
@@ -144,6 +146,18 @@ class Console:
             sink = os.open(os.devnull, os.O_WRONLY)
             os.dup2(sink, self._out.fileno())
             os.close(sink)
+
+
+class _Absent(io.TextIOBase):
+    """A stream that was closed before the program began."""
+
+    @property
+    def buffer(self) -> Any:
+        """The same, for bytes."""
+        return self
+
+    def write(self, _text: Any) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 class _Bytes(io.RawIOBase):

@@ -90,6 +90,15 @@ def test_add_takes_a_list_from_standard_input(dver: Dver, git_repo: GitRepo) -> 
     )
 
 
+def test_an_endless_list_of_paths_is_refused(dver: Dver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dver.cli.inputs.MAX_LIST", 10)
+    here = Dver(dver.cwd, in_process=True)
+    done = here("add", "--paths-from", "-", stdin=b"12345678901", code=2)
+    assert "the list of paths is longer than" in done.stderr
+    (dver.cwd / "list").write_bytes(b"12345678901")
+    assert "the list of paths" in here("add", "--paths-from", "list", code=2).stderr
+
+
 def test_add_stages(dver: Dver, git_repo: GitRepo) -> None:
     git_repo.write("model.bin", "m")
     assert dver("add", "--stage", "model.bin").stdout == "new        model.bin (1 B)\n"

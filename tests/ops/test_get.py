@@ -151,6 +151,19 @@ def test_repositories_and_where_we_stand_are_never_replaced(data: DataRepo) -> N
     assert (data.path / "x/f").exists()
 
 
+@pytest.mark.parametrize("output", ["pipe", "sub/pipe"])
+def test_what_is_neither_file_nor_directory_is_never_replaced(
+    data: DataRepo, tmp_path: Path, output: str
+) -> None:
+    path = tmp_path / output
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+    for what in ("f", "d"):
+        with pytest.raises(RefusedError, match="a device, a pipe or a socket"):
+            run(data, what, str(path), rev="v1", force=True)
+    assert path.is_fifo()
+
+
 def test_what_is_missing_is_fetched_and_only_that(data: DataRepo, tmp_path: Path) -> None:
     big = os.urandom(400_000).hex()
     data.version("three", d={"big": big, "small": "s"})

@@ -83,6 +83,19 @@ def test_talk_to_nobody_is_let_pass() -> None:
     console(io.StringIO(), Broken(BrokenPipeError(32, "gone"))).talk("x")
 
 
+def test_streams_that_were_closed_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    absent = Console()
+    absent.complain("nobody hears it")
+    assert not absent.has_color("out")
+    absent.flush()
+    for write in (lambda: absent.print("x"), lambda: absent.binary().write(b"x")):
+        with pytest.raises(SystemFailure, match="standard output"):
+            write()
+    absent.abandon_output()
+
+
 def test_text_and_bytes_keep_their_order() -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="utf-8")
