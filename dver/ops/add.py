@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -142,7 +144,11 @@ def record(
             writer.commit()
         ignores = _ignore(repo, recordings)
         changed = [one for one in recordings if one.result != one.job.old]
-        pointers = write_pointers(repo, {one.job.path: one.result for one in changed})
+        try:
+            pointers = write_pointers(repo, {one.job.path: one.result for one in changed})
+        except BaseException:
+            _show_again(repo, recordings, ignores)
+            raise
         recorder.remember(recordings)
         note_placed(repo.state_dir, [one.job.path for one in recordings])
     to_stage = [*pointers, *ignores]
@@ -165,6 +171,19 @@ def _ignore(repo: Repo, recordings: Sequence[Recording]) -> list[bytes]:
     except RefusedError:
         ignorefile.remove(repo.git, [one.job.path for one in recordings if not one.job.tracked])
         raise
+
+
+def _show_again(repo: Repo, recordings: Sequence[Recording], ignores: Sequence[bytes]) -> None:
+    """Let git see data again that got no pointer, as far as that can be written."""
+    left = [
+        one.job.path
+        for one in recordings
+        if not one.job.tracked
+        and one.job.path.rpartition(b"/")[0] in {path.rpartition(b"/")[0] for path in ignores}
+        and not os.path.isfile(repo.absolute(pointer_path(one.job.path)))
+    ]
+    with contextlib.suppress(DverError):
+        ignorefile.remove(repo.git, left)
 
 
 def _describe(repo: Repo, one: Recording) -> AddedTarget:

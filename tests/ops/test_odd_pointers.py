@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.base.errors import CorruptError, DverError, FormatError, RefusedError
+from dver.base.errors import CorruptError, DverError, FormatError, RefusedError, SystemFailure
 from dver.base.reporter import Reporter
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
@@ -140,3 +140,14 @@ def test_a_special_file_in_a_tracked_directory_hides_none_of_its_directories(
     assert repo.status_of("d").data_state == "unchanged"
     repo.checkout("d")
     assert (repo.path / "d/sub/g").read_bytes() == b"two"
+
+
+def test_data_that_got_no_pointer_is_not_hidden_from_git(repo: WorkRepo) -> None:
+    repo.write("f", "data")
+    repo.write("g", "data")
+    (repo.path / "g.dver").mkdir()
+    with pytest.raises(SystemFailure, match=r"g\.dver"):
+        repo.add("f", "g")
+    assert repo.ignored() == ["/f"]
+    assert repo.status_of("f").data_state == "unchanged"
+    assert "g" in repo.untracked()
