@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
 from dver.formats import pointer as pointers
-from dver.git.history import history
 from dver.ops.placed import left_behind
 from dver.ops.pointerstate import blob_ids
 from dver.ops.restoring import Wish
@@ -35,6 +34,8 @@ def find_leftovers(
     paths = left_behind(repo, scope, targets)
     committed: dict[bytes, set[str]] = {}
     if paths and repo.git.head() is not None:
+        from dver.git.history import history
+
         for change in history(repo.git, ["--all", "--reflog"], paths):
             if change.blob is not None:
                 committed.setdefault(change.path, set()).add(change.blob)

@@ -6,7 +6,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from dver.base.errors import NotFoundError
+from dver.base.errors import NotFoundError, UsageError
 from dver.base.fsio import show
 from dver.formats.pointer import SUFFIX
 
@@ -50,6 +50,46 @@ def expand(
             )
         found.update(dict.fromkeys(matches))
     return list(found)
+
+
+def split_arguments(
+    args: Sequence[str],
+    after_dashes: int | None,
+    *,
+    is_revision: Callable[[str], bool],
+    is_path: Callable[[str], bool],
+) -> tuple[str | None, tuple[str, ...]]:
+    """Tell the revision from the paths on a command line, by git's rules.
+
+    ``after_dashes`` is how many of the arguments stood after ``--``, None if there was none. What
+    stands before it is a revision, what stands after it are paths. Without it the first argument
+    is whichever of the two it names; if it names both, UsageError asks for ``--``.
+    """
+    if after_dashes is not None:
+        before = args[: len(args) - after_dashes]
+        if len(before) > 1:
+            raise UsageError(
+                f"only one revision can stand before '--', not {len(before)}",
+                hint="dver checkout [REV] -- PATH...",
+            )
+        return (before[0] if before else None), tuple(args[len(before) :])
+    if not args:
+        return None, ()
+    first = args[0]
+    if is_revision(first):
+        if is_path(first):
+            raise UsageError(
+                f"{show(first)} is both a revision and a path",
+                hint=f"'dver checkout {show(first)} --' takes the revision,"
+                f" 'dver checkout -- {show(first)}' the path",
+            )
+        return first, tuple(args[1:])
+    if not is_path(first):
+        raise NotFoundError(
+            f"{show(first)} is neither a revision nor a tracked path",
+            hint="'dver ls' lists what is tracked, 'git log --oneline --all' the revisions",
+        )
+    return None, tuple(args)
 
 
 def holder(targets: Collection[bytes], path: bytes) -> bytes | None:

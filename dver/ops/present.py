@@ -13,7 +13,6 @@ from dver.formats.tree import DIRECTORY, EXECUTABLE
 from dver.store.walk import EncodedTrees
 from dver.workspace.building import build_trees, pointer_of
 from dver.workspace.filescan import scan_file
-from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import load_rules
 from dver.workspace.links import LinkCache
 from dver.workspace.scan import scan_directory
@@ -47,7 +46,11 @@ def present_data(
                 found[target] = _directory(repo, target, index, links, encoded, reporter, task)
             else:
                 files.append((target, state))
-        fill_files([(repo.absolute(target), state) for target, state in files], None, task=task)
+        unknown = [(repo.absolute(target), state) for target, state in files if state.oid is None]
+        if unknown:
+            from dver.workspace.hashing import fill_files
+
+            fill_files(unknown, None, task=task)
     for target, state in files:
         if state.oid is not None:
             found[target] = Pointer("file", state.oid, state.size, 1, state.kind == EXECUTABLE)
@@ -67,7 +70,10 @@ def _directory(
     rules = load_rules(repo.absolute(b""), target)
     known = index.load_tree(target)
     scan = scan_directory(root, known, rules, target=target, links=links, lenient=True, task=task)
-    fill_scan(scan, None, task=task, lenient=True)
+    if next(scan.unknown(), None) is not None:
+        from dver.workspace.hashing import fill_scan
+
+        fill_scan(scan, None, task=task, lenient=True)
     for problem in scan.problems:
         at = target + b"/" + problem.path if problem.path else target
         reporter.warn(f"left out {show(repo.display(at))}: {problem.reason}", hint=problem.hint)

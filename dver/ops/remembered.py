@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
-from dver.config.remotes import list_remotes
-from dver.formats import root as roots
 from dver.formats import storeinfo
 from dver.store import layout
 from dver.store.index import Index, Segment
@@ -45,6 +43,8 @@ def remembered(repo: Repo, name: str) -> Remembered:
 
 def locate_missing(repo: Repo, oids: Sequence[Oid]) -> dict[Oid, tuple[str, ...]]:
     """Return for each object the names of the remotes that had it when they were last asked."""
+    from dver.config.remotes import list_remotes
+
     views = [remembered(repo, one.name) for one in list_remotes(repo.config)]
     return {oid: tuple(view.name for view in views if oid in view) for oid in oids}
 
@@ -88,6 +88,8 @@ def kept(directory: Path) -> set[Oid]:
     found: set[Oid] = set()
     with contextlib.suppress(FileNotFoundError):
         for text in os.listdir(directory):
+            from dver.formats import root as roots
+
             with contextlib.suppress(OSError, CorruptError):
                 root = roots.decode((directory / text).read_bytes())
                 found.update(one.oid for one in root.objects)

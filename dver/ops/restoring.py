@@ -19,15 +19,12 @@ from dver.base.reporter import Reporter, Task
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, Entry
 from dver.ops.inspection import Guesses, forget_guesses
-from dver.ops.remembered import missing_error
 from dver.store import walk
 from dver.workspace.building import entry_of, finish_trees
-from dver.workspace.checkout import Applied, apply_plan, failure_of
 from dver.workspace.filescan import scan_file
-from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import load_rules
 from dver.workspace.links import LINK_MODES, LinkCache, LinkMode, probe_link_modes, usable_modes
-from dver.workspace.plan import CheckoutPlan
+from dver.workspace.plan import Applied, CheckoutPlan
 from dver.workspace.planning import NOTHING, plan_checkout
 from dver.workspace.scan import scan_directory
 from dver.workspace.state import FileState, Scan
@@ -103,6 +100,8 @@ class Restorer:
                     if wish.plan.is_empty:
                         wish.applied = Applied(state=wish.plan.current, moment=wish.moment)
                     else:
+                        from dver.workspace.checkout import apply_plan
+
                         wish.applied = apply_plan(
                             wish.plan,
                             root,
@@ -159,6 +158,8 @@ class Restorer:
         path = self._repo.absolute(wish.path)
         state = scan_file(path, known, links=self._links)
         if state is not None and state.oid is None:
+            from dver.workspace.hashing import fill_files
+
             wish.learned = True
             fill_files([(path, state)], None, task=task)
         return state
@@ -195,7 +196,10 @@ class Restorer:
         if base is not None:
             self._skip_strangers(wish, scan, base)
         wish.learned = next(scan.unknown(), None) is not None
-        fill_scan(scan, None, task=task, lenient=True)
+        if wish.learned:
+            from dver.workspace.hashing import fill_scan
+
+            fill_scan(scan, None, task=task, lenient=True)
         finish_trees(scan)
         return scan
 
@@ -339,6 +343,8 @@ def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:
     ]
     graver = [one for one in failed if one.kind in ("CorruptError", "FormatError")]
     if not lost or graver:
+        from dver.workspace.checkout import failure_of
+
         error = failure_of(failed)
         if error is not None:
             error.paths = tuple(
@@ -346,6 +352,8 @@ def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:
                 for one in failed
             )
         return error
+    from dver.ops.remembered import missing_error
+
     error = missing_error(repo, lost, "the local store")
     if repo.config.default_remote() is not None:
         targets = sorted({wish.target for wish in wishes if not wish.is_done})

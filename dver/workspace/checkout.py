@@ -14,7 +14,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from dver.base import clock, errors, fsio
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
@@ -30,7 +30,7 @@ from dver.workspace.afterwards import Edits, note_directory, scan_after
 from dver.workspace.fsclock import MARGIN_NS, moment_in
 from dver.workspace.jobs import Output, write_files
 from dver.workspace.links import LinkMode
-from dver.workspace.plan import CheckoutPlan, Removal
+from dver.workspace.plan import Applied, CheckoutPlan, FailedPath, Removal
 from dver.workspace.safedir import SafeRoot, split
 from dver.workspace.staging import Staged, clean_leftovers, discard, publish, stage
 from dver.workspace.state import CTIME, MTIME, FileState, Row, Scan, stat_row
@@ -43,33 +43,6 @@ _TEMP = fsio.TEMP_PREFIX.encode()
 _WORTH_WAITING = 64 << 20
 #: No symlink's text is longer (bytes).
 _MAX_LINK = 4095
-
-
-@dataclass(frozen=True, slots=True)
-class FailedPath:
-    """A repository path that was left as it was, and why; ``kind`` names the class of an error."""
-
-    path: bytes
-    oid: Oid | None
-    kind: str
-    message: str
-
-
-@dataclass(slots=True)
-class Applied:
-    """What a checkout did: files and symlinks written and deleted, bytes written.
-
-    ``state`` is what is there now, None for nothing: a scan with its trees built, or the state of
-    a file. It is to be remembered with ``moment``: what was there before and may have changed since
-    it was read counts as unknown in it already.
-    """
-
-    written: int = 0
-    deleted: int = 0
-    bytes: int = 0
-    failed: list[FailedPath] = field(default_factory=list)
-    state: Scan | FileState | None = None
-    moment: int = 0
 
 
 def apply_plan(

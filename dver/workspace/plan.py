@@ -1,4 +1,7 @@
-"""The words of a checkout plan; :mod:`dver.workspace.planning` makes one."""
+"""The words of a checkout plan, and of what came of it.
+
+:mod:`dver.workspace.planning` makes one and :mod:`dver.workspace.checkout` carries it out.
+"""
 
 from __future__ import annotations
 
@@ -118,3 +121,30 @@ class CheckoutPlan:
         """Whether there is nothing to do."""
         removals = (*self.before.files, *self.after.files, *self.after.directories)
         return not (removals or self.new or self.batches or self.modes or self.leftovers)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPath:
+    """A repository path that was left as it was, and why; ``kind`` names the class of an error."""
+
+    path: bytes
+    oid: Oid | None
+    kind: str
+    message: str
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a checkout did: files and symlinks written and deleted, bytes written.
+
+    ``state`` is what is there now, None for nothing: a scan with its trees built, or the state of
+    a file. It is to be remembered with ``moment``: what was there before and may have changed since
+    it was read counts as unknown in it already.
+    """
+
+    written: int = 0
+    deleted: int = 0
+    bytes: int = 0
+    failed: list[FailedPath] = field(default_factory=list)
+    state: Scan | FileState | None = None
+    moment: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dver.base.errors import NotFoundError, UsageError
-from dver.ops.checkout import split_arguments
+from dver.ops.naming import split_arguments
 
 REVISIONS = {"main", "v1", "both"}
 PATHS = {"data", "a.csv", "both"}

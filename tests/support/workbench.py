@@ -13,12 +13,12 @@ from dver.formats.tree import EXECUTABLE, Entry
 from dver.storage.local import LocalStorage
 from dver.store.store import Store
 from dver.workspace.building import build_trees, entry_of, finish_trees, pointer_of
-from dver.workspace.checkout import Applied, apply_plan
+from dver.workspace.checkout import apply_plan
 from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import load_rules
 from dver.workspace.links import LinkCache, LinkMode
-from dver.workspace.plan import CheckoutPlan
+from dver.workspace.plan import Applied, CheckoutPlan
 from dver.workspace.planning import plan_checkout
 from dver.workspace.scan import scan_directory
 from dver.workspace.state import FileState, Scan
