@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -64,6 +65,7 @@ def blob_ids(raw: bytes, like: str | None) -> set[str]:
     return {algorithm(b"blob %d\0" % len(text) + text).hexdigest() for text in texts}
 
 
+@functools.cache
 def _algorithm(name: str) -> Any:
     if name == "sha1":
         # Python's own: hashlib loads OpenSSL, which takes longer than the rest of a status.
