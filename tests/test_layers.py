@@ -80,7 +80,7 @@ USES = {
     "os.rename": {"base.fsio"},
     "os.replace": {"base.fsio"},
     "os.link": {"base.fsio"},
-    "open to write": {"base.fsio"},
+    "open to write": {"base.fsio", "base.locking"},
     "write_text": {"cli.demo"},
     "write_bytes": {"cli.demo"},
 }

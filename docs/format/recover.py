@@ -16,7 +16,7 @@ import blake3
 import zstandard
 
 FRAME, ROW = struct.Struct("<4sBBHIIQ32s"), struct.Struct("<32sIIIBBHQ")
-TRAILER, TREE = struct.Struct("<II16s8s"), struct.Struct("<8sIIQQQ")
+TRAILER, TREE = struct.Struct("<II24s8s"), struct.Struct("<8sIIQQQ")
 LIST, PART = struct.Struct("<8sBBHIQ"), struct.Struct("<32sQ")
 TOP_LISTS, MAX_FRAME, LIST_CONTEXT = (5, 6), 1 << 20, "dver 2026-11 chunk list"
 UNSAFE = re.compile(rb"(?is)\.{0,2}|.*[/\0].*|(\.git|\.dver|git~1|dver~1)[. ]*(:.*)?|.{256,}")

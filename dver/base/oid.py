@@ -23,6 +23,8 @@ _DIGITS = frozenset("0123456789abcdef")
 Hasher = _blake3.blake3
 #: ``checksum(data)`` is the unsigned 64-bit XXH3 of some bytes (https://xxhash.com, seed 0).
 checksum = _xxhash.xxh3_64_intdigest
+#: The same, incrementally: ``update`` and ``intdigest``.
+Checksummer = _xxhash.xxh3_64
 
 
 def oid_of(data: bytes | bytearray | memoryview) -> Oid:

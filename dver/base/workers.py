@@ -22,7 +22,8 @@ from typing import IO, Any, Self
 from dver.base import errors
 
 #: A handler is made once per worker from its set-up value, called per job, and closed at the end;
-#: what ``close`` returns is the worker's last answer.
+#: what ``close`` returns is the worker's last answer. If the work ends in another way, ``abandon``
+#: is called where there is one, unless the worker was killed.
 Handler = Any
 
 _LENGTH = struct.Struct("<Q")
@@ -55,21 +56,22 @@ def run_jobs(
     after all workers have stopped.
     """
     queue = _Queue(jobs)
-    running: list[_Worker] = []
+    running: list[Worker] = []
     closing: list[Any] = []
     failures: list[BaseException] = []
 
     def serve() -> None:
         try:
-            with _Worker(handler, setup) as worker:
+            with Worker(handler, setup) as worker:
                 running.append(worker)
                 for job in queue:
-                    answer = worker.ask(("job", job))
+                    worker.send(job)
+                    answer = worker.receive()
                     with queue.lock:
                         if queue.stopped:
                             return  # the caller has left, or is about to
                         answered(job, answer)
-                last = None if queue.stopped else worker.ask(("close", None))
+                last = None if queue.stopped else worker.close()
                 with queue.lock:
                     closing.append(last)
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread below
@@ -113,8 +115,16 @@ class _Queue:
             yield job
 
 
-class _Worker:
-    """One worker process, and the conversation with it."""
+class Worker:
+    """One worker process, for a caller that sends it several jobs ahead.
+
+    Answers come in the order of the jobs. What waits unanswered must fit the buffers of two pipes,
+    64 KiB each way, or both sides wait for each other. Leave the ``with`` block without
+    :meth:`close` and the work is abandoned.
+    """
+
+    #: How long (seconds) a worker may take to give up before it is killed.
+    _GRACE = 5.0
 
     def __init__(self, handler: str, setup: object) -> None:
         import subprocess
@@ -129,18 +139,38 @@ class _Worker:
             raise errors.SystemFailure(f"cannot start a worker process: {error}") from error
         self._stdin: Any = self._process.stdin
         self._stdout: Any = self._process.stdout
+        self._ready = False
         try:
-            self.ask(("setup", setup))
+            self._tell(("setup", setup))
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
 
-    def ask(self, message: tuple[str, object]) -> Any:
+    def send(self, job: object) -> None:
+        """Send one job."""
+        self._tell(("job", job))
+
+    def close(self) -> Any:
+        """Return the handler's closing answer, when all answers were received."""
+        self._tell(("close", None))
+        return self.receive()
+
+    def _tell(self, message: tuple[str, object]) -> None:
         try:
             _send(self._stdin, message)
+        except OSError as error:
+            raise _died() from error
+
+    def receive(self) -> Any:
+        """Return the next answer, or raise what the handler raised, while it was made or since."""
+        if not self._ready:
+            # Only now, so that the process starts while the caller prepares its first jobs.
+            self._ready = True
+            self.receive()
+        try:
             status, value = _receive(self._stdout)
         except (OSError, EOFError) as error:
-            raise errors.SystemFailure("a worker process died", hint="run it again") from error
+            raise _died() from error
         if status == "ok":
             return value
         if status == "error":
@@ -157,12 +187,21 @@ class _Worker:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        from subprocess import TimeoutExpired
+
         with contextlib.suppress(OSError):
             self._stdin.close()
-        if exc[0] is not None:
-            self._process.kill()
-        self._process.wait()
+        # Nobody reads answers any more: a worker that would write one must not wait for that.
         self._stdout.close()
+        try:
+            self._process.wait(self._GRACE)
+        except TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _died() -> errors.SystemFailure:
+    return errors.SystemFailure("a worker process died", hint="run it again")
 
 
 def _send(stream: IO[bytes], value: Any) -> None:
@@ -188,22 +227,26 @@ def main(handler: str) -> None:
     os.dup2(2, 1)
     module, _, name = handler.partition(":")
     running: Handler = None
-    while True:
-        try:
+    try:
+        while True:
             verb, value = _receive(stdin)
-        except EOFError:
-            return
-        try:
             answer: Any = None
-            if verb == "setup":
-                running = getattr(importlib.import_module(module), name)(value)
-            elif verb == "job":
-                answer = running(value)
-            else:
-                answer = running.close()
-            _send(stdout, ("ok", answer))
-        except errors.DverError as error:
-            reason = (type(error).__name__, error.message, error.hint, error.paths)
-            _send(stdout, ("error", reason))
-        except Exception:  # noqa: BLE001 - the parent shows it
-            _send(stdout, ("bug", traceback.format_exc()))
+            try:
+                if verb == "setup":
+                    running = getattr(importlib.import_module(module), name)(value)
+                elif verb == "job":
+                    answer = running(value)
+                else:
+                    answer = running.close()
+                    running = None
+                reply: tuple[str, Any] = ("ok", answer)
+            except errors.DverError as error:
+                reply = ("error", (type(error).__name__, error.message, error.hint, error.paths))
+            except Exception:  # noqa: BLE001 - the parent shows it
+                reply = ("bug", traceback.format_exc())
+            _send(stdout, reply)
+    except (EOFError, BrokenPipeError):
+        if hasattr(running, "abandon"):
+            running.abandon()
+    with contextlib.suppress(OSError):
+        stdout.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import ConfigError
+from dver.base.locking import Lock
 from dver.config import document, schema
 from dver.config.document import Tree
 from dver.config.load import Config, check_url
@@ -82,7 +83,7 @@ def rewrite(
 
     ``shared`` is as for :func:`document.read`.
     """
-    with fsio.Lock(lock, exclusive=True):
+    with Lock(lock, exclusive=True):
         data = document.read(path, shared=shared)
         before = header if data is None else _decode(data, origin or str(path))
         after = edit(before)

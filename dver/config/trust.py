@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dver.base import fsio
+from dver.base.locking import Lock
 from dver.config import document
 
 FILE = "trusted"
@@ -31,7 +32,7 @@ def is_anything_pinned(state: Path) -> bool:
 
 def pin(state: Path, destination: str) -> bool:
     """Note that the user agrees to a destination; return False if that was known."""
-    with fsio.Lock(state / "config.lock", exclusive=True):
+    with Lock(state / "config.lock", exclusive=True):
         known = _read(state)
         if destination in known:
             return False

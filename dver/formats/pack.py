@@ -1,12 +1,12 @@
 """The pack: an immutable container of stored objects and chunks.
 
-Page: ``docs/format/pack.md``. A pack's name is the BLAKE3 of all its bytes::
+Page: ``docs/format/pack.md``. A pack's name is the BLAKE3 of header, footer and trailer::
 
     header   32 bytes   magic "DVERPACK", version 1 (2), reserved 0 (6), salt (16)
     frames              each a 56-byte frame header and the stored bytes
     footer   56 n bytes one row per frame, in frame order
-    trailer  32 bytes   n (4), reserved 0 (4), XXH3 of the footer (8), XXH3 of the header (8),
-                        magic "DVERPEND"
+    trailer  40 bytes   n (4), reserved 0 (4), XXH3 of the header (8), of the frames (8) and of the
+                        footer (8), magic "DVERPEND"
 
     frame header        magic "DVFR", kind (1), codec (1), reserved 0 (2), stored length (4), raw
                         length (4), XXH3 of the stored bytes (8), oid (32)
@@ -14,7 +14,8 @@ Page: ``docs/format/pack.md``. A pack's name is the BLAKE3 of all its bytes::
                         codec (1), reserved 0 (2), XXH3 of the stored bytes (8)
 
 The salt is random, so the name of a deleted pack can never come back. The frame headers repeat
-the footer, so that a pack without one can be salvaged by a forward scan. All integers are
+the footer, so that a pack without one can be salvaged by a forward scan. The name stands for the
+contents through the oids in the footer, so nothing has to be hashed twice. All integers are
 unsigned and little-endian; offsets count from the start of the pack.
 """
 
@@ -24,7 +25,7 @@ import struct
 from typing import NamedTuple
 
 from dver.base.errors import FormatError
-from dver.base.oid import Oid, checksum
+from dver.base.oid import Oid, checksum, oid_of
 
 MAGIC = b"DVERPACK"
 END_MAGIC = b"DVERPEND"
@@ -32,7 +33,7 @@ FRAME_MAGIC = b"DVFR"
 HEADER = struct.Struct("<8sH6s16s")
 FRAME = struct.Struct("<4sBBHIIQ32s")
 ROW = struct.Struct("<32sIIIBBHQ")
-TRAILER = struct.Struct("<IIQQ8s")
+TRAILER = struct.Struct("<IIQQQ8s")
 
 #: A whole file's content, a whole tree, one chunk of a larger object, a list below the top, and
 #: the top list of a large file's content or of a large tree.
@@ -85,9 +86,21 @@ def encode_row(frame: Frame) -> bytes:
     )
 
 
-def encode_trailer(header: bytes, rows: bytes) -> bytes:
-    """Return the trailer for a pack's header and its footer rows."""
-    return TRAILER.pack(len(rows) // ROW.size, 0, checksum(rows), checksum(header), END_MAGIC)
+def encode_trailer(header: bytes, frames: int, rows: bytes) -> bytes:
+    """Return the trailer for a pack's header, the checksum of all its frames, and its footer."""
+    count = len(rows) // ROW.size
+    return TRAILER.pack(count, 0, checksum(header), frames, checksum(rows), END_MAGIC)
+
+
+def name_of(header: bytes, rows: bytes, trailer: bytes) -> bytes:
+    """Return the 32-byte name of a pack, which is all of it but the frames, hashed."""
+    return oid_of(header + rows + trailer)
+
+
+def frames_checksum(trailer: bytes) -> int:
+    """Return the XXH3 of all bytes between header and footer, as the trailer has it."""
+    check: int = TRAILER.unpack(trailer)[3]
+    return check
 
 
 def check_header(data: bytes | memoryview, trailer: bytes | None = None) -> None:
@@ -107,7 +120,7 @@ def check_header(data: bytes | memoryview, trailer: bytes | None = None) -> None
         )
     if reserved != _RESERVED:
         raise FormatError("a pack's header has reserved bytes that are not zero")
-    if trailer is not None and checksum(data[: HEADER.size]) != TRAILER.unpack(trailer)[3]:
+    if trailer is not None and checksum(data[: HEADER.size]) != TRAILER.unpack(trailer)[2]:
         raise FormatError("a pack's header does not match its checksum")
 
 
@@ -126,7 +139,7 @@ def footer_length(trailer: bytes, pack_size: int) -> int:
     """Return how many bytes before the trailer are footer rows."""
     if len(trailer) != TRAILER.size:
         raise FormatError("a pack is shorter than its trailer")
-    count, reserved, _rows, _header, magic = TRAILER.unpack(trailer)
+    count, reserved, _header, _frames, _rows, magic = TRAILER.unpack(trailer)
     length: int = count * ROW.size
     if magic != END_MAGIC or reserved != 0:
         raise FormatError("a pack does not end with its trailer")
@@ -141,7 +154,7 @@ def decode_footer(rows: bytes, trailer: bytes, pack_size: int) -> list[Frame]:
     """Parse and check the footer of a pack of that size; frames must tile the pack exactly."""
     if len(rows) != footer_length(trailer, pack_size):
         raise FormatError("a pack's footer has the wrong length")
-    if checksum(rows) != TRAILER.unpack(trailer)[2]:
+    if checksum(rows) != TRAILER.unpack(trailer)[4]:
         raise FormatError("a pack's footer does not match its checksum")
     frames = []
     at = HEADER.size
@@ -173,6 +186,8 @@ def check(data: bytes | memoryview) -> list[Frame]:
             raise FormatError("a frame's header differs from its row in the footer")
         if checksum(view[frame.offset + FRAME.size : frame.end]) != frame.checksum:
             raise FormatError("a frame does not match its checksum")
+    if checksum(view[HEADER.size : rows_at]) != frames_checksum(trailer):
+        raise FormatError("a pack's frames do not match their checksum")
     return frames
 
 

@@ -20,10 +20,10 @@ class Chunker(NamedTuple):
     """FastCDC's parameters (the algorithm of Xia et al., 2020): sizes in bytes."""
 
     name: str = "fastcdc-2020"
-    min_size: int = 16 << 10
+    min_size: int = 32 << 10
     avg_size: int = 64 << 10
     max_size: int = 256 << 10
-    normalization: int = 1
+    normalization: int = 2
     seed: int = 0
 
 

@@ -6,15 +6,15 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dver.base import fsio
+from dver.base.locking import Lock
 
 if TYPE_CHECKING:
     from dver.repo import Repo
 
 
-def hold_worktree(repo: Repo, *, timeout: float = 60.0) -> fsio.Lock:
+def hold_worktree(repo: Repo, *, timeout: float = 60.0) -> Lock:
     """Return the lock that whatever changes this work tree holds meanwhile."""
-    return fsio.Lock(repo.layout.workspace_lock, exclusive=True, timeout=timeout)
+    return Lock(repo.layout.workspace_lock, exclusive=True, timeout=timeout)
 
 
 def known_to_git(repo: Repo, paths: Sequence[bytes]) -> list[bytes]:

@@ -1,8 +1,8 @@
 """Checking a store, local or remote: is everything there, and is it what its name promises.
 
 Quick: every segment matches its checksum, every pack it names is listed with the right size, and
-every row lies inside its pack. Full: every pack's bytes hash to its name, and every object's
-content to its oid.
+every row lies inside its pack. Full: every pack is what its name and its checksums say, and every
+object's content hashes to its oid.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, DverError, MissingContentError, ObjectNotFound
-from dver.base.oid import Hasher, Oid, oid_of
+from dver.base.oid import Oid, oid_of
 from dver.base.reporter import Task
 from dver.formats import pack
 from dver.formats.segment import Place
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.index import Index, Segment
-from dver.store.packfile import read_footer, verify_frame
+from dver.store.packfile import check_pack, read_footer, verify_frame
 from dver.store.store import Store
 
-_READ = 8 << 20
 _ROW_BITS = 40
 
 
@@ -163,20 +162,16 @@ class _pack_at_hand:  # noqa: N801 - used like a function
 def _check_pack(
     path: str, key: str, name: bytes, wanted: list[tuple[Oid, Place]]
 ) -> Iterator[Problem]:
-    hasher = Hasher()
-    with open(path, "rb", buffering=0) as file:
+    for check in (lambda: check_pack(path, name), lambda: read_footer(path)):
         try:
-            while data := file.read(_READ):
-                hasher.update(data)
+            check()
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise fsio.failure(error, "read", path) from error
-        damaged = hasher.digest() != name
-        if damaged:
-            yield Problem("pack-damaged", key, "its bytes do not hash to its name")
-        try:
-            read_footer(path)
         except CorruptError as error:
             yield Problem("pack-damaged", key, error.message)
+    with open(path, "rb", buffering=0) as file:
         for oid, place in wanted:
             offset = place.offset
             data = fsio.pread(file.fileno(), pack.FRAME.size + place.stored, offset)

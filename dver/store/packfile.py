@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError
-from dver.base.oid import Hasher, Oid, checksum, list_name_of, oid_of
+from dver.base.oid import Checksummer, Oid, checksum, list_name_of, oid_of
 from dver.formats import pack
 from dver.store.codec import Buffer, decompress
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 _FLUSH = 1 << 20
+_READ = 4 << 20
+_MANY = 128
 _FRAME_SIZE = pack.FRAME.size
 _frame = pack.FRAME.pack
 _row = pack.ROW.pack
@@ -34,44 +35,24 @@ class FinishedPack:
     rows: bytes
 
 
-class Background:
-    """Two threads that write and sync packs while the caller computes.
-
-    One writes, so that the bytes of a pack stay in order; the other waits for the disk.
-    """
-
-    def __init__(self) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        self.writing = ThreadPoolExecutor(1, "dver-write")
-        self.syncing = ThreadPoolExecutor(1, "dver-sync")
-
-    def close(self) -> None:
-        """Wait for both threads to end."""
-        self.writing.shutdown()
-        self.syncing.shutdown()
-
-
 class PackBuilder:
     """One pack being written. Not for several threads at once.
 
     ``size`` is the bytes so far. Call :meth:`finish` and then :meth:`result` to get a durable
-    file, or :meth:`abandon`. With a :class:`Background` the writing overlaps the caller's work.
+    file, or :meth:`abandon`. With ``syncing`` a thread of that pool waits for the disk.
     """
 
-    #: How many flushes (of a mebibyte or a window each) may wait for the writing thread.
-    _MAX_WAITING = 8
-
-    def __init__(self, directory: str, background: Background | None = None) -> None:
+    def __init__(self, directory: str, syncing: ThreadPoolExecutor | None = None) -> None:
         self._fd, self.temp = fsio.create_temp(directory, mode=0o444)
         self._header = pack.encode_header(os.urandom(16))
-        self._pending: list[Buffer] = [self._header]
+        fsio.write_all(self._fd, self._header, self.temp)
+        self._pending: list[Buffer] = []
         self._pending_size = 0
-        self._hasher = Hasher()
+        self._written = Checksummer()
         self._rows: list[bytes] = []
-        self._background = background
-        self._waiting: deque[Future[None]] = deque()
-        self._closing: Future[None] | None = None
+        self._syncing = syncing
+        self._synced: Future[None] | None = None
+        self._name = b""
         self.size = len(self._header)
 
     def add(self, oid: Oid, kind: int, codec: int, stored: Buffer, raw_length: int) -> None:
@@ -89,54 +70,41 @@ class PackBuilder:
             self.flush()
 
     def flush(self) -> None:
-        """Copy what is pending and hand the copy on, towards the disk."""
-        data = b"".join(self._pending)
-        self._pending.clear()
+        """Write what is pending."""
+        pieces, self._pending = self._pending, []
         self._pending_size = 0
-        if self._background is None:
-            self._write(data)
-            return
-        while len(self._waiting) >= self._MAX_WAITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._background.writing.submit(self._write, data))
-
-    def _write(self, data: bytes) -> None:
-        self._hasher.update(data)
-        fsio.write_all(self._fd, data, self.temp)
+        if len(pieces) > _MANY:
+            # Joining many short pieces costs less than handing over each of them twice.
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            self._written.update(piece)
+        fsio.write_pieces(self._fd, pieces, self.temp)
 
     def finish(self) -> None:
         """Write the footer and begin to make the file durable; nothing can be added any more."""
-        rows = b"".join(self._rows)
-        trailer = pack.encode_trailer(self._header, rows)
-        self._pending += [rows, trailer]
-        self.size += len(rows) + len(trailer)
         self.flush()
-        if self._background is not None:
-            written = list(self._waiting)
-            self._closing = self._background.syncing.submit(self._sync, written)
-
-    def _sync(self, written: list[Future[None]]) -> None:
-        for one in written:
-            one.result()
-        fsio.sync_file(self._fd, self.temp)
+        rows = b"".join(self._rows)
+        trailer = pack.encode_trailer(self._header, self._written.intdigest(), rows)
+        self._name = pack.name_of(self._header, rows, trailer)
+        fsio.write_all(self._fd, rows + trailer, self.temp)
+        self.size += len(rows) + len(trailer)
+        if self._syncing is not None:
+            self._synced = self._syncing.submit(fsio.sync_file, self._fd, self.temp)
 
     def result(self) -> FinishedPack:
         """Wait until the finished pack is durable, close it and describe it."""
-        if self._closing is not None:
-            self._closing.result()
+        if self._synced is not None:
+            self._synced.result()
         else:
-            self._sync([])
+            fsio.sync_file(self._fd, self.temp)
         self._close()
-        return FinishedPack(self.temp, self._hasher.digest(), self.size, b"".join(self._rows))
+        return FinishedPack(self.temp, self._name, self.size, b"".join(self._rows))
 
     def abandon(self) -> None:
         """Remove the file."""
-        for one in self._waiting:
+        if self._synced is not None:
             with contextlib.suppress(Exception):
-                one.result()
-        if self._closing is not None:
-            with contextlib.suppress(Exception):
-                self._closing.result()
+                self._synced.result()
         self._close()
         with contextlib.suppress(OSError):
             os.unlink(self.temp)
@@ -192,6 +160,13 @@ def verify_frame(data: Buffer, where: str) -> tuple[pack.Frame, Buffer]:
     return frame, content
 
 
+def read_rows(path: str | os.PathLike[str]) -> bytes:
+    """Return a pack file's footer rows, unchecked. Raises CorruptError, or OSError."""
+    with open(path, "rb", buffering=0) as file:
+        fd = file.fileno()
+        return _ends(lambda length, at: fsio.pread(fd, length, at), os.fstat(fd).st_size)[1]
+
+
 def read_footer(path: str) -> list[pack.Frame]:
     """Return the frames that a local pack file lists. Raises CorruptError, or OSError."""
     with open(path, "rb", buffering=0) as file:
@@ -202,16 +177,41 @@ def read_footer(path: str) -> list[pack.Frame]:
             raise type(error)(f"{fsio.show(path)}: {error.message}") from error
 
 
-def parse_footer(data: bytes) -> list[pack.Frame]:
-    """Return the frames that a pack held in memory lists. Raises CorruptError."""
-    return _footer(lambda length, at: data[at : at + length], len(data))
+def check_pack(path: str | os.PathLike[str], name: bytes) -> bytes:
+    """Return the footer rows of a pack file, every byte of it as it was when it was named.
+
+    That is shown by the name and checksums, not by hashing contents: whoever does not trust the
+    pack's writer must still compare each content with its oid. Raises CorruptError, or OSError.
+    """
+    with open(path, "rb", buffering=0) as file:
+        fd = file.fileno()
+        size = os.fstat(fd).st_size
+        trailer, rows = _ends(lambda length, at: fsio.pread(fd, length, at), size)
+        header = fsio.pread(fd, pack.HEADER.size, 0)
+        if pack.name_of(header, rows, trailer) != name:
+            raise CorruptError("its header and footer do not hash to its name")
+        found = Checksummer()
+        buffer = memoryview(bytearray(_READ))
+        left = size - len(header) - len(rows) - len(trailer)
+        file.seek(len(header))
+        while left and (got := file.readinto(buffer[: min(left, _READ)])):
+            found.update(buffer[:got])
+            left -= got
+        if left or found.intdigest() != pack.frames_checksum(trailer):
+            raise CorruptError("its frames do not match their checksum")
+        return rows
 
 
 def _footer(read: Callable[[int, int], bytes], size: int) -> list[pack.Frame]:
+    trailer, rows = _ends(read, size)
+    pack.check_header(read(pack.HEADER.size, 0), trailer)
+    return pack.decode_footer(rows, trailer, size)
+
+
+def _ends(read: Callable[[int, int], bytes], size: int) -> tuple[bytes, bytes]:
+    """Return (trailer, footer rows), unchecked but for their lengths."""
     if size < pack.HEADER.size + pack.TRAILER.size:
         raise FormatError("a pack is shorter than its header and trailer")
     trailer = read(pack.TRAILER.size, size - pack.TRAILER.size)
     length = pack.footer_length(trailer, size)
-    pack.check_header(read(pack.HEADER.size, 0), trailer)
-    rows = read(length, size - pack.TRAILER.size - length)
-    return pack.decode_footer(rows, trailer, size)
+    return trailer, read(length, size - pack.TRAILER.size - length)

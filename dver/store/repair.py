@@ -1,6 +1,6 @@
 """Making a damaged local store sound again, by what is still good in it.
 
-Every pack is read. Those whose bytes hash to their name stay; of the others every frame that is
+Every pack is read. Those that are what their name says stay; of the others every frame that is
 still good is copied into new packs, found by the footer or, without one, by a forward scan. Then
 one new segment is written from the packs themselves, which also brings back an index that was
 lost, and what was damaged is moved to ``quarantine/``: nothing is deleted that cannot be had
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from dver.base import fsio
 from dver.base.errors import CorruptError
-from dver.base.oid import Oid, oid_of
+from dver.base.oid import Oid
 from dver.base.reporter import Task
 from dver.formats import pack
 from dver.store import layout
 from dver.store.fsck import check_segments
 from dver.store.index import Index, Segment
-from dver.store.packfile import FinishedPack, parse_footer, verify_frame
+from dver.store.packfile import FinishedPack, check_pack, read_footer, verify_frame
 from dver.store.store import Store
 from dver.store.writer import PackSet, encode_rows, publish_packs, write_segment
 
@@ -54,11 +54,13 @@ def repair(store: Store, task: Task) -> Repaired:
     sound: list[FinishedPack] = []
     damaged: list[bytes] = []
     try:
-        for name, data in _packs(top, task):
-            if (rows := _sound_rows(name, data)) is not None:
-                sound.append(FinishedPack("", name, len(data), rows))
+        for name, path, size in _packs(top, task):
+            if (rows := _sound_rows(name, path)) is not None:
+                sound.append(FinishedPack("", name, size, rows))
                 continue
             damaged.append(name)
+            with fsio.explained("read", path), open(path, "rb") as file:
+                data = file.read()
             for frame, stored in good_frames(data):
                 tree = frame.kind in (pack.TREE, pack.TREE_LIST)
                 copies.add_frame(frame, stored, tree=tree)
@@ -81,25 +83,25 @@ def repair(store: Store, task: Task) -> Repaired:
     return Repaired(tuple(moved), count, tuple(dict.fromkeys(lost)))
 
 
-def _packs(top: str, task: Task) -> Iterator[tuple[bytes, bytes]]:
+def _packs(top: str, task: Task) -> Iterator[tuple[bytes, str, int]]:
     for directory, _, files in sorted(os.walk(os.path.join(top, "packs"))):
         for text in sorted(files):
             name = layout.name_of(text)
             if name is None:
                 continue
             path = os.path.join(directory, text)
-            with fsio.explained("read", path), open(path, "rb") as file:
-                data = file.read()
-            yield name, data
-            task.advance(len(data))
+            with fsio.explained("read", path):
+                size = os.stat(path).st_size
+            yield name, path, size
+            task.advance(size)
 
 
-def _sound_rows(name: bytes, data: bytes) -> bytes | None:
+def _sound_rows(name: bytes, path: str) -> bytes | None:
     """Return the footer rows of a pack that is what its name says, else None."""
-    if oid_of(data) != name:
-        return None
     try:
-        return b"".join(pack.encode_row(frame) for frame in parse_footer(data))
+        with fsio.explained("read", path):
+            check_pack(path, name)
+            return b"".join(pack.encode_row(frame) for frame in read_footer(path))
     except CorruptError:
         return None
 

@@ -19,6 +19,7 @@ from dver.base.errors import (
     ObjectNotFound,
     RepositoryError,
 )
+from dver.base.locking import Lock
 from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of, oid_of
 from dver.formats import pack, storeinfo
 from dver.formats.segment import Place
@@ -136,7 +137,7 @@ class Store:
         collection, which takes it exclusively, cannot come between.
         """
         lock = Path(self.local_directory(), "lock")
-        with fsio.Lock(lock, exclusive=exclusive, timeout=timeout):
+        with Lock(lock, exclusive=exclusive, timeout=timeout):
             yield
 
     def writer(self) -> Writer:

@@ -15,9 +15,11 @@ from dver.store import layout
 from dver.store.chunking import cut
 from dver.store.codec import Buffer, compress
 from dver.store.index import Index
-from dver.store.packfile import Background, FinishedPack, PackBuilder
+from dver.store.packfile import FinishedPack, PackBuilder
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from dver.store.store import Store
 
 #: A pack is closed once it is this long (bytes).
@@ -35,7 +37,7 @@ class PackSet:
         self._index = Index() if ignore_index else store.index
         self.chunker = store.info.chunker
         self._directory = directory
-        self._background: Background | None = None
+        self._syncing: ThreadPoolExecutor | None = None
         self._open: dict[bool, PackBuilder] = {}
         self._closing: list[PackBuilder] = []
         self._seen: set[Oid] = set()
@@ -45,10 +47,12 @@ class PackSet:
     def __contains__(self, oid: Oid) -> bool:
         return oid in self._seen or oid in self._index
 
-    def write_in_background(self) -> None:
-        """Let the packs opened from now on be written by threads, beside the caller's work."""
-        if self._background is None:
-            self._background = Background()
+    def sync_in_background(self) -> None:
+        """Let a thread wait for the disk whenever a pack is full, beside the caller's work."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._syncing is None:
+            self._syncing = ThreadPoolExecutor(1, "dver-sync")
 
     def add(self, data: Buffer, kind: int = pack.BLOB) -> Oid:
         """Store one object held in memory and return its oid."""
@@ -67,7 +71,7 @@ class PackSet:
         return self.add_list(oid, rows, kind)
 
     def add_chunk(self, data: Buffer, *, tree: bool = False) -> chunklist.Row:
-        """Store one chunk and return its row. ``data`` must stay unchanged until a flush."""
+        """Store one chunk and return its row. ``data`` must not change until it was flushed."""
         oid = oid_of(data)
         if oid not in self:
             self.put(oid, pack.CHUNK, data, tree=tree)
@@ -120,11 +124,11 @@ class PackSet:
             self._closing.append(self._open.pop(tree))
             builder = None
         if builder is None:
-            builder = self._open[tree] = PackBuilder(self._directory, self._background)
+            builder = self._open[tree] = PackBuilder(self._directory, self._syncing)
         return builder
 
     def flush(self, *, tree: bool = False) -> None:
-        """Copy what is pending, so that the buffers given to ``add_chunk`` may change."""
+        """Write what is pending, so that the buffers given to ``add_chunk`` may change."""
         if tree in self._open:
             self._open[tree].flush()
 
@@ -147,9 +151,9 @@ class PackSet:
         self._stop()
 
     def _stop(self) -> None:
-        if self._background is not None:
-            self._background.close()
-            self._background = None
+        if self._syncing is not None:
+            self._syncing.shutdown()
+            self._syncing = None
 
 
 class Writer:

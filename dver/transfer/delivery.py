@@ -21,11 +21,11 @@ from dver.formats import pack
 from dver.formats.segment import Place
 from dver.store import layout
 from dver.store.codec import Buffer, decompress
-from dver.store.packfile import FinishedPack, is_named_by, read_footer, verify_frame
+from dver.store.packfile import FinishedPack, check_pack, is_named_by, read_footer, verify_frame
 from dver.transfer.closure import LISTS, Reason
 from dver.transfer.ranges import Frames, Read, Wanted, plan_reads
 from dver.transfer.remote import Remote
-from dver.transfer.spool import Spool, hash_file
+from dver.transfer.spool import Spool
 from dver.transfer.workers import each
 
 _TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
@@ -163,8 +163,11 @@ class Delivery:
         path = spool.pack_path(read.pack)
         if not path.exists() or path.stat().st_size != read.end:
             self._download(read.pack, path)
-        if path.stat().st_size == read.end and hash_file(path) == read.pack:
-            with contextlib.suppress(CorruptError), _mapped(path) as data:
+        with contextlib.suppress(CorruptError):
+            if path.stat().st_size != read.end:
+                raise CorruptError("a pack has another length than the index says")
+            check_pack(path, read.pack)
+            with _mapped(path) as data:
                 return self._adopt(read, frames, path, data)
         # It is not what its name says: take what is sound of it.
         try:
@@ -184,8 +187,8 @@ class Delivery:
     def _adopt(self, read: Read, frames: Frames, path: Path, data: mmap.mmap) -> Batch:
         """Verify every frame of a pack whose name is right, and make it durable.
 
-        The name vouches for every byte as it was written, so checksums are not looked at again;
-        the content of each frame is hashed, since whoever wrote the pack may have lied.
+        The pack is as it was written, so the checksums of frames are not looked at again; the
+        content of each is hashed, since whoever wrote the pack may have lied.
         """
         batch = Batch()
         wanted = {frames.oid(i) for i in range(len(frames))}

@@ -14,16 +14,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dver.base import clock
-from dver.base.errors import AlreadyExists, ObjectNotFound, RemoteError
+from dver.base.errors import AlreadyExists, CorruptError, ObjectNotFound, RemoteError
 from dver.base.oid import oid_of
 from dver.base.reporter import Reporter
 from dver.formats import root as roots
 from dver.formats.root import Root, RootObject
 from dver.store import layout
-from dver.store.packfile import FinishedPack
+from dver.store.packfile import FinishedPack, check_pack
 from dver.transfer.remote import Remote
 from dver.transfer.segments import build_segments
-from dver.transfer.spool import hash_file
 from dver.transfer.uploads import Upload
 from dver.transfer.workers import each
 
@@ -64,7 +63,9 @@ class Session:
         def one(upload: Upload) -> bool:
             if listed.get(upload.name) == upload.size:
                 return True
-            if hash_file(upload.path) != upload.name:
+            try:
+                check_pack(upload.path, upload.name)
+            except CorruptError:
                 return False
             self._remote.storage.put_file(layout.pack_key(upload.name), Path(upload.path))
             return True

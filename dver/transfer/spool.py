@@ -18,6 +18,7 @@ from typing import Self
 
 from dver.base import fsio
 from dver.base.errors import LockedError
+from dver.base.locking import Lock
 from dver.base.oid import Hasher
 from dver.store import layout
 
@@ -49,7 +50,7 @@ class Spool:
     def __enter__(self) -> Self:
         lock = self.directory / _LOCK
         while True:
-            self._held.enter_context(fsio.Lock(lock, exclusive=True))
+            self._held.enter_context(Lock(lock, exclusive=True))
             if lock.exists():
                 break
             # Somebody took the new directory for a dead one's before the lock was on it.
@@ -68,7 +69,7 @@ class Spool:
         with contextlib.suppress(LockedError, OSError):
             if not other.is_dir():
                 return
-            with fsio.Lock(other / _LOCK, exclusive=True, timeout=0):
+            with Lock(other / _LOCK, exclusive=True, timeout=0):
                 for path in other.iterdir():
                     if path.suffix in (_PACK, _ROWS):
                         path.rename(self.directory / path.name)

@@ -19,11 +19,11 @@ from dver.base.oid import Oid
 from dver.formats import pack
 from dver.store import layout
 from dver.store.index import Index
-from dver.store.packfile import PackBuilder, verify_frame
+from dver.store.packfile import PackBuilder, check_pack, read_rows, verify_frame
 from dver.store.store import Store
 from dver.transfer.closure import Reason
 from dver.transfer.ranges import Frames, Wanted
-from dver.transfer.spool import Spool, hash_file
+from dver.transfer.spool import Spool
 
 #: New packs are closed once they are this long (bytes).
 PACK_TARGET = 64 << 20
@@ -106,16 +106,7 @@ def pack_path(store: Store, name: bytes) -> str:
 
 
 def _content_size(path: str, size: int) -> int:
-    return size - pack.HEADER.size - pack.TRAILER.size - len(_footer(path, size))
-
-
-def _footer(path: str, size: int) -> bytes:
-    """Return the raw footer rows of a pack that will be checked by its name."""
-    with open(path, "rb", buffering=0) as file:
-        fd = file.fileno()
-        trailer = os.pread(fd, pack.TRAILER.size, size - pack.TRAILER.size)
-        length = pack.footer_length(trailer, size)
-        return os.pread(fd, length, size - pack.TRAILER.size - length)
+    return size - pack.HEADER.size - pack.TRAILER.size - len(read_rows(path))
 
 
 def whole_upload(store: Store, name: bytes, size: int) -> Upload:
@@ -125,7 +116,7 @@ def whole_upload(store: Store, name: bytes, size: int) -> Upload:
     left out of the rows.
     """
     path = pack_path(store, name)
-    return Upload(name, size, path, _indexed_rows(store.index, _footer(path, size)))
+    return Upload(name, size, path, _indexed_rows(store.index, read_rows(path)))
 
 
 def _indexed_rows(index: Index, rows: bytes) -> bytes:
@@ -147,10 +138,9 @@ def spooled_uploads(spool: Spool, listed: Mapping[bytes, int]) -> Iterator[Uploa
                 yield Upload(one.name, one.size, "", spool.rows(one), spooled=True)
             continue
         try:
-            if hash_file(one.path) == one.name:
-                rows = _footer(one.path, one.size)
-                yield Upload(one.name, one.size, one.path, rows, spooled=True)
-                continue
+            rows = check_pack(one.path, one.name)
+            yield Upload(one.name, one.size, one.path, rows, spooled=True)
+            continue
         except (OSError, CorruptError):
             pass
         spool.drop(one.name)

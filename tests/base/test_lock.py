@@ -14,12 +14,12 @@ import pytest
 
 from dver.base import clock, fsio
 from dver.base.errors import LockedError, SystemFailure
-from dver.base.fsio import Lock
+from dver.base.locking import Lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from dver.base.fsio import Lock
+from dver.base.locking import Lock
 sys.argv = ["/usr/bin/dver", "add", "s3://key:secret@bucket"]
 with Lock(Path({path!r}), exclusive={exclusive}, timeout=0):
     print("held", flush=True)

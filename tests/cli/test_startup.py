@@ -81,6 +81,8 @@ def used(dver: Dver, git_repo: GitRepo) -> Dver:
     dver("config", "set", "core.jobs", "4", "-q")
     dver("add", "data", "data.csv", "-q")
     git_repo.commit("first")
+    # What was only just written has to be read again once.
+    dver("status", "-q")
     return dver
 
 

@@ -74,6 +74,20 @@ def upper_list() -> ChunkList:
     )
 
 
+def seal_pack(front: bytes, rows: bytes) -> bytes:
+    """Return a pack of a header with frames, and footer rows; its checksums fit."""
+    header = front[: pack.HEADER.size]
+    return front + rows + pack.encode_trailer(header, checksum(front[len(header) :]), rows)
+
+
+def pack_name(data: bytes) -> bytes:
+    """Return the name of a whole pack: the hash of all but its frames."""
+    trailer = data[-pack.TRAILER.size :]
+    rows_at = len(data) - len(trailer) - pack.footer_length(trailer, len(data))
+    rows = data[rows_at : -len(trailer)]
+    return oid_of(data[: pack.HEADER.size] + rows + trailer)
+
+
 def sample_pack() -> tuple[bytes, list[Frame]]:
     """A pack of a raw frame and a compressed one."""
     header = pack.encode_header(SALT)
@@ -94,13 +108,13 @@ def sample_pack() -> tuple[bytes, list[Frame]]:
         frames.append(frame)
         data += pack.encode_frame(frame) + stored
     rows = b"".join(map(pack.encode_row, frames))
-    return data + rows + pack.encode_trailer(header, rows), frames
+    return seal_pack(data, rows), frames
 
 
 def sample_segment() -> bytes:
     """The segment of the sample pack, which supersedes one other."""
     data, frames = sample_pack()
-    name = bytes(oid_of(data))
+    name = pack_name(data)
     rows = sorted(
         segment.encode_place(f.oid, 0, Place(name, f.offset, f.stored, f.raw, f.kind, f.codec))
         for f in frames
@@ -137,9 +151,7 @@ def sample_file_pointer() -> Pointer:
 #: File in golden/ -> the bytes that belong there.
 FILES: dict[str, Callable[[], bytes]] = {
     "pack.hex": lambda: sample_pack()[0],
-    "pack-empty.hex": lambda: (
-        pack.encode_header(SALT) + pack.encode_trailer(pack.encode_header(SALT), b"")
-    ),
+    "pack-empty.hex": lambda: seal_pack(pack.encode_header(SALT), b""),
     "segment.hex": sample_segment,
     "segment-empty.hex": lambda: segment.encode([], [], SALT),
     "tree.hex": lambda: tree.encode(sample_tree()),

@@ -14,6 +14,7 @@ from dver.formats.pack import Frame
 from dver.formats.root import Root, RootObject
 from dver.formats.storeinfo import Chunker, StoreInfo
 from dver.formats.tree import Tree
+from tests.formats import samples
 
 oids = st.binary(min_size=32, max_size=32).map(Oid)
 salts = st.binary(min_size=16, max_size=16)
@@ -61,8 +62,7 @@ def packs(draw: st.DrawFn) -> tuple[bytes, list[Frame]]:
 
 def seal_pack(front: bytes, frames: list[Frame]) -> bytes:
     """Return a pack with a footer for these frames."""
-    rows = b"".join(map(pack.encode_row, frames))
-    return front + rows + pack.encode_trailer(front[: pack.HEADER.size], rows)
+    return samples.seal_pack(front, b"".join(map(pack.encode_row, frames)))
 
 
 @st.composite

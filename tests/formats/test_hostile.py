@@ -44,7 +44,7 @@ def repack(at: int, form: str, *values: object) -> bytes:
     """Return the sample pack with a footer field changed and checksums that fit again."""
     rows_at = FRAMES[-1].end
     rows = put(PACK[rows_at : -pack.TRAILER.size], at, form, *values)
-    return PACK[:rows_at] + rows + pack.encode_trailer(PACK[: pack.HEADER.size], rows)
+    return samples.seal_pack(PACK[:rows_at], rows)
 
 
 def reroot(**changes: object) -> bytes:
@@ -128,10 +128,12 @@ LIES: dict[str, tuple[Callable[[bytes], object], bytes, str]] = {
     "pack: newer": (pack.check, put(PACK, 8, "H", 2), "version 2"),
     "pack: reserved": (pack.check, put(PACK, 12, "B", 1), "reserved"),
     "pack: salt": (pack.check, put(PACK, 16, "B", 99), "header does not match"),
-    "pack: four billion frames": (pack.check, put(PACK, -32, "I", MANY), "longer than any pack"),
-    "pack: a million frames": (pack.check, put(PACK, -32, "I", 1 << 20), "longer than the pack"),
-    "pack: trailer reserved": (pack.check, put(PACK, -28, "I", 1), "trailer"),
-    "pack: footer checksum": (pack.check, put(PACK, -24, "Q", 0), "checksum"),
+    "pack: four billion frames": (pack.check, put(PACK, -40, "I", MANY), "longer than any pack"),
+    "pack: a million frames": (pack.check, put(PACK, -40, "I", 1 << 20), "longer than the pack"),
+    "pack: trailer reserved": (pack.check, put(PACK, -36, "I", 1), "trailer"),
+    "pack: header checksum": (pack.check, put(PACK, -32, "Q", 0), "header does not match"),
+    "pack: frames checksum": (pack.check, put(PACK, -24, "Q", 0), "frames do not match"),
+    "pack: footer checksum": (pack.check, put(PACK, -16, "Q", 0), "footer does not match"),
     "pack: gap": (pack.check, repack(32, "I", 33), "follow each other"),
     "pack: overlap": (pack.check, repack(88, "I", 32), "follow each other"),
     "pack: stored too long": (pack.check, repack(36, "II", 1 << 21, 1 << 21), "out of bounds"),
@@ -258,7 +260,7 @@ def test_parts_of_a_pack_of_the_wrong_length_are_refused() -> None:
         lambda: pack.footer_length(trailer, (1 << 30) + 1),
         lambda: pack.decode_footer(rows[:-1], trailer, len(PACK)),
         lambda: pack.decode_footer(rows, trailer, len(PACK) + 1),
-        lambda: pack.check_header(PACK, trailer[:16] + bytes(8) + trailer[24:]),
+        lambda: pack.check_header(PACK, trailer[:8] + bytes(8) + trailer[16:]),
     ):
         with pytest.raises(FormatError):
             call()
@@ -291,4 +293,6 @@ def test_frames_are_found_by_a_forward_scan() -> None:
         found.append(pack.decode_frame(PACK[at : at + pack.FRAME.size], at))
         at = found[-1].end
     assert found == FRAMES
-    assert checksum(PACK[at:-32]) == pack.TRAILER.unpack(PACK[-32:])[2]
+    trailer = PACK[-pack.TRAILER.size :]
+    assert checksum(PACK[at : -len(trailer)]) == pack.TRAILER.unpack(trailer)[4]
+    assert checksum(PACK[pack.HEADER.size : at]) == pack.frames_checksum(trailer)

@@ -177,8 +177,8 @@ def break_trailer(data: bytes) -> bytes:
 
 
 def lie_about_offsets(data: bytes) -> bytes:
-    length = pack.footer_length(data[-32:], len(data))
-    at = len(data) - 32 - length + 32
+    trailer = data[-pack.TRAILER.size :]
+    at = len(data) - len(trailer) - pack.footer_length(trailer, len(data)) + 32
     return data[:at] + b"\x07" + data[at + 1 :]
 
 

@@ -790,8 +790,11 @@ def test_an_interrupt_stops_the_workers_and_leaves_nothing(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import _thread
+    import signal
 
     from dver.base.reporter import Task
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     class Interrupting(Task):
         def advance(self, amount: int = 1) -> None:

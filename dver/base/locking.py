@@ -1,0 +1,145 @@
+"""Advisory locks between processes of one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Self
+
+from dver.base import clock
+from dver.base.errors import LockedError
+from dver.base.fsio import OPEN_FLAGS, SYNC_UNSUPPORTED, explained, make_dirs, show
+
+
+class Lock:
+    """An advisory lock on a file, shared or exclusive, freed by the kernel when the holder dies.
+
+    The file is never deleted, since deleting a lock file races with its next taker. It carries
+    the process id and command of the last exclusive holder, for messages only. A lock is not
+    re-entrant: taking it twice in one process waits like any other taker. On Windows a shared
+    lock is an exclusive one. On a read-only file system, where nobody can write, a shared lock is
+    granted without a file.
+    """
+
+    def __init__(self, path: Path, *, exclusive: bool, timeout: float = 60.0) -> None:
+        self.path = path
+        self.exclusive = exclusive
+        self.timeout = timeout
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        with explained("open the lock", self.path):
+            try:
+                self._fd = self._open()
+            except OSError as error:
+                if self.exclusive or error.errno != errno.EROFS:
+                    raise
+                return self
+        try:
+            with explained("take the lock", self.path):
+                self._wait()
+                if self.exclusive:
+                    self._sign()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                _unlock(self._fd)
+        self._close()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+        except FileNotFoundError:
+            make_dirs(self.path.parent)
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+        except PermissionError:
+            if self.exclusive:
+                raise
+            # A reader of somebody else's store: a descriptor open for reading locks as well.
+            return os.open(self.path, os.O_RDONLY | OPEN_FLAGS)
+
+    def _wait(self) -> None:
+        deadline = clock.monotonic() + self.timeout
+        wait = 0.01
+        while not _try_lock(self._fd, self.exclusive):
+            if clock.monotonic() >= deadline:
+                raise LockedError(
+                    f"{show(self.path)} is locked{self._holder()}",
+                    hint="wait for the other command to end, then run this one again",
+                )
+            clock.sleep(wait)
+            wait = min(wait * 2, 0.5)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _sign(self) -> None:
+        # Only plain words of the command line: an argument may be a URL, which may hold a secret.
+        words = [os.path.basename(sys.argv[0])] + [word for word in sys.argv[1:3] if word.isalpha()]
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            os.write(self._fd, f"{os.getpid()} {' '.join(words)}\n".encode(errors="replace"))
+
+    def _holder(self) -> str:
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            text = os.read(self._fd, 100).decode(errors="replace").strip()
+        except OSError:
+            return ""
+        text = "".join(char if char.isprintable() else "?" for char in text)
+        return f" (last held by process {text})" if text else ""
+
+
+_LOCK_UNSUPPORTED = SYNC_UNSUPPORTED | {errno.ENOLCK, errno.ENOSYS}
+
+if os.name == "nt":
+    # The byte that is locked lies beyond the text, which stays readable to those who wait.
+    _LOCK_AT = 1 << 20
+
+    def _try_lock(fd: int, exclusive: bool) -> bool:  # noqa: ARG001 - all are exclusive here
+        import msvcrt
+
+        os.lseek(fd, _LOCK_AT, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+
+    def _unlock(fd: int) -> None:
+        import msvcrt
+
+        os.lseek(fd, _LOCK_AT, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+
+else:
+
+    def _try_lock(fd: int, exclusive: bool) -> bool:
+        import fcntl
+
+        try:
+            fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _LOCK_UNSUPPORTED:
+                return True
+            raise
+        return True
+
+    def _unlock(fd: int) -> None:
+        import fcntl
+
+        # Closing is not enough while a child process still shares the descriptor.
+        fcntl.flock(fd, fcntl.LOCK_UN)
