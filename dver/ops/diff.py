@@ -145,7 +145,11 @@ def diff(repo: Repo, options: DiffOptions, reporter: Reporter) -> DiffResult:
         from dver.ops.present import present_data
 
         tracked = old if old_rev is None else version_at(repo, None, scope)
-        selected = [path for path in sorted(tracked.pointers) if scope.inside(path) is not None]
+        selected = {
+            path: pointer
+            for path, pointer in tracked.pointers.items()
+            if scope.inside(path) is not None
+        }
         new, trees = present_data(repo, selected, reporter)
         source = Layered([trees, repo.store])
     else:

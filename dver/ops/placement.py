@@ -24,12 +24,13 @@ class Placement:
         self._source = source
         self._dirs = known.dirs if known is not None else {}
         self._base = known.base if known is not None else None
-        self._whole = self._base == pointer
+        #: Whether all that the pointer names was here once.
+        self.whole = self._base == pointer
         self._names: dict[bytes, set[bytes]] = {}
 
     def had(self, inner: bytes) -> bool:
         """Say whether a path inside the directory was placed or recorded here once."""
-        return self._whole or self._is_remembered(inner) or self._is_in_base(inner)
+        return self.whole or self._is_remembered(inner) or self._is_in_base(inner)
 
     def _is_remembered(self, inner: bytes) -> bool:
         if inner in self._dirs:

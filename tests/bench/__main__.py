@@ -23,9 +23,9 @@ def main() -> int:
     env = hermetic(work / "home")
     cases = {**STANDARD, **(SCALE if args.scale_cases else {})}
     chosen = args.only.split(",") if args.only else list(cases)
-    rows: list[list[str]] = []
     results: dict[str, object] = {"machine": machine(), "runs": args.runs, "cases": {}}
     fallen = 0
+    print(f"{machine()}; medians of {args.runs} runs\n\n{render([])}", flush=True)
     try:
         for key in chosen:
             make = {**STANDARD, **SCALE}[key]
@@ -36,22 +36,20 @@ def main() -> int:
                     lab = Lab(work, env, program, dvc, args.size, stack)
                     case = make(lab)
                     series = compare(case.contenders, env, args.runs)
-            except Failed as error:
-                rows.append([key, "-", "failed", "-", str(error)[:200]])
+            except (Failed, OSError, ImportError) as error:
+                print(line([key, "-", "failed", "-", str(error)[-200:]]), flush=True)
                 fallen += 1
                 continue
-            new, missed = table_rows(case, series)
-            rows += new
+            rows, missed = table_rows(case, series)
+            print("\n".join(map(line, rows)), flush=True)
             fallen += missed
             results["cases"][key] = {one.name: [vars_of(r) for r in one.runs] for one in series}  # type: ignore[index]
+            if args.json:
+                Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
             if key not in ("million", "million-status"):
                 clean(work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    print(f"\n{machine()}; medians of {args.runs} runs\n")
-    print(render(rows))
-    if args.json:
-        Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
     return 1 if fallen and args.strict else 0
 
 
@@ -127,8 +125,11 @@ def table_rows(case: Case, series: list[Series]) -> tuple[list[list[str]], int]:
 
 def render(rows: list[list[str]]) -> str:
     head = ["work", "command", "wall, median (min-max)", "peak memory", "dver / this"]
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join(map(line, [head, ["---"] * len(head), *rows]))
+
+
+def line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells).replace("\n", " ") + " |"
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def large_add(lab: Lab) -> Case:
             wipe(lab.root / "copy.bin"),
         ),
     ]
-    marks = [Mark("cp", 1.5)]
+    marks = [Mark("cp+sync", 1.2)]
     return Case(f"add one file of {size / 1e9:.1f} GB", contenders, marks, peak=300 << 20)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from dver.base.errors import FormatError, NotFoundError, UsageError
 from dver.base.reporter import SILENT, Reporter
 from dver.ops.diff import DiffOptions, DiffResult, diff
+from dver.repo import Repo
 from tests.support.datarepo import DataRepo
+from tests.support.gitrepo import GitRepo
 from tests.support.trees import Nested
+from tests.support.workrepo import WorkRepo
 
 ONE: Nested = {"a": "1", "b": "22", "sub": {"c": "333"}}
 TWO: Nested = {"a": "1", "b": "xx", "sub": {"d": "4444"}}
@@ -79,11 +83,17 @@ def test_the_same_version_twice_has_nothing_to_tell(data: DataRepo) -> None:
     assert result.files == ()
 
 
-def test_the_workspace_against_its_pointers(data: DataRepo) -> None:
-    data.version("one", d=ONE, f="file", lost="x")
-    data.lay_out("d", TWO)
-    data.lay_out("f", "longer file")
-    result = run(data)
+def test_the_workspace_against_its_pointers(tmp_path: Path) -> None:
+    work = WorkRepo.create(tmp_path / "work")
+    for name in ("d/a", "d/b", "d/sub/c", "f", "lost"):
+        work.write(name, b"x")
+    work.add("d", "f", "lost")
+    work.write("d/b", b"y")
+    work.unlink("d/sub/c")
+    work.write("d/sub/d", b"z")
+    work.write("f", b"longer file")
+    work.unlink("lost")
+    result = diff(Repo.open(work.path), DiffOptions(), SILENT)
     assert (result.old, result.new) == ("pointers", "workspace")
     assert brief(result) == [
         ("modified", "d/b"),
@@ -209,3 +219,31 @@ def test_wrong_use(data: DataRepo) -> None:
     data.write("d.dver", "dver: 1\nkind: tree\n")
     with pytest.raises(FormatError, match=r"d\.dver is broken.*'oid'"):
         run(data)
+
+
+def test_what_never_was_here_is_no_difference(tmp_path: Path) -> None:
+    origin = WorkRepo.create(tmp_path / "origin")
+    for name in ("d/a", "d/s/b", "d/s/c"):
+        origin.write(name, name.encode())
+    origin.write("never-here", b"x")
+    origin.add("d", "never-here")
+    origin.commit("one")
+    origin.write("d/s/b", b"changed")
+    origin.add("d")
+    origin.commit("two")
+    part = WorkRepo(GitRepo.clone(origin.path, tmp_path / "part").path)
+    shutil.copytree(origin.path / ".git/dver", part.path / ".git/dver")
+    shutil.rmtree(part.path / ".git/dver/stat")
+    (part.path / ".git/dver/placed").unlink()
+    part.checkout("d/a")
+
+    def told(*revisions: str) -> list[tuple[str, str]]:
+        return brief(diff(Repo.open(part.path), DiffOptions(revisions), SILENT))
+
+    assert told() == []
+    assert told("HEAD~1") == [("modified", "d/s/b")]
+    part.write("d/a", b"new")
+    part.write("d/s/d", b"more")
+    assert told() == [("modified", "d/a"), ("added", "d/s/d")]
+    part.unlink("d/a")
+    assert told() == [("removed", "d/a"), ("added", "d/s/d")]
