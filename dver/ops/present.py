@@ -10,8 +10,8 @@ from dver.base.fsio import show
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter, Task
 from dver.formats.pointer import Pointer
-from dver.formats.tree import DIRECTORY, EXECUTABLE
 from dver.formats.statindex import KnownTree
+from dver.formats.tree import DIRECTORY, EXECUTABLE
 from dver.ops.placement import Placement
 from dver.store.treediff import diff_trees
 from dver.store.walk import EncodedTrees, Layered
@@ -33,8 +33,9 @@ def present_data(
     """Return what pointers of the data now at some targets would say, and the trees they name.
 
     ``targets`` have the pointers that are recorded for them. What was never brought here counts as
-    it is recorded, be it a target or a part of one. A target that was deleted has no pointer. Files whose stats are as remembered are not read. Trees that
-    are in the local store are left out. Files that cannot be tracked are warned about.
+    it is recorded, be it a target or a part of one. A target that was deleted has no pointer.
+    Files whose stats are as remembered are not read. Trees that are in the local store are left
+    out. Files that cannot be tracked are warned about.
     """
     index = StatIndex(repo.state_dir)
     links = LinkCache(repo.store.local_directory())

@@ -13,12 +13,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dver.base.oid import OID_SIZE, oid_of
+from dver.base.oid import OID_SIZE, Oid, oid_of
 from dver.base.reporter import Task
 from dver.base.workers import run_jobs, usable_cores
 from dver.formats.pack import BLOB
 from dver.store.packfile import FinishedPack
-from dver.store.source import STAT_FIELDS, check_unchanged, open_source, stat_row, unreadable
+from dver.store.source import (
+    READ_FLAGS,
+    SIZE,
+    STAT_FIELDS,
+    check_unchanged,
+    open_source,
+    stat_fields,
+    stat_row,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from dver.store.writer import PackSet, Writer
@@ -31,6 +40,7 @@ _BATCH_BYTES = 32 << 20
 #: Below so many small files, or bytes in them, starting workers takes longer than the work.
 _WORTH_FILES = 3000
 _WORTH_BYTES = 64 << 20
+_NOTHING = bytes(OID_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +62,13 @@ def ingest_files(
     *,
     task: Task,
     workers: int | None = None,
+    expected: array[int] | None = None,
 ) -> Ingested:
     """Hash regular files and, with a writer, store what the store does not have.
 
     ``paths`` are absolute; ``sizes`` are the expected lengths in bytes, which only steer the work.
+    ``expected`` holds rows as ``stats`` of the result does, from just before: a file that still
+    has that row when its content was read needs no other check that it did not change meanwhile.
     Symlinks are never followed. A file that vanishes or changes while it is read raises
     RefusedError, one that cannot be read SystemFailure. ``task`` advances by files.
     """
@@ -63,10 +76,16 @@ def ingest_files(
     stats = array("Q", bytes(8 * STAT_FIELDS * len(paths)))
 
     def place(at: Sequence[int], got: tuple[bytes, bytes]) -> None:
-        batch_stats = array("Q", got[1])
+        rows = array("Q", got[1])
+        first, end = at[0], at[-1] + 1
+        if end - first == len(at):
+            oids[first * OID_SIZE : end * OID_SIZE] = got[0]
+            stats[first * STAT_FIELDS : end * STAT_FIELDS] = rows
+            task.advance(len(at))
+            return
         for i, where in enumerate(at):
             oids[where * OID_SIZE : (where + 1) * OID_SIZE] = got[0][i * OID_SIZE :][:OID_SIZE]
-            row = batch_stats[i * STAT_FIELDS : (i + 1) * STAT_FIELDS]
+            row = rows[i * STAT_FIELDS : (i + 1) * STAT_FIELDS]
             stats[where * STAT_FIELDS : (where + 1) * STAT_FIELDS] = row
         task.advance(len(at))
 
@@ -74,11 +93,11 @@ def ingest_files(
     large = [i for i, size in enumerate(sizes) if size >= _LARGE]
     count = min(workers or usable_cores(), 16)
     if count > 1 and _worth_workers(small, sizes):
-        _small_in_workers(writer, small, paths, sizes, count, place)
+        _small_in_workers(writer, _Jobs(_batches(small, sizes), paths, expected), count, place)
     else:
         reader = _SmallFiles(writer.packs if writer else None)
         for batch in _batches(small, sizes):
-            place(batch, reader([paths[i] for i in batch]))
+            place(batch, reader([paths[i] for i in batch], _rows(expected, batch)))
     if large:
         from dver.store.largefiles import LargeFiles
 
@@ -107,16 +126,7 @@ def _batches(indices: Sequence[int], sizes: Sequence[int]) -> Iterator[Sequence[
         yield indices[start:]
 
 
-def _small_in_workers(
-    writer: Writer | None,
-    small: Sequence[int],
-    paths: Sequence[bytes],
-    sizes: Sequence[int],
-    count: int,
-    place: Any,
-) -> None:
-    batches = _batches(small, sizes)
-    jobs = _Jobs(batches, paths)
+def _small_in_workers(writer: Writer | None, jobs: _Jobs, count: int, place: Any) -> None:
     directory = writer.directory if writer else None
     closing = run_jobs(
         "dver.store.ingest:Worker",
@@ -133,18 +143,37 @@ def _small_in_workers(
                 writer.adopt(FinishedPack(temp, name, size, rows))
 
 
-class _Jobs:
-    """The batches as jobs: (number, paths joined by NUL); remembers which files each has."""
+def _rows(expected: array[int] | None, batch: Sequence[int]) -> array[int] | None:
+    """Return the expected rows of a batch, if there are any and they lie together."""
+    first, end = batch[0], batch[-1] + 1
+    if expected is None or end - first != len(batch):
+        return None
+    return expected[first * STAT_FIELDS : end * STAT_FIELDS]
 
-    def __init__(self, batches: Iterator[Sequence[int]], paths: Sequence[bytes]) -> None:
+
+class _Jobs:
+    """The batches as jobs: (number, paths joined by NUL, expected rows or nothing).
+
+    Remembers which files each job has.
+    """
+
+    def __init__(
+        self,
+        batches: Iterator[Sequence[int]],
+        paths: Sequence[bytes],
+        expected: array[int] | None,
+    ) -> None:
         self._batches = batches
         self._paths = paths
+        self._expected = expected
         self.indices: dict[int, Sequence[int]] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+    def __iter__(self) -> Iterator[tuple[int, bytes, bytes]]:
         for number, batch in enumerate(self._batches):
             self.indices[number] = batch
-            yield number, b"\0".join([self._paths[i] for i in batch])
+            rows = _rows(self._expected, batch)
+            paths = b"\0".join([self._paths[i] for i in batch])
+            yield number, paths, b"" if rows is None else rows.tobytes()
 
 
 class Worker:
@@ -161,9 +190,9 @@ class Worker:
             self._packs = PackSet(store, os.path.join(directory, "tmp"))
         self._read = _SmallFiles(self._packs)
 
-    def __call__(self, job: tuple[int, bytes]) -> tuple[bytes, bytes]:
+    def __call__(self, job: tuple[int, bytes, bytes]) -> tuple[bytes, bytes]:
         """Ingest one batch and return its oids and stat rows."""
-        return self._read(job[1].split(b"\0"))
+        return self._read(job[1].split(b"\0"), array("Q", job[2]) if job[2] else None)
 
     def close(self) -> tuple[list[tuple[str, bytes, int, bytes]], int, int]:
         """Finish the packs and return them, with the bytes and objects they hold."""
@@ -179,39 +208,85 @@ class Worker:
 
 
 class _SmallFiles:
-    """Reads whole files, one after the other."""
+    """Reads whole files, one after the other, and stores what the store lacks."""
 
     def __init__(self, packs: PackSet | None) -> None:
         self._packs = packs
+        self._largest = packs.chunker.max_size if packs is not None else 0
 
-    def __call__(self, paths: Sequence[bytes]) -> tuple[bytes, bytes]:
-        packs = self._packs
+    def __call__(self, paths: Sequence[bytes], expected: array[int] | None) -> tuple[bytes, bytes]:
+        """Return the oids and stat rows of some files."""
+        if expected is None:
+            oids, rows = bytearray(), array("Q")
+            for path in paths:
+                oid, row = self._carefully(path)
+                oids += oid
+                rows.extend(row)
+            return bytes(oids), rows.tobytes()
+        return self._quickly(paths, expected)
+
+    def _quickly(self, paths: Sequence[bytes], expected: array[int]) -> tuple[bytes, bytes]:
+        """Read files that are probably as they were a moment ago, and check that afterwards."""
         oids: list[bytes] = []
         stats: list[int] = []
-        largest = packs.chunker.max_size if packs is not None else 0
-        for path in paths:
-            fd = open_source(path)
+        take, opened, read, fstat, close = self._take, os.open, os.read, os.fstat, os.close
+        for path, size in zip(paths, expected[SIZE::STAT_FIELDS], strict=True):
             try:
-                before = os.fstat(fd)
-                size = before.st_size
-                data = _read_exactly(fd, size + 1)
-                after = os.fstat(fd)
+                fd = opened(path, READ_FLAGS)
+                try:
+                    data = read(fd, size + 1)
+                    stats += stat_fields(fstat(fd))
+                finally:
+                    close(fd)
             except OSError as error:
                 raise unreadable(error, path) from error
-            finally:
-                os.close(fd)
-            row = stat_row(after)
-            check_unchanged(path, stat_row(before), row, len(data))
-            oid = oid_of(data)
-            if packs is not None and oid not in packs:
-                if size <= largest:
-                    packs.put(oid, BLOB, data)
-                    packs.new_objects += 1
-                else:
-                    packs.add(data)
-            oids.append(oid)
-            stats += row
-        return b"".join(oids), array("Q", stats).tobytes()
+            if len(data) == size:
+                oids.append(take(data))
+            else:
+                # It is not as expected, or came in pieces: its row shall not match either.
+                oids.append(_NOTHING)
+                stats[-STAT_FIELDS] = 0
+        rows = _as_rows(stats)
+        if rows != expected:
+            for i, path in enumerate(paths):
+                part = slice(i * STAT_FIELDS, (i + 1) * STAT_FIELDS)
+                if rows[part] != expected[part]:
+                    oids[i], row = self._carefully(path)
+                    rows[part] = array("Q", row)
+        return b"".join(oids), rows.tobytes()
+
+    def _carefully(self, path: bytes) -> tuple[Oid, tuple[int, ...]]:
+        """Read a file between two looks at its stats."""
+        fd = open_source(path)
+        try:
+            before = stat_row(os.fstat(fd))
+            data = _read_exactly(fd, before[SIZE] + 1)
+            after = stat_row(os.fstat(fd))
+        except OSError as error:
+            raise unreadable(error, path) from error
+        finally:
+            os.close(fd)
+        check_unchanged(path, before, after, len(data))
+        return self._take(data), after
+
+    def _take(self, data: bytes) -> Oid:
+        """Store a content if it is new, and return its oid."""
+        oid = oid_of(data)
+        packs = self._packs
+        if packs is not None and oid not in packs:
+            if len(data) <= self._largest:
+                packs.put(oid, BLOB, data)
+                packs.new_objects += 1
+            else:
+                packs.add(data)
+        return oid
+
+
+def _as_rows(stats: list[int]) -> array[int]:
+    try:
+        return array("Q", stats)
+    except OverflowError:  # a time before 1970
+        return array("Q", [value & (1 << 64) - 1 for value in stats])
 
 
 def _read_exactly(fd: int, length: int) -> bytes:

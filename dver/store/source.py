@@ -11,21 +11,23 @@ from dver.base.errors import RefusedError
 
 #: Mode, inode, size (bytes), mtime and ctime (nanoseconds): the row that a reading returns.
 STAT_FIELDS = 5
-_stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
-_READ = os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+SIZE = 2
+stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+#: How a file is opened: never through a symlink in its last component.
+READ_FLAGS = os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 
 
 def open_source(path: bytes) -> int:
     """Return a descriptor of a file, never following a symlink."""
     try:
-        return os.open(path, _READ)
+        return os.open(path, READ_FLAGS)
     except OSError as error:
         raise unreadable(error, path) from error
 
 
 def stat_row(result: os.stat_result) -> tuple[int, ...]:
     """Return the five fields, as unsigned 64-bit integers."""
-    row: tuple[int, ...] = _stat_fields(result)
+    row: tuple[int, ...] = stat_fields(result)
     # Times before 1970 wrap around.
     return row if min(row) >= 0 else tuple(value & (1 << 64) - 1 for value in row)
 
@@ -34,7 +36,7 @@ def check_unchanged(
     path: bytes, before: tuple[int, ...], after: tuple[int, ...], length: int
 ) -> None:
     """Raise RefusedError unless the ``length`` bytes read between two stats are the file's."""
-    if before != after or length != after[2] or not stat.S_ISREG(after[0]):
+    if before != after or length != after[SIZE] or not stat.S_ISREG(after[0]):
         raise changed(path)
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: A pack is closed once it is this long (bytes).
 PACK_TARGET = 64 << 20
+#: After so many contents in turn that did not compress, only one in so many is tried.
+_HOPELESS = 64
+_PROBE = 4
 
 
 class PackSet:
@@ -41,6 +44,7 @@ class PackSet:
         self._open: dict[bool, PackBuilder] = {}
         self._closing: list[PackBuilder] = []
         self._seen: set[Oid] = set()
+        self._raw_in_turn = 0
         self.stored_bytes = 0
         self.new_objects = 0
 
@@ -112,8 +116,18 @@ class PackSet:
 
     def put(self, oid: Oid, kind: int, data: Buffer, *, tree: bool = False) -> None:
         """Store one frame whose oid is known and not stored yet."""
-        codec, stored = compress(data)
-        self._room(tree).add(oid, kind, codec, stored, len(data))
+        raw = self._raw_in_turn
+        if raw >= _HOPELESS and raw % _PROBE and not tree:
+            codec, stored = pack.RAW, data
+            self._raw_in_turn = raw + 1
+        else:
+            codec, stored = compress(data)
+            if not tree:
+                self._raw_in_turn = raw + 1 if codec == pack.RAW else 0
+        builder = self._open.get(tree)
+        if builder is None or builder.size >= PACK_TARGET:
+            builder = self._room(tree)
+        builder.add(oid, kind, codec, stored, len(data))
         self._seen.add(oid)
         self.stored_bytes += len(stored)
 

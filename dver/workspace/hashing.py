@@ -20,6 +20,10 @@ from dver.store.ingest import Ingested, ingest_files
 from dver.store.writer import Writer
 from dver.workspace.state import MODE, SIZE, FileState, Scan, kind_of_mode, stat_row
 
+#: Entries of one directory of a scan, one after the other: its number, the first, and one past
+#: the last.
+Run = tuple[int, int, int]
+
 #: How many files a lenient reading redoes at once when one of them changed.
 _BATCH = 256
 
@@ -39,28 +43,34 @@ def fill_scan(
     vanished one out. ``task`` advances by files.
     """
     task = task or Task()
-    dirs, entries = array("L"), array("L")
-    spoilt: dict[int, bytes] = {}
-    for d, i in scan.unknown():
+    runs: list[Run] = []
+    spoilt: list[tuple[int, int, bytes]] = []
+    for d, first, end in list(scan.unknown_runs()):
         state = scan.dirs[d]
-        if state.kinds[i] == SYMLINK:
-            _fill_symlink(scan, d, i, writer, lenient)
-            task.advance()
+        modes = state.stats[first * STAT_FIELDS + MODE : end * STAT_FIELDS : STAT_FIELDS]
+        if not any(map(stat.S_ISLNK, set(modes))):
+            runs.append((d, first, end))
             continue
-        if stat.S_ISLNK(state.stats[i * STAT_FIELDS + MODE]):
-            target = _spoilt_cache_file(os.path.join(scan.root, state.path, state.names[i]))
-            if target is None:
-                continue
-            spoilt[len(dirs)] = target
-        dirs.append(d)
-        entries.append(i)
-    paths = _Paths(scan, dirs, entries, spoilt)
-    sizes = [scan.dirs[d].sizes[i] for d, i in zip(dirs, entries, strict=True)]
+        for i in range(first, end):
+            if state.kinds[i] == SYMLINK:
+                _fill_symlink(scan, d, i, writer, lenient)
+                task.advance()
+            elif not stat.S_ISLNK(modes[i - first]):
+                runs.append((d, i, i + 1))
+            else:
+                target = _spoilt_cache_file(os.path.join(scan.root, state.path, state.names[i]))
+                if target is not None:
+                    spoilt.append((d, i, target))
+    files = _Files(scan, runs)
     if lenient and writer is None:
-        _fill_leniently(scan, paths, sizes, task, workers)
-    elif dirs:
-        got = ingest_files(writer, paths, sizes, task=task, workers=workers)
-        _take(scan, dirs, entries, got)
+        _fill_leniently(files, task, workers)
+    elif len(files):
+        files.take(
+            ingest_files(
+                writer, files, files.sizes, task=task, workers=workers, expected=files.rows
+            )
+        )
+    _fill_spoilt(scan, spoilt, writer, task, lenient=lenient)
     if lenient:
         _drop_vanished(scan)
 
@@ -113,28 +123,74 @@ def _spoilt_cache_file(path: bytes) -> bytes | None:
     return None
 
 
-class _Paths(Sequence[bytes]):
-    """The absolute paths of entries of a scan, made only when they are asked for."""
+class _Files(Sequence[bytes]):
+    """The files of some runs: their absolute paths, made only when they are asked for.
 
-    def __init__(
-        self, scan: Scan, dirs: array[int], entries: array[int], other: dict[int, bytes]
-    ) -> None:
-        self._scan = scan
-        self.dirs = dirs
-        self.entries = entries
-        self._other = other
+    ``sizes`` and ``rows`` are those of the scan, in the same order.
+    """
+
+    def __init__(self, scan: Scan, runs: Sequence[Run]) -> None:
+        self.scan = scan
+        self.runs = runs
+        self.sizes, self.rows = array("Q"), array("Q")
+        self._dirs, self._entries = array("L"), array("L")
         self._prefix: tuple[int, bytes] = (-1, b"")
+        for d, first, end in runs:
+            state = scan.dirs[d]
+            self._dirs.extend(array("L", [d]) * (end - first))
+            self._entries.extend(range(first, end))
+            self.sizes += state.sizes[first:end]
+            self.rows += state.stats[first * STAT_FIELDS : end * STAT_FIELDS]
 
     def __len__(self) -> int:
-        return len(self.dirs)
+        return len(self._dirs)
 
     def __getitem__(self, at: Any) -> Any:
-        if at in self._other:
-            return self._other[at]
-        d = self.dirs[at]
+        d = self._dirs[at]
         if self._prefix[0] != d:
-            self._prefix = (d, os.path.join(self._scan.root, self._scan.dirs[d].path, b""))
-        return self._prefix[1] + self._scan.dirs[d].names[self.entries[at]]
+            self._prefix = (d, os.path.join(self.scan.root, self.scan.dirs[d].path, b""))
+        return self._prefix[1] + self.scan.dirs[d].names[self._entries[at]]
+
+    def part(self, first: int, end: int) -> _Files:
+        """Return some of the files."""
+        places = zip(self._dirs[first:end], self._entries[first:end], strict=True)
+        return _Files(self.scan, [(d, i, i + 1) for d, i in places])
+
+    def take(self, got: Ingested) -> None:
+        """Put what reading them told into the scan."""
+        n = 0
+        for d, first, end in self.runs:
+            state, count = self.scan.dirs[d], end - first
+            rows = got.stats[n * STAT_FIELDS : (n + count) * STAT_FIELDS]
+            modes = rows[MODE::STAT_FIELDS]
+            kinds = {mode: kind_of_mode(mode) for mode in set(modes)}
+            state.oids[first * OID_SIZE : end * OID_SIZE] = got.oids[
+                n * OID_SIZE : (n + count) * OID_SIZE
+            ]
+            state.sizes[first:end] = rows[SIZE::STAT_FIELDS]
+            state.kinds[first:end] = bytes(map(kinds.__getitem__, modes))
+            state.stats[first * STAT_FIELDS : end * STAT_FIELDS] = rows
+            n += count
+
+
+def _fill_spoilt(
+    scan: Scan,
+    spoilt: Sequence[tuple[int, int, bytes]],
+    writer: Writer | None,
+    task: Task,
+    *,
+    lenient: bool,
+) -> None:
+    """Read cache files that were edited through links of the workspace, whose rows stay."""
+    for d, i, target in spoilt:
+        try:
+            got = ingest_files(writer, [target], [0], task=task, workers=1)
+        except RefusedError:
+            if not lenient:
+                raise
+            continue
+        scan.dirs[d].set_oid(i, Oid(got.oids))
+        scan.dirs[d].sizes[i] = got.stats[SIZE]
 
 
 def _fill_symlink(scan: Scan, d: int, i: int, writer: Writer | None, lenient: bool) -> None:
@@ -178,46 +234,31 @@ def _changed(path: bytes) -> RefusedError:
     )
 
 
-def _take(scan: Scan, dirs: Sequence[int], entries: Sequence[int], got: Ingested) -> None:
-    oids, stats = got.oids, got.stats
-    for n, (d, i) in enumerate(zip(dirs, entries, strict=True)):
-        state = scan.dirs[d]
-        state.oids[i * OID_SIZE : (i + 1) * OID_SIZE] = oids[n * OID_SIZE : (n + 1) * OID_SIZE]
-        at = n * STAT_FIELDS
-        state.sizes[i] = stats[at + SIZE]
-        if stat.S_ISLNK(state.stats[i * STAT_FIELDS + MODE]):
-            continue  # the row of a workspace symlink is not that of the cache file
-        state.kinds[i] = kind_of_mode(stats[at + MODE])
-        state.stats[i * STAT_FIELDS : (i + 1) * STAT_FIELDS] = stats[at : at + STAT_FIELDS]
-
-
-def _fill_leniently(
-    scan: Scan, paths: _Paths, sizes: Sequence[int], task: Task, workers: int | None
-) -> None:
-    if not paths:
+def _fill_leniently(files: _Files, task: Task, workers: int | None) -> None:
+    if not len(files):
         return
     try:
-        got = ingest_files(None, paths, sizes, task=task, workers=workers)
+        got = ingest_files(
+            None, files, files.sizes, task=task, workers=workers, expected=files.rows
+        )
     except RefusedError:
-        _fill_one_by_one(scan, paths, sizes)
+        _fill_one_by_one(files)
         return
-    _take(scan, paths.dirs, paths.entries, got)
+    files.take(got)
 
 
-def _fill_one_by_one(scan: Scan, paths: _Paths, sizes: Sequence[int]) -> None:
+def _fill_one_by_one(files: _Files) -> None:
     """Read small groups, and those where a file changed one by one, leaving that one unknown."""
-    for start in range(0, len(paths), _BATCH):
-        group = range(start, min(start + _BATCH, len(paths)))
-        for part in (group, *([n] for n in group)):
+    for start in range(0, len(files), _BATCH):
+        end = min(start + _BATCH, len(files))
+        for a, b in ((start, end), *((n, n + 1) for n in range(start, end))):
+            part = files.part(a, b)
             try:
-                got = ingest_files(
-                    None, [paths[n] for n in part], [sizes[n] for n in part], task=Task(), workers=1
-                )
+                got = ingest_files(None, part, part.sizes, task=Task(), workers=1)
             except RefusedError:
                 continue
-            dirs, entries = [paths.dirs[n] for n in part], [paths.entries[n] for n in part]
-            _take(scan, dirs, entries, got)
-            if part is group:
+            part.take(got)
+            if b - a == end - start:
                 break
 
 

@@ -138,6 +138,21 @@ class DirState:
                 yield i
             at = self.oids.find(NO_OID, at + OID_SIZE - inside)
 
+    def unknown_runs(self) -> Iterator[tuple[int, int]]:
+        """Yield (first, one past the last) of neighbours among those that ``unknown`` yields."""
+        if self.tree is None and self.names and DIRECTORY not in self.kinds and not any(self.oids):
+            yield 0, len(self.names)
+            return
+        first = end = -1
+        for i in self.unknown():
+            if i != end:
+                if end >= 0:
+                    yield first, end
+                first = i
+            end = i + 1
+        if end >= 0:
+            yield first, end
+
     def remove(self, positions: Iterable[int]) -> None:
         """Take entries out."""
         for i in sorted(positions, reverse=True):
@@ -187,6 +202,12 @@ class Scan:
     def top(self) -> DirState:
         """The directory that the scan began with."""
         return self.dirs[0]
+
+    def unknown_runs(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (directory, first, one past the last) of neighbours that must be read."""
+        for d, state in enumerate(self.dirs):
+            for first, end in state.unknown_runs():
+                yield d, first, end
 
     def unknown(self) -> Iterator[tuple[int, int]]:
         """Yield (directory, entry) of files and symlinks whose content must be read."""

@@ -146,3 +146,43 @@ def test_a_file_that_grew_since_it_was_listed_is_read_whole(store: Store, tmp_pa
         writer.commit()
     assert store.read(oids_of(result)[0]) == data
     assert isinstance(result.stats, array)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_changed_since_the_scan_is_read_as_it_is(
+    store: Store, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_WORTH_FILES", 1)
+    contents = [b"same", b"longer", b"short", b"touched", b"old" * 100_000]
+    paths, sizes = make(tmp_path / "data", contents)
+    stats = [os.stat(path) for path in paths]
+    expected = array("Q")
+    for st in stats:
+        expected.extend((st.st_mode, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns))
+    now = [b"same", b"longer than it was", b"s", b"touched", b"new" * 100_000]
+    for path, old, new in zip(paths, contents, now, strict=True):
+        if old != new:
+            Path(os.fsdecode(path)).write_bytes(new)
+    os.utime(paths[3], ns=(-(10**18), -(10**18)))
+    with store.writer() as writer:
+        got = ingest_files(writer, paths, sizes, task=Task(), workers=workers, expected=expected)
+        writer.commit()
+    assert oids_of(got) == [oid_of(data) for data in now]
+    assert [store.read(oid) for oid in oids_of(got)] == now
+    assert list(got.stats[2::5]) == [len(data) for data in now]
+    assert got.stats[:5] == expected[:5]
+    assert got.stats[18] == (1 << 64) - 10**18
+
+
+def test_noise_does_not_keep_text_from_being_compressed(store: Store) -> None:
+    texts = [b"%d," % i * 1000 for i in range(100)]
+    with store.writer() as writer:
+        for i in range(200):
+            writer.add(random.Random(i).randbytes(4096))
+        noise = writer.packs.stored_bytes
+        for text in texts:
+            writer.add(text)
+        assert writer.packs.stored_bytes - noise < 8 * len(texts[0])
+        writer.commit()
+    for text in texts:
+        assert store.read(oid_of(text)) == text
