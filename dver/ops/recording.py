@@ -82,7 +82,7 @@ class Recorder:
         with self._reporter.task("scan", unit="files") as task:
             found = [self._find(job, task) for job in jobs]
         unknown = sum(
-            sum(1 for scan in one.scans.values() for _ in scan.unknown())
+            sum(end - first for scan in one.scans.values() for _, first, end in scan.unknown_runs())
             + sum(1 for state in one.files.values() if state.oid is None)
             for one in found
         )

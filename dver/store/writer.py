@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 from dver.base import fsio
@@ -259,7 +258,7 @@ def encode_rows(finished: Sequence[FinishedPack]) -> list[bytes]:
             for at in range(0, len(footer), size)
         ]
     rows.sort()
-    if any(a[:32] == b[:32] for a, b in pairwise(rows)):
+    if len({row[:32] for row in rows}) != len(rows):
         rows = [row for i, row in enumerate(rows) if i == 0 or row[:32] != rows[i - 1][:32]]
     return rows
 
