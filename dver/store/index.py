@@ -6,6 +6,8 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from itertools import compress
 
 from dver.base.errors import CorruptError
 from dver.base.fsio import show
@@ -15,6 +17,10 @@ from dver.formats.segment import Place
 
 _FANOUT = struct.Struct("<II")
 _ROW_SIZE = segment.ROW.size
+
+#: With more than one in so many rows wanted, all are looked at, so many at a time.
+_SCAN_RATIO = 10
+_BLOCK = 1 << 14
 
 _REPAIR = "run 'dver fsck --repair'"
 
@@ -99,6 +105,27 @@ class Segment:
         data, end = self._data, self.layout.trailer_at
         for at in range(self.layout.rows_at, end, _ROW_SIZE):
             yield Oid(data[at : at + OID_SIZE])
+
+    def among(self, oids: AbstractSet[bytes]) -> Iterator[bytes]:
+        """Yield the rows of those objects that the segment has, joined, some thousands at a time.
+
+        Few objects are looked up. Many are cheaper to find by going over all rows: that takes
+        0.2 us per row, where a look-up takes 2 us.
+        """
+        if len(oids) * _SCAN_RATIO < len(self):
+            found = [at for oid in oids if (at := self._position(Oid(oid))) >= 0]
+            if found:
+                yield b"".join([self._data[at : at + _ROW_SIZE] for at in found])
+            return
+        wanted = oids.__contains__
+        for start in range(self._rows_at, self._end, _BLOCK * _ROW_SIZE):
+            block = self._data[start : min(start + _BLOCK * _ROW_SIZE, self._end)]
+            places = range(0, len(block), _ROW_SIZE)
+            hits = bytes(map(wanted, [block[at : at + OID_SIZE] for at in places]))
+            if 0 not in hits:
+                yield block
+            elif 1 in hits:
+                yield b"".join([block[at : at + _ROW_SIZE] for at in compress(places, hits)])
 
     def row(self, number: int) -> tuple[Oid, Place]:
         """Return the (oid, place) of the row of that number."""

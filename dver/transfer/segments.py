@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress, islice
 
+from dver.base.oid import OID_SIZE
 from dver.formats import pack, segment
 from dver.store.index import Segment
 from dver.store.packfile import FinishedPack
-from dver.store.writer import encode_rows
 
 #: With more rows than this, directories get a segment of their own: it is short, so readers
 #: download it as a whole and find their way through directories without further requests.
@@ -17,6 +18,8 @@ SPLIT_ROWS = 10_000
 #: When this many segments are no longer than one of these limits (bytes), they are merged.
 MERGE_COUNT = 16
 _MERGE_LIMITS = (8 << 20, 512 << 10)
+_BLOCK = 1 << 14
+_OID = slice(0, OID_SIZE)
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)
 
 
@@ -29,7 +32,7 @@ def build_segments(packs: Sequence[FinishedPack], live: Sequence[Segment]) -> It
     rows = sum(len(one.rows) for one in packs) // pack.ROW.size
     trees = [one for one in packs if _has_trees(one)]
     if rows > SPLIT_ROWS and 0 < len(trees) < len(packs):
-        yield segment.encode(encode_rows(trees), _table(trees), os.urandom(16))
+        yield _merged(trees, ())
         packs = [one for one in packs if not _has_trees(one)]
     yield _merged(packs, short_ones(live))
 
@@ -48,33 +51,49 @@ def _has_trees(one: FinishedPack) -> bool:
     return any(kind in kinds for kind in _TREE_KINDS)
 
 
-def _table(packs: Sequence[FinishedPack]) -> list[tuple[bytes, int]]:
-    return sorted((one.name, one.size) for one in packs)
-
-
 def _merged(packs: Sequence[FinishedPack], old: Sequence[Segment]) -> bytes:
-    table = dict(_table(packs))
-    for one in old:
-        table.update(one.packs)
+    table = {one.name: one.size for one in packs}
+    for short in old:
+        table.update(short.packs)
     names = sorted(table)
-    ordinals = {name: number.to_bytes(4, "little") for number, name in enumerate(names)}
-    new_names = sorted(one.name for one in packs)
+    ordinals = {name: number for number, name in enumerate(names)}
+    rows: list[bytes] = []
     # A new place goes before an old one: the old one may be the reason for the new.
-    rows = list(_renumbered(encode_rows(packs), [ordinals[name] for name in new_names]))
-    for one in old:
-        rows += _renumbered(one.rows(), [ordinals[name] for name, _ in one.packs])
-    rows.sort(key=_oid)
-    if any(a[:32] == b[:32] for a, b in pairwise(rows)):
-        rows = [row for i, row in enumerate(rows) if i == 0 or row[:32] != rows[i - 1][:32]]
+    for one in packs:
+        rows += _split(segment.rows_of_footer(one.rows, ordinals[one.name]))
+    rows = _sorted(rows)
+    if old:
+        rows += _renumbered(old, ordinals)
+        rows.sort(key=operator.itemgetter(_OID))
+        rows = _distinct(rows)
     superseded = {name for one in old for name in (one.name, *one.superseded)}
     return segment.encode(rows, [(name, table[name]) for name in names], os.urandom(16), superseded)
 
 
-def _oid(row: bytes) -> bytes:
-    return row[:32]
+def _split(rows: bytes) -> Iterable[bytes]:
+    size = segment.ROW.size
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
-def _renumbered(rows: Iterator[bytes] | list[bytes], ordinals: list[bytes]) -> Iterator[bytes]:
-    for row in rows:
-        number = int.from_bytes(row[32:36], "little")
-        yield row[:32] + ordinals[number] + row[36:]
+def _sorted(rows: list[bytes]) -> list[bytes]:
+    rows.sort()
+    return _distinct(rows)
+
+
+def _distinct(rows: list[bytes]) -> list[bytes]:
+    """Return rows in order without those whose oid the row before them has."""
+    same = bytearray()
+    for at in range(0, len(rows), _BLOCK):
+        oids = [row[_OID] for row in rows[at : at + _BLOCK + 1]]
+        same += bytes(map(operator.eq, oids, islice(oids, 1, None)))
+    if 1 not in same:
+        return rows
+    return rows[:1] + list(compress(rows[1:], map(operator.not_, same)))
+
+
+def _renumbered(old: Sequence[Segment], ordinals: Mapping[bytes, int]) -> Iterator[bytes]:
+    for one in old:
+        numbers = [ordinals[name].to_bytes(4, "little") for name, _ in one.packs]
+        for row in one.rows():
+            number = int.from_bytes(row[32:36], "little")
+            yield row[:32] + numbers[number] + row[36:]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.base.oid import Oid, oid_of
-from dver.formats import segment
+from dver.formats import pack, segment
 from dver.formats.segment import Place
 from dver.store.index import Index, Segment
 
@@ -67,3 +67,40 @@ def test_superseded_segments_count_only_while_their_successor_is_there() -> None
     assert oid_of(b"1") in Index([old])
     assert oid_of(b"1") not in Index([old, new])
     assert Index([old, new]).obsolete == [b"o" * 32]
+
+
+@given(st.sets(st.binary(min_size=32, max_size=32)), st.sets(st.binary(min_size=32, max_size=32)))
+def test_many_are_found_as_each_is(present: set[bytes], others: set[bytes]) -> None:
+    """Whether the rows are gone over or each oid is looked up, the same rows come."""
+    oids = [oid_of(str(number).encode()) for number in range(300)]
+    one = make([*map(Oid, present), *oids])
+    rows = {row[:32]: row for row in one.rows()}
+    for asked in (others | set(oids[:3]), others | set(oids) | present, present):
+        found = b"".join(one.among(asked))
+        split = [found[at : at + 52] for at in range(0, len(found), 52)]
+        assert sorted(split) == sorted(row for oid, row in rows.items() if oid in asked)
+
+
+def test_columns_of_rows() -> None:
+    oids = [oid_of(str(number).encode()) for number in range(40)]
+    one = make(oids)
+    columns = segment.columns(b"".join(one.rows()))
+    found = [
+        (oid, PACK, offset, stored, kind)
+        for oid, offset, stored, kind in zip(
+            columns.oids, columns.offsets, columns.stored, columns.kinds, strict=True
+        )
+    ]
+    assert found == [(o, p.pack, p.offset, p.stored, p.kind) for o, p in one.places()]
+    assert set(columns.ordinals) == {0}
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.binary(min_size=32, max_size=32), max_size=50))
+def test_rows_of_a_footer(ordinal: int, oids: list[bytes]) -> None:
+    frames = [
+        pack.Frame(Oid(oid), 32 + 100 * i, i, 2 * i + 1, 1 + i % 6, i % 2, 2**64 - 1 - i)
+        for i, oid in enumerate(oids)
+    ]
+    expected = b"".join(segment.encode_place(f.oid, ordinal, Place(PACK, *f[1:6])) for f in frames)
+    footer = b"".join(map(pack.encode_row, frames))
+    assert segment.rows_of_footer(footer, ordinal) == expected
