@@ -182,6 +182,19 @@ else:
             return os.read(fd, length)
 
 
+def read_into(fd: int, buffers: Sequence[bytearray | memoryview], offset: int) -> int:
+    """Fill buffers one after the other from an offset on; return how many bytes were read."""
+    if hasattr(os, "preadv"):
+        return os.preadv(fd, buffers, offset)
+    data = memoryview(pread(fd, sum(map(len, buffers)), offset))
+    at = 0
+    for buffer in buffers:
+        piece = data[at : at + len(buffer)]
+        memoryview(buffer)[: len(piece)] = piece
+        at += len(buffer)
+    return len(data)
+
+
 SYNC_UNSUPPORTED = {errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.EOPNOTSUPP}
 
 

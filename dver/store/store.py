@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -230,17 +230,28 @@ class Store:
             yield self.read(oid)
             return
         whole = Hasher()
-        for row, level, size in self._walk_rows(oid, place):
-            if level:
-                continue
-            part = self._find(row)
-            if part.kind in LIST_KINDS or part.raw != size:
-                raise CorruptError(f"the chunk list of {format_oid(oid)} does not fit its chunks")
+        for row, part in self.chunks(oid):
             data = self._open(row, part)
             whole.update(data)
             yield data
         if finish(whole) != oid:
             raise self._damaged(oid, place)
+
+    def chunks(self, oid: Oid) -> Iterator[tuple[Oid, Place]]:
+        """Yield the chunks of a chunked object in order, each as long as its list says."""
+        for row, level, size in self._walk_rows(oid, self._find(oid)):
+            if level:
+                continue
+            part = self._find(row)
+            if part.kind in LIST_KINDS or part.raw != size:
+                raise CorruptError(f"the chunk list of {format_oid(oid)} does not fit its chunks")
+            yield row, part
+
+    def read_into(self, name: bytes, offset: int, buffers: Sequence[bytearray | memoryview]) -> int:
+        """Fill buffers with what lies in a local pack from an offset on; return the bytes read."""
+        file = self._pack_file(name)
+        with fsio.explained("read", file.path):
+            return fsio.read_into(file.fd, buffers, offset)
 
     def read_frame(self, place: Place) -> Buffer:
         """Return a frame's header and stored bytes as they lie in the pack, unchecked."""

@@ -21,6 +21,7 @@ from dver.base.oid import OID_SIZE, Oid
 from dver.formats.statindex import NO_ROW, STAT_FIELDS, Buffer
 from dver.formats.tree import EXECUTABLE
 from dver.store.store import Store
+from dver.store.windows import copy_content, windows
 from dver.workspace.links import LinkCache, LinkMode, place_link
 from dver.workspace.reading import read_small
 from dver.workspace.safedir import SafeRoot
@@ -150,7 +151,7 @@ class GroupWriter:
         size = group.sizes[i]
         source = cache.find(oid, size, executable=executable)
         if source is None:
-            pieces = self._store.stream(oid)
+            pieces = windows(self._store, oid)
             source = cache.fill(oid, size, pieces, executable=executable)
         if source is None:
             return False
@@ -171,23 +172,13 @@ class GroupWriter:
             if content is not None:
                 fsio.write_all(fd, content, name)
             else:
-                self._copy_pieces(fd, name, group.oid(i), size)
+                copy_content(self._store, group.oid(i), size, fd, name)
         except BaseException:
             os.close(fd)
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=dir_fd)
             raise
         return fd
-
-    def _copy_pieces(self, fd: int, name: bytes, oid: Oid, size: int) -> None:
-        left = size
-        for piece in self._store.stream(oid):
-            left -= len(piece)
-            if left < 0:
-                break
-            fsio.write_all(fd, piece, name)
-        if left:
-            raise _wrong_size(oid, size)
 
 
 def check_unchanged(dir_fd: int, name: bytes, expected: Row | None) -> None:
