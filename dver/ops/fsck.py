@@ -20,7 +20,8 @@ from dver.ops.targets import decode_at, read_pointer
 from dver.repo import Repo
 from dver.storage.base import Storage
 from dver.store import layout
-from dver.store.fsck import Problem, by_cause, check_contents, check_packs, check_segments
+from dver.store.contents import AsFound, check_contents
+from dver.store.fsck import Problem, by_cause, check_packs, check_segments
 from dver.store.mark import Marks
 from dver.store.repair import repair
 from dver.store.store import Store
@@ -106,13 +107,6 @@ class _Version:
     pointer: Pointer
 
 
-class _AsFound(Store):
-    """A store whose index stays as it was when the check began, lost packs included."""
-
-    def refresh(self) -> None:
-        """Keep the index: what rests on a lost pack is told with that pack."""
-
-
 def fsck(repo: Repo, options: FsckOptions, reporter: Reporter) -> FsckResult:
     """Check the local store, or a remote, and the versions that rest on it.
 
@@ -156,7 +150,7 @@ def _check(
 ) -> FsckResult:
     index, problems = check_segments(storage)
     problems += check_packs(storage, index)
-    store = _AsFound(storage, info, index)
+    store = AsFound(storage, info, index)
     total = sum(index.packs().values())
     if options.full:
         with reporter.task("Checking", unit="bytes", total=total) as task:

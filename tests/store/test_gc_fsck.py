@@ -12,6 +12,7 @@ from dver.base.reporter import Task
 from dver.formats import pack, tree
 from dver.storage.local import LocalStorage
 from dver.store import fsck, gc
+from dver.store.contents import check_contents
 from dver.store.mark import Marks
 from dver.store.store import Store
 
@@ -176,7 +177,7 @@ def test_a_crash_at_any_step_of_gc_loses_nothing_alive(tmp_path: Path) -> None:
 def problems_of(store: Store) -> list[fsck.Problem]:
     index, found = fsck.check_segments(store.storage)
     found += fsck.check_packs(store.storage, index)
-    found += fsck.check_contents(Store(store.storage, store.info, index), Task())
+    found += check_contents(Store(store.storage, store.info, index), Task())
     return found
 
 

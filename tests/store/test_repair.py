@@ -11,7 +11,7 @@ from dver.base.errors import MissingContentError
 from dver.base.oid import Oid
 from dver.base.reporter import Task
 from dver.storage.local import LocalStorage
-from dver.store import fsck
+from dver.store import contents, fsck
 from dver.store.repair import good_frames, repair
 from dver.store.store import Store
 
@@ -37,7 +37,7 @@ def flip(path: Path, at: int) -> None:
 def problems_of(store: Store) -> list[fsck.Problem]:
     index, found = fsck.check_segments(store.storage)
     found += fsck.check_packs(store.storage, index)
-    return found + list(fsck.check_contents(Store(store.storage, store.info, index), Task()))
+    return found + list(contents.check_contents(Store(store.storage, store.info, index), Task()))
 
 
 BLOBS = [random.Random(seed).randbytes(3000) for seed in range(20)]
