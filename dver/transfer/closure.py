@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Literal
 
 from dver.base.errors import CorruptError, MissingContentError
-from dver.base.oid import Oid
+from dver.base.oid import OID_SIZE, Oid
 from dver.formats import pack
 from dver.formats.root import RootObject
-from dver.formats.segment import Place
+from dver.formats.segment import Columns, Place, columns
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
 from dver.store.index import Segment
 from dver.store.store import Store
@@ -31,6 +32,7 @@ from dver.transfer.ranges import Wanted
 Reason = Literal["missing", "damaged"]
 
 LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
+_SOLID = bytes(kind not in LISTS for kind in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Presence:
         self,
         segments: Sequence[Segment],
         lost: frozenset[bytes],
-        spooled: Container[Oid] = frozenset(),
+        spooled: frozenset[Oid] = frozenset(),
     ) -> None:
         self._segments = [
             (one, lost.intersection(name for name, _ in one.packs)) for one in segments
@@ -84,6 +86,13 @@ class Presence:
 
     def __contains__(self, oid: Oid) -> bool:
         return oid in self.spooled or self.find(oid) is not None
+
+    def strike(self, oids: set[bytes]) -> None:
+        """Take out of a set what is there, but for lists, whose parts must be looked at too."""
+        for segment, lost in self._segments:
+            for rows in segment.among(oids):
+                found = columns(rows)
+                oids.difference_update(map(found.oids.__getitem__, _solid(segment, found, lost)))
 
 
 @dataclass(slots=True)
@@ -135,6 +144,8 @@ class Closure:
         if one.oid in self._kept:
             return []
         self._commit = offer.commit
+        if one.kind == "tree" and self._whole_tree(one.oid, self._bases.get(one.path)):
+            return []
         if offer.required:
             self._scope = _Scope(self.wanted, self._seen)
         else:
@@ -151,6 +162,74 @@ class Closure:
         if offer.required or not scope.lost:
             self.objects += scope.objects
         return scope.lost
+
+    # a directory as a whole
+
+    def _whole_tree(self, oid: Oid, base: Oid | None) -> bool:
+        """Want a directory and all below it, found by going over whole indexes.
+
+        If anything cannot be had, nothing is wanted and the answer is False.
+        """
+        needed = self._below(oid, base)
+        if needed is None:
+            return False
+        left: set[bytes] = set(needed)
+        left -= self._seen
+        self._presence.strike(left)
+        scope = self._scope = _Scope(Wanted(), self._seen)
+        self._take(left, scope)
+        # What is left are lists, and what is nowhere.
+        if left and not all(self._frames(one, b"") for one in needed if one in left):
+            return False
+        scope.wanted.in_order_of(needed)
+        self.wanted.update(scope.wanted)
+        self.objects += scope.objects
+        self._seen.update(needed)
+        return True
+
+    def _below(self, oid: Oid, base: Oid | None) -> dict[Oid, None] | None:
+        """Return all trees and contents of a directory that may be new, or None if that fails."""
+        needed: dict[Oid, None] = {}
+        stack = [(oid, base, 0)]
+        while stack:
+            oid, base, depth = stack.pop()
+            if oid in needed or oid in self._seen or oid in self._kept:
+                continue
+            needed[oid] = None
+            tree = self._find_tree(oid) if depth <= MAX_DEPTH else None
+            if not isinstance(tree, Tree):
+                return None
+            older = self._read_base(base)
+            if older is not None or DIRECTORY in tree.kinds:
+                for nearest, kind, _, below in _changed(older, tree):
+                    if kind == DIRECTORY:
+                        stack.append((below, nearest, depth + 1))
+                    else:
+                        needed[below] = None
+            else:
+                oids = tree.oids
+                needed.update(
+                    dict.fromkeys(
+                        [Oid(oids[at : at + OID_SIZE]) for at in range(0, len(oids), OID_SIZE)]
+                    )
+                )
+        return needed
+
+    def _take(self, oids: set[bytes], scope: _Scope) -> None:
+        """Want the local frames of these objects, and take them out of the set, but for lists."""
+        spooled = self._presence.spooled
+        index = self._local.index
+        for segment in index.segments:
+            packs = [name for name, _ in segment.packs]
+            for rows in segment.among(oids):
+                found = columns(rows)
+                solid = _solid(segment, found, index.lost_packs)
+                new = [i for i in solid if found.oids[i] not in spooled] if spooled else solid
+                scope.wanted.extend(packs, found, new)
+                scope.objects += len(new)
+                oids.difference_update(map(found.oids.__getitem__, solid))
+
+    # one object after the other
 
     def _tree(self, oid: Oid, base: Oid | None, path: bytes, depth: int) -> bool:
         """Want a directory and all below it; say whether it is complete."""
@@ -173,6 +252,13 @@ class Closure:
         return complete
 
     def _read_tree(self, oid: Oid, path: bytes) -> Tree | None:
+        found = self._find_tree(oid)
+        if isinstance(found, Tree):
+            return found
+        self._lose(oid, path, found)
+        return None
+
+    def _find_tree(self, oid: Oid) -> Tree | Reason:
         reason: Reason = "missing"
         for store in (self._local, self._far):
             try:
@@ -181,8 +267,7 @@ class Closure:
                 continue
             except CorruptError:
                 reason = "damaged"
-        self._lose(oid, path, reason)
-        return None
+        return reason
 
     def _read_base(self, base: Oid | None) -> Tree | None:
         if base is None or not self._local.has(base):
@@ -242,6 +327,13 @@ class Closure:
         path = join(path, name) if name else path
         self._scope.lost.append(Lost(os.fsdecode(path), oid, reason, self._where, self._commit))
         return False
+
+
+def _solid(segment: Segment, rows: Columns, lost: Container[bytes]) -> list[int]:
+    """Return the numbers of rows that stand for content in a pack that is not lost."""
+    numbers = list(compress(range(len(rows.oids)), rows.kinds.translate(_SOLID)))
+    gone = {i for i, (name, _) in enumerate(segment.packs) if name in lost}
+    return [i for i in numbers if rows.ordinals[i] not in gone] if gone else numbers
 
 
 def _changed(older: Tree | None, tree: Tree) -> Iterator[tuple[Oid | None, int, bytes, Oid]]:

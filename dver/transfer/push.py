@@ -160,7 +160,7 @@ class _Push:
         """Say what would be sent."""
         self.warn()
         closure = self._close_over(())
-        choice = choose(self._local, closure.wanted.ordered(), self._listed)
+        choice = choose(self._local, closure.wanted, self._listed)
         return self._result(None, closure.objects, choice.packs, choice.size)
 
     def _close_over(self, spooled: Sequence[Upload]) -> Closure:
@@ -195,13 +195,16 @@ class _Push:
         with Spool(self._local.local_directory(), f"{self._remote.name}/push", session.id) as spool:
             left = self._left_over(spool)
             closure = self._close_over(left)
-            damaged = self._send(spool, left, closure.wanted.ordered())
+            objects, wanted = closure.objects, closure.wanted
+            del closure  # it holds every oid it saw, and segments need the memory
+            damaged = self._send(spool, left, wanted)
+            del wanted
             session.publish_index()
             if damaged:
                 self._trace(damaged)
             root = self._commit(commits, repo_id)
         self._remote.index.forget_lost()
-        return self._result(root, closure.objects, session.sent_packs, session.sent_bytes)
+        return self._result(root, objects, session.sent_packs, session.sent_bytes)
 
     def _left_over(self, spool: Spool) -> list[Upload]:
         """Return the useful packs that an interrupted push left in the spool."""

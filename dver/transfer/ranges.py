@@ -7,13 +7,15 @@ which more than half is wanted is taken whole, and then kept as it is.
 
 from __future__ import annotations
 
+import itertools
+import operator
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dver.base.oid import OID_SIZE, Oid
 from dver.formats import pack
-from dver.formats.segment import Place
+from dver.formats.segment import Columns, Place
 
 #: Frames less than this apart are read together (bytes).
 GAP = 1 << 20
@@ -56,17 +58,32 @@ class Frames:
         """The bytes of all frames, their headers included."""
         return sum(self.lengths)
 
+    def extend(self, oids: Iterable[bytes], offsets: array[int], stored: Iterable[int]) -> None:
+        """Want many more frames; ``stored`` are their lengths without the frame headers."""
+        self.oids += b"".join(oids)
+        self.offsets += offsets
+        self.lengths.extend(map(pack.FRAME.size.__add__, stored))
+
+    def is_distinct(self) -> bool:
+        """Say whether no frame is there twice."""
+        return len(set(self.offsets)) == len(self)
+
     def ordered(self) -> Frames:
         """Return the frames in the order of their offsets, each once."""
+        offsets = self.offsets
+        if all(map(operator.lt, offsets, itertools.islice(offsets, 1, None))):
+            return self
+        order = sorted(range(len(self)), key=offsets.__getitem__)
+        if not self.is_distinct():
+            order = [
+                i for j, i in enumerate(order) if j == 0 or offsets[i] != offsets[order[j - 1]]
+            ]
+        oids = bytes(self.oids)
         result = Frames()
         result.to_come = self.to_come
-        previous = -1
-        for i in sorted(range(len(self)), key=self.offsets.__getitem__):
-            if self.offsets[i] != previous:
-                previous = self.offsets[i]
-                result.oids += self.oids[i * OID_SIZE : (i + 1) * OID_SIZE]
-                result.offsets.append(previous)
-                result.lengths.append(self.lengths[i])
+        result.oids += b"".join([oids[i * OID_SIZE : (i + 1) * OID_SIZE] for i in order])
+        result.offsets.extend(map(offsets.__getitem__, order))
+        result.lengths.extend(map(self.lengths.__getitem__, order))
         return result
 
 
@@ -83,6 +100,28 @@ class Wanted:
             frames = self.packs[place.pack] = Frames()
         frames.add(oid, place)
         frames.to_come += to_come
+
+    def extend(self, packs: Sequence[bytes], rows: Columns, numbers: Sequence[int]) -> None:
+        """Want the frames of those rows of a segment; ``packs`` are the packs that it names."""
+        order = sorted(numbers, key=rows.ordinals.__getitem__)
+        for ordinal, group in itertools.groupby(order, key=rows.ordinals.__getitem__):
+            mine = list(group)
+            frames = self.packs.setdefault(packs[ordinal], Frames())
+            frames.extend(
+                map(rows.oids.__getitem__, mine),
+                array("I", map(rows.offsets.__getitem__, mine)),
+                map(rows.stored.__getitem__, mine),
+            )
+
+    def in_order_of(self, oids: Iterable[bytes]) -> None:
+        """Put the packs in the order in which their first frames are named among ``oids``."""
+        firsts = {
+            frames.oid(frames.offsets.index(min(frames.offsets))): name
+            for name, frames in self.packs.items()
+        }
+        if len(firsts) > 1:
+            found = [firsts[Oid(oid)] for oid in filter(firsts.__contains__, oids)]
+            self.packs = {name: self.packs[name] for name in (*dict.fromkeys(found), *self.packs)}
 
     def update(self, other: Wanted) -> None:
         """Want all that another wants too."""

@@ -76,7 +76,8 @@ def choose(store: Store, wanted: Wanted, listed: Mapping[bytes, int]) -> Choice:
     """
     choice = Choice()
     small: list[tuple[bytes, int]] = []
-    for name, frames in wanted.packs.items():
+    for name, found in wanted.packs.items():
+        frames = found if found.is_distinct() else found.ordered()
         path = pack_path(store, name)
         try:
             size = os.stat(path).st_size
@@ -124,7 +125,7 @@ def _indexed_rows(index: Index, rows: bytes) -> bytes:
     if not any(kind in kinds for kind in _TOPS):
         return rows
     parts = [rows[at : at + pack.ROW.size] for at in range(0, len(rows), pack.ROW.size)]
-    return b"".join(p for p in parts if p[44] not in _TOPS or Oid(p[:32]) in index)
+    return b"".join([p for p in parts if p[44] not in _TOPS or Oid(p[:32]) in index])
 
 
 def spooled_uploads(spool: Spool, listed: Mapping[bytes, int]) -> Iterator[Upload]:
@@ -156,7 +157,7 @@ def copy_frames(
     builders: dict[bool, PackBuilder] = {}
     try:
         for name, frames in wanted.packs.items():
-            for frame, stored in _verified(store, name, frames, damaged):
+            for frame, stored in _verified(store, name, frames.ordered(), damaged):
                 tree = frame.kind in _TREE_KINDS
                 builder = builders.get(tree)
                 if builder is None:

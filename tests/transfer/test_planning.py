@@ -16,7 +16,7 @@ from dver.storage.memory import MemoryStorage
 from dver.store import layout
 from dver.store.index import Segment
 from dver.transfer.distant import DistantSegment
-from dver.transfer.ranges import Frames, coalesce, plan_reads
+from dver.transfer.ranges import Frames, Wanted, coalesce, plan_reads
 from dver.transfer.spool import Spool
 from dver.transfer.trace import heads
 from dver.transfer.workers import each
@@ -180,3 +180,16 @@ def test_a_spool_takes_over_from_the_dead_and_leaves_the_living_alone(tmp_path: 
         assert len(list(living.packs())) == 2
         assert not dead.directory.exists()
     assert not living.directory.exists()
+
+
+def test_packs_go_in_the_order_in_which_their_contents_are_named() -> None:
+    oids = [oid_of(b"%d" % number) for number in range(6)]
+    wanted = Wanted()
+    for pack_number, offsets in ((0, (500, 300)), (1, (32, 900)), (2, (40, 50))):
+        for offset in offsets:
+            oid = oids[len(wanted)]
+            wanted.add(oid, Place(bytes([pack_number]) * 32, offset, 1, 1, 1, 0))
+    # The first frames are those of oids 1, 2 and 4.
+    wanted.in_order_of([oids[0], oids[4], oids[2], oids[3], oids[1]])
+    assert [name[0] for name in wanted.packs] == [2, 1, 0]
+    assert len(wanted) == 6

@@ -1,0 +1,82 @@
+"""A directory looked at as a whole, against one object after the other."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from dver.storage.base import Storage
+from dver.store import index
+from dver.transfer.closure import Closure, Offer, Presence
+from dver.transfer.remote import lost_packs
+from tests.transfer.world import Clone, many, noise
+
+
+def closure_of(clone: Clone, spooled: frozenset = frozenset()) -> Closure:
+    remote = clone.remote()
+    remote.refresh_roots()
+    remote.refresh_index(whole=True)
+    lost = lost_packs(remote.index.packs(), remote.list_packs())
+    presence = Presence(remote.index.segments(), lost, spooled)
+    return Closure(
+        clone.store, remote.store(), presence, kept=frozenset(), bases={}, where=("here",)
+    )
+
+
+def wanted_of(closure: Closure) -> set[tuple[bytes, bytes, int, int]]:
+    return {
+        (name, frames.oid(i), frames.offsets[i], frames.lengths[i])
+        for name, frames in closure.wanted.packs.items()
+        for i in range(len(frames))
+    }
+
+
+@pytest.mark.parametrize("ratio", [0, 10, 1 << 40], ids=["scans", "mixed", "look-ups"])
+@pytest.mark.parametrize("seed", range(6))
+def test_both_ways_want_the_same(
+    bucket: Storage,
+    alice: Clone,
+    bob: Clone,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    ratio: int,
+) -> None:
+    rng = random.Random(seed)
+    content = many(300, seed=seed, per_directory=30)
+    content["large"] = noise(seed, 20_000)
+    content["deep"] = {"same": content["d001"], "larger": noise(seed + 100, 9_000)}
+    for _ in range(3):
+        part = {name: content[name] for name in rng.sample(sorted(content), 5)}
+        bob.push(bob.add("part", part))
+        alice.add("some", {name: content[name] for name in rng.sample(sorted(content), 3)})
+    if seed % 2:
+        bucket.delete(rng.choice([one.key for one in bucket.list("packs/")]))
+    tree = Offer(alice.add("data", content))
+    monkeypatch.setattr(index, "_SCAN_RATIO", ratio)
+    spooled = frozenset(list(alice.store.index.segments[0].oids())[:: 2 + seed])
+    whole = closure_of(alice, spooled)
+    assert whole.add(tree) == []
+    single = closure_of(alice, spooled)
+    monkeypatch.setattr(single, "_whole_tree", lambda *_: False)
+    assert single.add(tree) == []
+    assert wanted_of(whole) == wanted_of(single)
+    assert whole.objects == single.objects > 0
+    assert whole.add(tree) == []
+    assert whole.objects == single.objects
+
+
+def test_what_is_in_a_lost_local_pack_is_not_here(alice: Clone, bob: Clone) -> None:
+    content = many(100)
+    bob.push(bob.add("other", b"other"))
+    first = alice.add("part", content["d000"])
+    tree = alice.add("data", content)
+    blobs = alice.store.place(alice.store.read_tree(first.oid).oid(0))
+    assert blobs is not None
+    os.unlink(alice.path / "store" / "packs" / blobs.pack.hex()[:2] / blobs.pack.hex())
+    alice.store.refresh()
+    closure = closure_of(alice)
+    lost = closure.add(Offer(tree))
+    assert {one.path for one in lost} == {f"data/d000/f{i:05}" for i in range(50)}
+    assert all(oid != one.oid for _, oid, _, _ in wanted_of(closure) for one in lost)
