@@ -33,7 +33,7 @@ def wanted_of(closure: Closure) -> set[tuple[bytes, bytes, int, int]]:
     }
 
 
-@pytest.mark.parametrize("ratio", [0, 10, 1 << 40], ids=["scans", "mixed", "look-ups"])
+@pytest.mark.parametrize("ratio", [0, 10, 1 << 40], ids=["look-ups", "mixed", "scans"])
 @pytest.mark.parametrize("seed", range(6))
 def test_both_ways_want_the_same(
     bucket: Storage,
@@ -47,8 +47,8 @@ def test_both_ways_want_the_same(
     content = many(300, seed=seed, per_directory=30)
     content["large"] = noise(seed, 20_000)
     content["deep"] = {"same": content["d001"], "larger": noise(seed + 100, 9_000)}
-    for _ in range(3):
-        part = {name: content[name] for name in rng.sample(sorted(content), 5)}
+    for _ in range(2):
+        part = {name: content[name] for name in rng.sample(sorted(content), 3)}
         bob.push(bob.add("part", part))
         alice.add("some", {name: content[name] for name in rng.sample(sorted(content), 3)})
     if seed % 2:
