@@ -10,13 +10,16 @@ durable before its source is given up.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
 
 from dver.base import fsio
 from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE
 from dver.formats import pack
+from dver.formats.segment import columns
 from dver.store import layout
 from dver.store.mark import Marks
 from dver.store.packfile import FinishedPack, open_frame
@@ -78,12 +81,19 @@ def _uses(marks: Marks) -> dict[bytes, _Use]:
         for name, size in one.packs:
             uses.setdefault(name, _Use(size))
         bits = marks.bits(one)
-        for number, (_, place) in enumerate(one.places()):
-            use = uses[place.pack]
-            use.rows += 1
-            if bits[number]:
-                use.live_count += 1
-                use.live += place.stored + pack.FRAME.size + pack.ROW.size
+        ours = [uses[name] for name, _ in one.packs]
+        for first, block in one.blocks():
+            _, ordinals, _, lengths, _ = columns(block)
+            live = bits[first : first + len(ordinals)]
+            for ordinal, count in Counter(ordinals).items():
+                ours[ordinal].rows += count
+            for ordinal, count in Counter(compress(ordinals, live)).items():
+                ours[ordinal].live_count += count
+                ours[ordinal].live += count * (pack.FRAME.size + pack.ROW.size)
+            for ordinal, length in zip(
+                compress(ordinals, live), compress(lengths, live), strict=True
+            ):
+                ours[ordinal].live += length
     return uses
 
 

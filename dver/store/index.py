@@ -117,15 +117,40 @@ class Segment:
             if found:
                 yield b"".join([self._data[at : at + _ROW_SIZE] for at in found])
             return
-        wanted = oids.__contains__
-        for start in range(self._rows_at, self._end, _BLOCK * _ROW_SIZE):
-            block = self._data[start : min(start + _BLOCK * _ROW_SIZE, self._end)]
-            places = range(0, len(block), _ROW_SIZE)
-            hits = bytes(map(wanted, [block[at : at + OID_SIZE] for at in places]))
+        for _, hits, block in self._blocks(oids):
             if 0 not in hits:
                 yield block
-            elif 1 in hits:
+            else:
+                places = range(0, len(block), _ROW_SIZE)
                 yield b"".join([block[at : at + _ROW_SIZE] for at in compress(places, hits)])
+
+    def hits(self, oids: AbstractSet[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield blocks of rows of which some are of these objects.
+
+        A block is (the number of its first row, 1 or 0 for each row, the rows, joined).
+        """
+        if len(oids) * _SCAN_RATIO >= len(self):
+            yield from self._blocks(oids)
+            return
+        for oid in oids:
+            at = self._position(Oid(oid))
+            if at >= 0:
+                number = (at - self._rows_at) // _ROW_SIZE
+                yield number, b"\1", self._data[at : at + _ROW_SIZE]
+
+    def _blocks(self, oids: AbstractSet[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
+        wanted = oids.__contains__
+        for first, block in self.blocks():
+            places = range(0, len(block), _ROW_SIZE)
+            hits = bytes(map(wanted, [block[at : at + OID_SIZE] for at in places]))
+            if 1 in hits:
+                yield first, hits, block
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield all rows, as (the number of the first, some thousands of rows, joined)."""
+        for start in range(self._rows_at, self._end, _BLOCK * _ROW_SIZE):
+            end = min(start + _BLOCK * _ROW_SIZE, self._end)
+            yield (start - self._rows_at) // _ROW_SIZE, self._data[start:end]
 
     def row(self, number: int) -> tuple[Oid, Place]:
         """Return the (oid, place) of the row of that number."""

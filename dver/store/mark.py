@@ -6,14 +6,26 @@ which is what lets garbage collection drop duplicates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import operator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from dver.base.errors import CorruptError, MissingContentError
-from dver.base.oid import Oid
-from dver.formats.tree import DIRECTORY, MAX_DEPTH
+from dver.base.oid import OID_SIZE, Oid
+from dver.formats import pack
+from dver.formats.segment import ROW
+from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
 from dver.store.index import Segment
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
+
+_TOP_KINDS = frozenset((pack.BLOB_LIST, pack.TREE_LIST))
+#: Where a row has the kind.
+_KIND_AT = OID_SIZE + 16
+#: Objects are marked in batches of at least so many, and of so large a part of the index that
+#: going over all of it for each batch takes no more than so many passes.
+_MANY = 1 << 18
+_PASSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +55,20 @@ class Marks:
     def everything(cls, store: Store) -> Marks:
         """Return marks on every object of a store, each at one of its places."""
         marks = cls(store)
-        for number, one in enumerate(marks.segments):
-            bits = marks._bits[one.name]
-            earlier = marks.segments[:number]
-            for at, oid in enumerate(one.oids()):
-                if not any(marks._row(oid, other) >= 0 for other in earlier):
-                    bits[at] = marks._row(oid, one) >= 0
-                    marks.count += bits[at]
+        if len(marks.segments) == 1 and not store.index.lost_packs:
+            (one,) = marks.segments
+            marks._bits[one.name] = bytearray(b"\1") * len(one)
+            marks.count = len(one)
+            return marks
+        for one in marks.segments:
+            for _, block in one.blocks():
+                places = range(0, len(block), ROW.size)
+                marks._set({block[at : at + OID_SIZE] for at in places})
         return marks
-
-    def _row(self, oid: Oid, segment: Segment) -> int:
-        """Return the number of an object's row in a segment, or -1; a lost pack's rows are none."""
-        at = segment.ordinal(oid)
-        if at >= 0 and self.store.index.lost_packs:
-            place = segment.find(oid)
-            if place is None or place.pack in self.store.index.lost_packs:
-                return -1
-        return at
 
     def __contains__(self, oid: Oid) -> bool:
         return any(
-            (at := self._row(oid, one)) >= 0 and self._bits[one.name][at] for one in self.segments
+            (at := one.ordinal(oid)) >= 0 and self._bits[one.name][at] for one in self.segments
         )
 
     def bits(self, segment: Segment) -> bytearray:
@@ -76,9 +81,13 @@ class Marks:
         Yields what could not be reached and goes on with the rest. Trees that were marked before
         are not walked again.
         """
-        stack = [(oid, b"", 0)] if kind == "tree" else []
+        batch = _Batch()
         if kind != "tree":
-            yield from self._object(oid, b"")
+            batch.files.add(oid)
+            yield from self._resolve(batch)
+            return
+        limit = max(_MANY, sum(map(len, self.segments)) // _PASSES)
+        stack = [(oid, b"", 0)]
         while stack:
             tree_oid, path, depth = stack.pop()
             if tree_oid in self._trees:
@@ -91,47 +100,118 @@ class Marks:
             except (CorruptError, MissingContentError) as error:
                 yield Unreachable(tree_oid, path, error)
                 continue
-            yield from self._object(tree_oid, path)
-            prefix = path + b"/" if path else b""
-            for i, name in enumerate(found.names):
-                if found.kinds[i] == DIRECTORY:
-                    stack.append((found.oid(i), prefix + name, depth + 1))
-                else:
-                    yield from self._object(found.oid(i), prefix + name)
+            batch.add(tree_oid, path, found)
+            if DIRECTORY in found.kinds:
+                prefix = path + b"/" if path else b""
+                stack += [
+                    (entry.oid, prefix + entry.name, depth + 1)
+                    for entry in found
+                    if entry.kind == DIRECTORY
+                ]
+            if len(batch.files) >= limit:
+                yield from self._resolve(batch)
+                batch = _Batch()
+        yield from self._resolve(batch)
 
-    def mark_all(self, objects: Iterable[tuple[Oid, str]]) -> Iterator[Unreachable]:
-        """Mark many (oid, kind)."""
-        for oid, kind in objects:
-            yield from self.mark(oid, kind)
+    def _resolve(self, batch: _Batch) -> Iterator[Unreachable]:
+        """Mark what a batch names, with the parts of what is stored in chunks."""
+        missing, lists = self._set(batch.files)
+        broken: dict[Oid, CorruptError | MissingContentError] = {
+            Oid(oid): MissingContentError(f"the object {oid.hex()} is not in the store")
+            for oid in missing
+        }
+        parts: set[bytes] = set()
+        for oid in lists:
+            try:
+                parts.update(part for part, _ in self.store.parts(oid))
+            except (CorruptError, MissingContentError) as error:
+                broken[oid] = error
+            if len(parts) >= _MANY:
+                self._set(parts)
+                parts = set()
+        self._set(parts)
+        if broken:
+            for oid, path in batch.paths(self.store, broken):
+                yield Unreachable(oid, path, broken[oid])
 
-    def _object(self, oid: Oid, path: bytes) -> Iterator[Unreachable]:
+    def _set(self, oids: set[bytes]) -> tuple[set[bytes], list[Oid]]:
+        """Mark objects, each where the index has it first.
+
+        Returns those that are nowhere, and those marked now that are stored in chunks.
+        """
+        left = oids
+        lists: list[Oid] = []
         for one in self.segments:
-            at = self._row(oid, one)
-            if at >= 0:
+            if not left:
                 break
-        else:
-            error = MissingContentError(f"the object {oid.hex()} is not in the store")
-            yield Unreachable(oid, path, error)
-            return
-        bits = self._bits[one.name]
-        if bits[at]:
-            return
-        bits[at] = 1
-        self.count += 1
-        place = one.find(oid)
-        if place is None or place.kind not in LIST_KINDS:
-            return
-        try:
-            for part, _ in self.store.parts(oid):
-                self._mark_part(part)
-        except (CorruptError, MissingContentError) as error:
-            yield Unreachable(oid, path, error)
+            bits = self._bits[one.name]
+            lost = [
+                number.to_bytes(4, "little")
+                for number, (name, _) in enumerate(one.packs)
+                if name in self.store.index.lost_packs
+            ]
+            found: list[bytes] = []
+            for first, flags, block in one.hits(left):
+                hits = _without(flags, block, lost) if lost else flags
+                places = range(0, len(block), ROW.size)
+                found += [block[at : at + OID_SIZE] for at in compress(places, hits)]
+                old = bits[first : first + len(hits)]
+                new = bytes(map(operator.or_, hits, old)) if any(old) else hits
+                bits[first : first + len(hits)] = new
+                self.count += new.count(1) - old.count(1)
+                if not _TOP_KINDS.isdisjoint(block[_KIND_AT :: ROW.size]):
+                    lists += [
+                        Oid(block[at : at + OID_SIZE])
+                        for at, hit, was in zip(places, hits, old, strict=True)
+                        if hit and not was and block[at + _KIND_AT] in _TOP_KINDS
+                    ]
+            left = left.difference(found) if found else left
+        return left, lists
 
-    def _mark_part(self, oid: Oid) -> None:
-        for one in self.segments:
-            at = self._row(oid, one)
-            if at >= 0:
-                bits = self._bits[one.name]
-                self.count += not bits[at]
-                bits[at] = 1
-                return
+
+def _without(flags: bytes, block: bytes, lost: Sequence[bytes]) -> bytes:
+    """Take back the flags of rows that lie in some packs, given by their ordinals."""
+    at = OID_SIZE
+    return bytes(
+        flag and block[row + at : row + at + 4] not in lost
+        for row, flag in zip(range(0, len(block), ROW.size), flags, strict=True)
+    )
+
+
+class _Batch:
+    """Some trees, and what they name but directories.
+
+    The paths of what is missing are looked for only when something is.
+    """
+
+    def __init__(self) -> None:
+        self.files: set[bytes] = set()
+        self._trees: list[tuple[Oid, bytes]] = []
+
+    def add(self, oid: Oid, path: bytes, tree: Tree) -> None:
+        """Add a tree that was found at a path."""
+        self._trees.append((oid, path))
+        self.files.add(oid)
+        oids = tree.oids
+        places = range(0, len(oids), OID_SIZE)
+        if DIRECTORY not in tree.kinds:
+            self.files.update([oids[at : at + OID_SIZE] for at in places])
+            return
+        self.files.update(
+            oids[at : at + OID_SIZE]
+            for at, kind in zip(places, tree.kinds, strict=True)
+            if kind != DIRECTORY
+        )
+
+    def paths(self, store: Store, wanted: Container[Oid]) -> Iterator[tuple[Oid, bytes]]:
+        """Yield each of the objects that is wanted, with a path of it."""
+        if not self._trees:
+            for oid in self.files:
+                yield Oid(oid), b""
+        for tree_oid, path in self._trees:
+            if tree_oid in wanted:
+                yield tree_oid, path
+            prefix = path + b"/" if path else b""
+            for entry in store.read_tree(tree_oid):
+                if entry.kind != DIRECTORY and entry.oid in wanted:
+                    yield entry.oid, prefix + entry.name
