@@ -27,6 +27,7 @@ from dver.store.fsck import Problem
 from dver.store.index import Index, Segment
 from dver.store.packfile import check_pack, read_footer, verify_frame
 from dver.store.store import LIST_KINDS, Store
+from dver.store.windows import windows
 
 _ROW_BITS = 40
 #: How much of a pack is read at once (bytes).
@@ -194,7 +195,7 @@ def _frames(fd: int, rows: list[_Row]) -> Iterator[tuple[_Row, memoryview]]:
 def _check_whole(store: Store, oid: Oid) -> Iterator[_Told]:
     """Assemble and hash a chunked object."""
     try:
-        for _ in store.stream(oid):
+        for _ in windows(store, oid):
             pass
     except (CorruptError, MissingContentError) as error:
         place = store.index.find(oid)
