@@ -126,11 +126,12 @@ class Worker:
     #: How long (seconds) a worker may take to give up before it is killed.
     _GRACE = 5.0
 
-    def __init__(self, handler: str, setup: object) -> None:
+    def __init__(self, handler: str, setup: object, *, bare: bool = False) -> None:
+        """Start the process; a ``bare`` one has the standard library only, and starts sooner."""
         import subprocess
 
         package_parent = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-        command = [sys.executable, "-P", "-c", _BOOT, package_parent, handler]
+        command = [sys.executable, "-SP" if bare else "-P", "-c", _BOOT, package_parent, handler]
         try:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=True

@@ -19,15 +19,17 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from dver.base.errors import FormatError, RefusedError
-from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX, failure, show
+from dver.base.fsio import TEMP_PREFIX, failure, show
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Task
 from dver.formats import names as naming
 from dver.formats.statindex import NO_OID, ROW_SIZE, STAT_FIELDS, KnownDir, KnownTree
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, SYMLINK
 from dver.workspace import ignore
+from dver.workspace.ahead import Ahead, is_worth
 from dver.workspace.ignore import NO_RULES, IgnoreRules
 from dver.workspace.links import LinkCache, is_stamped
+from dver.workspace.lister import OPEN_DIR, list_names, stat_names
 from dver.workspace.state import (
     CTIME,
     DIR_ROW,
@@ -40,15 +42,12 @@ from dver.workspace.state import (
     from_little,
     kind_of_mode,
     little,
-    stat_fields,
     stat_row,
 )
 
-_OPEN_DIR = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _TEMP = TEMP_PREFIX.encode()
 _LEFTOVER = re.compile(re.escape(_TEMP) + rb"[0-9a-f]{16}")
 _LONGEST_RUN = 4096
-_BLOCK = 4096
 
 
 def scan_directory(
@@ -74,7 +73,11 @@ def scan_directory(
     meanwhile, which a lenient scan takes for one that was never there.
     """
     scanner = _Scanner(Scan(root, start), known, target, links, lenient, task or Task())
-    scanner.run(rules)
+    if known is None or not is_worth(known):
+        scanner.run(rules)
+        return scanner.scan
+    with Ahead(root, known, start) as scanner.ahead:
+        scanner.run(rules)
     return scanner.scan
 
 
@@ -117,6 +120,7 @@ class _Scanner:
         task: Task,
     ) -> None:
         self.scan = scan
+        self.ahead: Ahead | None = None
         self._known = known.dirs if known is not None else {}
         self._target = target
         self._links = links
@@ -129,7 +133,7 @@ class _Scanner:
         scan = self.scan
         where = os.path.join(scan.root, scan.start) if scan.start else scan.root
         try:
-            fd = os.open(where, _OPEN_DIR)
+            fd = os.open(where, OPEN_DIR)
         except OSError as error:
             raise failure(error, "read the directory", where) from error
         stack = [(fd, *self._enter(fd, scan.start, rules))]
@@ -153,7 +157,7 @@ class _Scanner:
 
     def _open(self, fd: int, name: bytes, state: DirState, path: bytes) -> int:
         try:
-            return os.open(name, _OPEN_DIR, dir_fd=fd)
+            return os.open(name, OPEN_DIR, dir_fd=fd)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise failure(error, "read the directory", self._show(path)) from error
@@ -166,12 +170,11 @@ class _Scanner:
     ) -> tuple[DirState, IgnoreRules, Iterator[bytes]]:
         """List one directory, and return its state and the names of its directories."""
         known = self._known.get(path)
+        found = self.ahead.take(path) if self.ahead is not None else None
         try:
-            listed = os.listdir(fd)
+            names = list_names(fd) if found is None else found[0]
         except OSError as error:
             raise failure(error, "read the directory", self._show(path)) from error
-        names = os.fsencode("\0".join(listed)).split(b"\0") if listed else []
-        names.sort()
         self._task.advance(len(names))
         self._leave_out_temporaries(names, path)
         rules = self._extend_rules(fd, names, path, rules)
@@ -180,7 +183,10 @@ class _Scanner:
         block = b"\0".join(names) + b"\0" if names else b""
         if known is None or block != bytes(known.names):
             names = self._check_names(block, names, path)
-        state = self._state(fd, names, path)
+        stats = found[1] if found is not None else None
+        if stats is not None and len(stats) != STAT_FIELDS * len(names):
+            stats = None  # some of them are left out
+        state = self._state(fd, names, path, stats)
         state.ignore = rules.digest
         symlinks = _positions(state.kinds, SYMLINK)
         if known is not None:
@@ -192,17 +198,11 @@ class _Scanner:
         subdirs = [state.names[i] for i in _positions(state.kinds, DIRECTORY)]
         return state, rules, iter(subdirs)
 
-    def _state(self, fd: int, names: list[bytes], path: bytes) -> DirState:
-        stats: array[int] = array("Q")
+    def _state(
+        self, fd: int, names: list[bytes], path: bytes, stats: array[int] | None = None
+    ) -> DirState:
         try:
-            for at in range(0, len(names), _BLOCK):
-                # This spelling costs a fifth less per file than one with map and partial.
-                found = [
-                    value
-                    for name in names[at : at + _BLOCK]
-                    for value in stat_fields(os.stat(name, dir_fd=fd, follow_symlinks=False))
-                ]
-                stats.extend(array("Q", found))
+            stats = stat_names(fd, names) if stats is None else stats
         except (FileNotFoundError, OverflowError):
             names, stats = self._stat_each(fd, names, path)
         except OSError as error:

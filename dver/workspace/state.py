@@ -8,18 +8,16 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base.oid import OID_SIZE, Oid
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from dver.formats.statindex import NO_OID, STAT_FIELDS, Buffer
+from dver.workspace.lister import stat_fields
 
 if TYPE_CHECKING:
     from dver.formats.tree import Tree
 
-#: Five integers of a stat result; what is equal in all of them has not changed.
-stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 Row = tuple[int, ...]
 MODE, INODE, SIZE, MTIME, CTIME = range(STAT_FIELDS)
 
