@@ -89,6 +89,7 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     with_history = not options.revisions and not options.all
     if with_history:
         if not remote.is_new_directory():
+            remote.look_around()
             remote.refresh_roots()
         add_older(repo, selection, remote.covered())
     for problem in selection.broken:

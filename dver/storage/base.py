@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +72,10 @@ class Storage(ABC):
     def list(self, prefix: str) -> Iterator[Entry]:
         """Yield every key that begins with ``prefix``, in no particular order."""
 
+    def list_short(self) -> Sequence[Entry] | None:
+        """Return every key there is, if one request can tell; None where it cannot."""
+        return None
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove a key; a missing one is fine."""
@@ -98,6 +102,9 @@ class Storage(ABC):
         except AlreadyExists:
             return True
         return False
+
+    def leave_checks_to_caller(self) -> None:  # noqa: B027  there may be none
+        """Ask no longer by itself whether uploads arrived, or keys are free: the caller will."""
 
     def local_path(self, key: str) -> str | None:  # noqa: ARG002  the default has none
         """Return the file that holds a key, where ``facts.local``; the file need not exist."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -105,6 +105,10 @@ class Retrying(Wrapper):
     def list(self, prefix: str) -> Iterator[Entry]:
         """List; a failure half-way begins a new listing, of which each key is given once."""
         yield from self._call(lambda _: [*self.inner.list(prefix)])
+
+    def list_short(self) -> Sequence[Entry] | None:
+        """List, repeatedly if need be."""
+        return self._call(lambda _: self.inner.list_short())
 
     def delete(self, key: str) -> None:
         """Remove, repeatedly if need be."""

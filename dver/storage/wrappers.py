@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -45,6 +45,10 @@ class Wrapper(Storage):
         """Pass on."""
         return self.inner.list(prefix)
 
+    def list_short(self) -> Sequence[Entry] | None:
+        """Pass on."""
+        return self.inner.list_short()
+
     def delete(self, key: str) -> None:
         """Pass on."""
         self.inner.delete(key)
@@ -60,6 +64,10 @@ class Wrapper(Storage):
     def try_conditional_create(self, key: str) -> bool:
         """Pass on."""
         return self.inner.try_conditional_create(key)
+
+    def leave_checks_to_caller(self) -> None:
+        """Pass on."""
+        self.inner.leave_checks_to_caller()
 
     def local_path(self, key: str) -> str | None:
         """Pass on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dver.storage.base import Entry, Storage
@@ -60,6 +60,13 @@ class Meter(Wrapper):
             if number and number % _PAGE == 0:
                 self._count()
             yield entry
+
+    def list_short(self) -> Sequence[Entry] | None:
+        """Return every key there is, if one request can tell."""
+        entries = self.inner.list_short()
+        if entries is not None:
+            self._count()
+        return entries
 
     def delete(self, key: str) -> None:
         """Remove a key."""

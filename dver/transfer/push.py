@@ -69,6 +69,8 @@ def push(
             work.look()
             if dry_run:
                 return work.foretell()
+            # Each step from here on reads back what it wrote.
+            remote.storage.leave_checks_to_caller()
             if work.is_same_store():
                 return work.carry_out(commits, repo_id)
             reporter.warn(
@@ -106,6 +108,8 @@ class _Push:
         """Read what the remote has now: roots first, then the index, then the packs."""
         remote = self._remote
         self._info_is_fresh = remote.info is None
+        if not (self._info_is_fresh and remote.is_new_directory()):
+            remote.look_around()
         self._info = remote.info or remote.read_format()
         if self._info is None and remote.is_new_directory():
             return

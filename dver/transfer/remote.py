@@ -41,6 +41,8 @@ from dver.transfer.workers import each
 
 _COVERED = "covered.json"
 _MAX_COVERED = 20
+#: What a listing said of format.json when that was read.
+_TAG = "format.tag"
 
 
 class RemoteStore(Store):
@@ -80,6 +82,8 @@ class Remote:
         self.damaged_roots: list[str] = []
         self._root_sizes: dict[str, int] = {}
         self.index = RemoteIndex(self.storage, cache, self.jobs)
+        self._snapshot: dict[str, dict[str, Entry]] = {}
+        self._format_tag = ""
         self._load_cache()
 
     def set_jobs(self, jobs: int) -> None:
@@ -99,7 +103,13 @@ class Remote:
         If the remote turns out to be another store than the one remembered, all that was
         remembered is forgotten.
         """
+        told = self._snapshot.pop(storeinfo.KEY, None)
+        tag = _tag(told.get(storeinfo.KEY)) if told is not None else ""
+        if self.info is not None and tag and tag == self._format_tag:
+            return self.info
         try:
+            if told == {}:
+                raise ObjectNotFound(f"{storeinfo.KEY} is not in {self.storage.description}")
             data = self.storage.get(storeinfo.KEY)
         except ObjectNotFound:
             if self.info is not None:
@@ -117,6 +127,9 @@ class Remote:
             self._forget()
             fsio.write_atomic(self.cache / storeinfo.KEY, data, durable=False)
         self.info = info
+        if tag != self._format_tag:
+            self._format_tag = tag
+            fsio.write_atomic(self.cache / _TAG, tag.encode(), durable=False)
         return info
 
     def require_format(self) -> StoreInfo:
@@ -154,6 +167,21 @@ class Remote:
         return self.info is None and path is not None and not os.path.lexists(os.path.dirname(path))
 
     # listing
+
+    def look_around(self) -> None:
+        """List everything at once, where that takes one request, for the listings that follow.
+
+        What it tells is used once: a listing asked for twice is made anew. One page is as good as
+        three listings in the right order: packs come behind the segments in it, and whoever wrote
+        a root in it had stored all that the root names.
+        """
+        entries = None if self._snapshot else self.storage.list_short()
+        if entries is not None:
+            prefixes = (layout.ROOTS, layout.INDEX, layout.PACKS, storeinfo.KEY)
+            self._snapshot = {
+                prefix: {one.key: one for one in entries if one.key.startswith(prefix)}
+                for prefix in prefixes
+            }
 
     def refresh_roots(self) -> None:
         """List the roots, and read those not read before; ``has_fresh_roots`` is true then.
@@ -226,6 +254,9 @@ class Remote:
         return packs
 
     def _list(self, prefix: str) -> dict[str, Entry]:
+        told = self._snapshot.pop(prefix, None)
+        if told is not None:
+            return told
         return {entry.key: entry for entry in self.storage.list(prefix)}
 
     # reading
@@ -302,8 +333,10 @@ class Remote:
     def _load_cache(self) -> None:
         try:
             self.info = storeinfo.decode((self.cache / storeinfo.KEY).read_bytes())
+            with contextlib.suppress(FileNotFoundError):
+                self._format_tag = (self.cache / _TAG).read_text("utf-8")
             names = os.listdir(self.cache / "roots")
-        except (OSError, FormatError):
+        except (OSError, FormatError, UnicodeDecodeError):
             return
         for session in names:
             if not _is_session(session):
@@ -323,6 +356,7 @@ class Remote:
             with fsio.explained("remove", self.cache):
                 shutil.rmtree(self.cache)
         self.roots = {}
+        self._format_tag = ""
         self.has_fresh_roots = False
         self.index = RemoteIndex(self.storage, self.cache, self.jobs)
 
@@ -333,6 +367,13 @@ class Remote:
 
 def _is_session(text: str) -> bool:
     return len(text) == 32 and all(char in "0123456789abcdef" for char in text)
+
+
+def _tag(entry: Entry | None) -> str:
+    """Return what is the same in two listings if a key was not written between them, or ""."""
+    if entry is None or entry.etag is None or entry.modified is None:
+        return ""
+    return f"{entry.etag} {entry.size} {entry.modified}"
 
 
 def lost_packs(named: Mapping[bytes, int], listed: Mapping[bytes, int]) -> frozenset[bytes]:

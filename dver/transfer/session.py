@@ -10,7 +10,7 @@ Each step is verified by reading back before the next begins, so that an endpoin
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 
 from dver.base import clock
@@ -48,6 +48,7 @@ class Session:
         self._jobs = jobs
         self._pending: list[FinishedPack] = []
         self._unverified: list[FinishedPack] = []
+        self._listed: Sized = ()
 
     # step 1: packs
 
@@ -59,6 +60,7 @@ class Session:
         A pack whose bytes are not what its name says is not sent. ``total`` is the number of
         bytes to come, for the progress display.
         """
+        self._listed = listed
 
         def one(upload: Upload) -> bool:
             if listed.get(upload.name) == upload.size:
@@ -100,16 +102,14 @@ class Session:
         self._verify_packs()
         if not self._pending:
             return
-        for data in build_segments(self._pending, self._remote.index.segments()):
-            self._put_segment(data)
+        built = build_segments(self._pending, self._remote.index.segments())
+        # Two at most; none is of use without the other.
+        for data, _ in each(min(self._jobs, 2), built, self._put_segment):
+            self._remote.index.put_aside(bytes(oid_of(data)), data)
         self._pending.clear()
 
     def _verify_packs(self) -> None:
-        def head(one: FinishedPack) -> int | None:
-            entry = self._remote.storage.head(layout.pack_key(one.name))
-            return None if entry is None else entry.size
-
-        for one, size in each(self._jobs, self._unverified, head):
+        for one, size in self._sizes_there():
             if size != one.size:
                 raise RemoteError(
                     f"{self._remote.description} said it stored pack {one.name.hex()} of"
@@ -117,6 +117,20 @@ class Session:
                     hint="check the endpoint with 'dver remote check', then push again",
                 )
         self._unverified.clear()
+
+    def _sizes_there(self) -> Iterator[tuple[FinishedPack, int | None]]:
+        """Yield the packs just sent with their sizes in the remote, asked for in few requests."""
+        pages = 1 + (len(self._listed) + len(self._unverified)) // 1000
+        if len(self._unverified) > pages:
+            listed = self._remote.list_packs()
+            yield from ((one, listed.get(one.name)) for one in self._unverified)
+            return
+
+        def head(one: FinishedPack) -> int | None:
+            entry = self._remote.storage.head(layout.pack_key(one.name))
+            return None if entry is None else entry.size
+
+        yield from each(self._jobs, self._unverified, head)
 
     def _put_segment(self, data: bytes) -> None:
         name = bytes(oid_of(data))
@@ -135,7 +149,6 @@ class Session:
             )
         if not same:
             raise self._lied(key)
-        self._remote.index.put_aside(name, data)
 
     # step 3: the root
 

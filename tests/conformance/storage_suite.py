@@ -42,6 +42,12 @@ class StorageSuite:
         assert (entry.key, entry.size) == ("packs/ab/one", 5)
         assert [found.key for found in storage.list("")] == ["packs/ab/one"]
 
+    def test_a_short_list_is_all_or_nothing(self, storage: Storage) -> None:
+        for number in range(3):
+            storage.put(f"key{number}", b"x" * number)
+        entries = storage.list_short()
+        assert entries is None or sorted(entries) == sorted(storage.list(""))
+
     def test_others_see_it_at_once(self, storage: Storage, reopen: Callable[[], Storage]) -> None:
         other = reopen()
         assert other.head("index/one") is None

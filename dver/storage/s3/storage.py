@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dver.base import fsio
@@ -40,7 +40,8 @@ class S3Storage(Storage):
 
     Before the first answer of the server is trusted, it has to produce a listing: a web page, a
     proxy or a wrong port that answers 200 to everything is found out, and so is a bucket that is
-    not there. Every upload is looked at once more after it: size and ETag must be those sent.
+    not there. Every upload is looked at once more after it, unless the caller will do so: size and
+    ETag must be those sent.
     """
 
     #: How many keys to ask for in one page of a listing; S3 gives 1,000 at most.
@@ -51,6 +52,7 @@ class S3Storage(Storage):
         self._prefix = f"{settings.prefix}/" if settings.prefix else ""
         self._proof = threading.Lock()
         self._proven = False
+        self._checks = True
         self.description = settings.description
         self.facts = Facts(conditional_create=True, connections=CONNECTIONS)
 
@@ -159,6 +161,13 @@ class S3Storage(Storage):
                 raise RemoteError(f"{self.description} never ends its listing")
             token = page.token
 
+    def list_short(self) -> Sequence[Entry] | None:
+        """Return every key if they fit into one page of a listing."""
+        page = self._page("", None, self.page_keys)
+        if page.token is not None:
+            return None
+        return [entry for entry in page.entries if valid_key(entry.key)]
+
     def _page(self, prefix: str, token: str | None, count: int) -> Page:
         query = [
             ("encoding-type", "url"),
@@ -193,7 +202,7 @@ class S3Storage(Storage):
         """Store bytes under a key; see :class:`~dver.storage.base.Storage`."""
         self._prove()
         # Servers that ignore the condition exist; looking first makes them right except in races.
-        if if_absent and self.head(key) is not None:
+        if if_absent and self._checks and self.head(key) is not None:
             raise AlreadyExists(f"{key} is already in {self.description}")
         self._put(key, body_of(data), _CREATE if if_absent else {})
 
@@ -240,7 +249,13 @@ class S3Storage(Storage):
             raise failures.not_s3(self._wire.settings, doing, "an answer without ETag")
         self._check_upload(key, body.length, etag)
 
+    def leave_checks_to_caller(self) -> None:
+        """Take the server's word for uploads from now on, and for the fate of conditions."""
+        self._checks = False
+
     def _check_upload(self, key: str, size: int, etag: str | None) -> None:
+        if not self._checks:
+            return
         entry = self.head(key)
         if entry is not None and entry.size == size:
             return

@@ -1,0 +1,115 @@
+"""How many requests a transfer makes, and that each one saved still shows what it must."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import pytest
+
+from dver.base.errors import ObjectNotFound, RemoteError
+from dver.storage.base import Entry, Storage
+from dver.storage.memory import MemoryStorage
+from tests.transfer.world import Clone, Hooked, many, noise
+
+
+class OnePage(Hooked):
+    """A storage that tells all its keys in one request, as S3 does if they are few."""
+
+    def list_short(self) -> Sequence[Entry] | None:
+        self._ask("list_short", "")
+        return [
+            entry._replace(etag=hashlib.md5(self.inner.get(entry.key)).hexdigest())
+            for entry in self.inner.list("")
+        ]
+
+
+@pytest.fixture
+def short(alice: Clone, bucket: Storage) -> OnePage:
+    alice.storage = OnePage(bucket)
+    return alice.storage
+
+
+def test_nothing_new_takes_one_request(alice: Clone, short: OnePage) -> None:
+    tree = alice.add("data", many(100))
+    alice.push(tree)
+    # What the listing says of format.json is learnt when that is next read.
+    assert alice.push(tree).requests == 2
+    pushed = alice.push(tree)
+    assert short.verbs() == ["list_short"]
+    assert (pushed.session, pushed.objects, pushed.requests) == (None, 0, 1)
+
+
+def test_a_thousand_changed_files_take_eight(alice: Clone, bob: Clone, short: OnePage) -> None:
+    tree = alice.add("data", many(3000))
+    alice.push(tree)
+    alice.push(tree)
+    content = many(3000)
+    for number in range(20):
+        content[f"d{number:03}"] = many(50, seed=number + 1)["d000"]
+    changed = alice.add("data", content)
+    pushed = alice.push(changed)
+    assert pushed.objects == 1021
+    assert pushed.requests <= 8
+    bob.fetch(changed)
+    assert bob.content(changed) == alice.content(changed)
+
+
+def test_an_emptied_place_is_seen_in_one_request(
+    alice: Clone, bucket: Storage, short: OnePage
+) -> None:
+    tree = alice.add("data", many(20))
+    alice.push(tree)
+    for entry in list(bucket.list("")):
+        bucket.delete(entry.key)
+    pushed = alice.push(tree)
+    assert pushed.session is not None
+    assert pushed.objects == 22
+
+
+def test_a_format_record_that_changed_is_read_again(
+    alice: Clone, bob: Clone, bucket: Storage, short: OnePage
+) -> None:
+    tree = alice.add("data", many(20))
+    alice.push(tree)
+    alice.push(tree)
+    other = MemoryStorage()
+    bob.storage = Hooked(other)
+    bob.push(bob.add("other", b"other"))
+    for entry in list(bucket.list("")):
+        bucket.delete(entry.key)
+    for entry in other.list(""):
+        bucket.put(entry.key, other.get(entry.key))
+    pushed = alice.push(tree)
+    assert ("get", "format.json", 0) in short.log
+    assert pushed.objects == 22
+
+
+def test_a_listing_is_not_used_twice(alice: Clone, short: OnePage) -> None:
+    """What is looked at after the uploads must have been listed after them."""
+    tree = alice.add("data", many(3000))
+    lost: list[str] = []
+
+    def swallow(verb: str, key: str) -> bool:
+        if verb == "put" and key.startswith("packs/"):
+            lost.append(key)
+            return False
+        return True
+
+    short.hook = swallow
+    with pytest.raises(RemoteError, match="said it stored"):
+        alice.push(tree)
+    assert len(lost) == 2
+    with pytest.raises(ObjectNotFound):
+        short.get(lost[0])
+
+
+def test_many_packs_are_looked_at_in_one_listing(
+    alice: Clone, bucket: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.transfer.uploads.PACK_TARGET", 20_000)
+    objects = [alice.add(f"f{number}", noise(number, 3000)) for number in range(60)]
+    pushed = alice.push(*objects)
+    assert pushed.packs >= 8
+    assert "head" not in alice.storage.verbs()
+    assert alice.storage.log.count(("list", "packs/", 0)) == 2
