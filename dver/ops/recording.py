@@ -6,14 +6,16 @@ lock, until the pointers are written.
 
 from __future__ import annotations
 
+import itertools
 import stat
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base.errors import MissingContentError, NotFoundError, RefusedError
 from dver.base.fsio import show
-from dver.base.oid import Oid
+from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Reporter, Task
 from dver.formats import pack
 from dver.formats.pointer import Pointer
@@ -29,13 +31,17 @@ from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import IgnoreRules, load_rules
 from dver.workspace.links import LinkCache
 from dver.workspace.scan import find_twins, scan_directory
-from dver.workspace.state import FileState, Scan
+from dver.workspace.state import DirState, FileState, Scan
 from dver.workspace.statindex import StatIndex
 
 if TYPE_CHECKING:
     from dver.repo import Repo
     from dver.store.store import Store
     from dver.store.writer import Writer
+
+_OID = struct.Struct(f"{OID_SIZE}s")
+#: So many entries are looked up together.
+_AT_ONCE = 1 << 18
 
 
 @dataclass(slots=True)
@@ -311,10 +317,28 @@ class Recorder:
 
 def forget_unstored(scan: Scan, store: Store) -> None:
     """Take back the oids that a scan remembers of content which the store does not have."""
-    index = store.index
+    group: list[DirState] = []
+    count = 0
     for state in scan.dirs:
-        for i, oid in _oids(state.oids):
-            if oid not in index and state.kinds[i] != DIRECTORY:
+        group.append(state)
+        count += len(state.names)
+        if count >= _AT_ONCE:
+            _forget_absent(group, store)
+            group, count = [], 0
+    _forget_absent(group, store)
+
+
+def _forget_absent(group: Sequence[DirState], store: Store) -> None:
+    wanted: set[Oid] = set()
+    for state in group:
+        wanted.update(_oids(state))
+    wanted.discard(NO_OID)
+    absent = store.index.absent(wanted)
+    if not absent:
+        return
+    for state in group:
+        for i, (kind, oid) in enumerate(zip(state.kinds, _oids(state), strict=True)):
+            if oid in absent and kind != DIRECTORY:
                 state.set_oid(i, NO_OID)
                 state.tree = None
 
@@ -333,11 +357,8 @@ def _deepest(source: TreeSource, top: Oid, inner: bytes) -> tuple[Entry | None, 
     return entry, at
 
 
-def _oids(column: bytearray) -> Iterator[tuple[int, Oid]]:
-    for i, at in enumerate(range(0, len(column), 32)):
-        oid = bytes(column[at : at + 32])
-        if oid != NO_OID:
-            yield i, Oid(oid)
+def _oids(state: DirState) -> Iterator[Oid]:
+    return itertools.chain.from_iterable(_OID.iter_unpack(state.oids))
 
 
 def _known(oid: Oid | None) -> Oid:

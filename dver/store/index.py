@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import struct
@@ -21,6 +22,10 @@ _ROW_SIZE = segment.ROW.size
 #: With more than one in so many rows wanted, all are looked at, so many at a time.
 _SCAN_RATIO = 10
 _BLOCK = 1 << 14
+
+_OID_OF_ROW = struct.Struct(f"{OID_SIZE}s{_ROW_SIZE - OID_SIZE}x")
+#: Going over so many rows costs as much as looking one up.
+_SWEEP = 12
 
 _REPAIR = "run 'dver fsck --repair'"
 
@@ -102,9 +107,8 @@ class Segment:
 
     def oids(self) -> Iterator[Oid]:
         """Yield the oids in ascending order."""
-        data, end = self._data, self.layout.trailer_at
-        for at in range(self.layout.rows_at, end, _ROW_SIZE):
-            yield Oid(data[at : at + OID_SIZE])
+        rows = memoryview(self._data)[self.layout.rows_at : self.layout.trailer_at]
+        return itertools.chain.from_iterable(_OID_OF_ROW.iter_unpack(rows))
 
     def among(self, oids: AbstractSet[bytes]) -> Iterator[bytes]:
         """Yield the rows of those objects that the segment has, joined, some thousands at a time.
@@ -204,6 +208,16 @@ class Index:
             if oid in one:
                 return True
         return False
+
+    def absent(self, oids: Iterable[Oid]) -> set[Oid]:
+        """Return those of some oids that are not found; the more they are, the less each costs."""
+        left = set(oids)
+        rows = len(self)
+        if self.lost_packs or rows > _SWEEP * len(left):
+            return {oid for oid in left if oid not in self}
+        for one in self.segments:
+            left.difference_update(one.oids())
+        return left
 
     def __len__(self) -> int:
         """Return the number of rows, which counts an object twice if two segments have it."""

@@ -104,3 +104,21 @@ def test_rows_of_a_footer(ordinal: int, oids: list[bytes]) -> None:
     expected = b"".join(segment.encode_place(f.oid, ordinal, Place(PACK, *f[1:6])) for f in frames)
     footer = b"".join(map(pack.encode_row, frames))
     assert segment.rows_of_footer(footer, ordinal) == expected
+
+
+@given(
+    st.lists(st.binary(min_size=32, max_size=32), max_size=40),
+    st.lists(st.binary(min_size=32, max_size=32), max_size=4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_many_are_looked_up_as_each_alone(
+    present: list[bytes], strangers: list[bytes], few: bool, lost: bool
+) -> None:
+    """Whether the rows are gone over or each oid is looked up, the same ones are absent."""
+    oids = [Oid(oid) for oid in present]
+    half = len(oids) // 2
+    segments = [make(oids[:half], name=b"a" * 32), make(oids[half:], name=b"b" * 32)]
+    index = Index(segments, frozenset([PACK]) if lost else frozenset())
+    asked = [*(oids[:1] if few else oids), *map(Oid, strangers)]
+    assert index.absent(asked) == {oid for oid in asked if index.find(oid) is None}
