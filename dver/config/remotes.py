@@ -37,7 +37,14 @@ class RemoteSettings:
 
     @property
     def destination(self) -> str:
-        """Where data would go, spelled one way: what trust is given to."""
+        """Where data would go, spelled one way: what trust is given to.
+
+        That includes the key of a storage's own encryption: who holds it can take it away.
+        """
+        key = str(self.options.get("sse_kms_key_id", ""))
+        return f"{self._place()} with key {key}" if key else self._place()
+
+    def _place(self) -> str:
         scheme, found, rest = self.location.partition("://")
         scheme = scheme.lower()
         if not found or scheme in ("file", "local"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from dver.base.errors import CorruptError, FormatError, RefusedError
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
-from dver.formats import pointer
+from dver.formats import pointer, tree
 from dver.git import history, pointers
 from dver.git.repository import Git
 from dver.ops.placed import load_placed
@@ -21,6 +21,7 @@ from dver.repo import Repo
 from dver.repo.layout import Layout
 from dver.store import gc as collection
 from dver.store.mark import Marks, Unreachable
+from dver.store.store import Store
 from dver.store.users import other_users
 from dver.workspace.statindex import StatIndex
 
@@ -190,12 +191,21 @@ def _mark(marks: Marks, data: bytes) -> None:
                 _ignore(marks.mark(oid, kind))
         return
     for problem in marks.mark(one.oid, one.kind):
+        if isinstance(problem.error, FormatError) and _is_no_tree(marks.store, problem.oid):
+            # Somebody wrote "tree" into the pointer of a file: nothing can lie below that.
+            _ignore(marks.mark(problem.oid, "file"))
+            continue
         if isinstance(problem.error, CorruptError) or marks.store.has(problem.oid):
             raise CorruptError(
                 f"nothing was removed, since not all that must stay can be told:"
                 f" {problem.error.message}",
                 hint="'dver fsck' names the versions that need it",
             ) from problem.error
+
+
+def _is_no_tree(store: Store, oid: Oid) -> bool:
+    """Say whether an object that is sound is not a tree of any version."""
+    return not store.read(oid).startswith(tree.MAGIC)
 
 
 def _ignore(found: Iterable[Unreachable]) -> None:

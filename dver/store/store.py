@@ -215,7 +215,7 @@ class Store:
         try:
             return tree.decode(self.read(oid))
         except FormatError as error:
-            raise CorruptError(
+            raise FormatError(
                 f"the tree {format_oid(oid)} is malformed: {error.message}"
             ) from error
 

@@ -219,6 +219,18 @@ def test_half_a_url_is_no_directory(place: Place, url: str, better: str) -> None
     assert remotes.find_remote(config, "origin").location == str(place.root / url)
 
 
+def test_a_key_that_others_hold_is_part_of_what_is_trusted(place: Place) -> None:
+    place.write("repository", "remote:\n  origin:\n    url: s3://bucket/data\n")
+    assert remotes.trust_remote(place.config(), "origin")
+    remotes.require_trusted(place.config(), remotes.find_remote(place.config(), "origin"))
+    place.write(
+        "repository",
+        "remote:\n  origin:\n    url: s3://bucket/data\n    sse_kms_key_id: arn:aws:kms:mallory\n",
+    )
+    with pytest.raises(ConfigError, match="arn:aws:kms:mallory"):
+        remotes.require_trusted(place.config(), remotes.find_remote(place.config(), "origin"))
+
+
 def test_a_committed_remote_is_trusted_only_after_the_users_word(place: Place) -> None:
     place.write("repository", "remote:\n  origin:\n    url: s3://theirs\n")
     config = place.config()

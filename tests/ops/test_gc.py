@@ -211,3 +211,16 @@ def test_a_repository_that_joins_a_shared_store_is_seen_once_gc_has_the_lock(
     monkeypatch.setattr(Store, "hold", join_first)
     assert collect(one).removed_objects == 0
     assert has(joined[0], "f")
+
+
+def test_a_file_that_a_pointer_calls_a_directory_is_kept_and_stops_nothing(
+    alone: WorkRepo,
+) -> None:
+    alone.write("lie", b"a file")
+    alone.add("lie")
+    text = (alone.path / "lie.dver").read_text()
+    (alone.path / "lie.dver").write_text(text.replace("kind: file", "kind: tree") + "files: 1\n")
+    alone.commit("a lie")
+    assert "kind: tree" in (alone.path / "lie.dver").read_text()
+    collect(alone)
+    assert has(alone, "lie")
