@@ -92,7 +92,9 @@ class Presence:
         for segment, lost in self._segments:
             for rows in segment.among(oids):
                 found = columns(rows)
-                oids.difference_update(map(found.oids.__getitem__, _solid(segment, found, lost)))
+                oids.difference_update(
+                    map(found.oids.__getitem__, solid_rows(segment, found, lost))
+                )
 
 
 @dataclass(slots=True)
@@ -223,7 +225,7 @@ class Closure:
             packs = [name for name, _ in segment.packs]
             for rows in segment.among(oids):
                 found = columns(rows)
-                solid = _solid(segment, found, index.lost_packs)
+                solid = solid_rows(segment, found, index.lost_packs)
                 new = [i for i in solid if found.oids[i] not in spooled] if spooled else solid
                 scope.wanted.extend(packs, found, new)
                 scope.objects += len(new)
@@ -329,7 +331,7 @@ class Closure:
         return False
 
 
-def _solid(segment: Segment, rows: Columns, lost: Container[bytes]) -> list[int]:
+def solid_rows(segment: Segment, rows: Columns, lost: Container[bytes]) -> list[int]:
     """Return the numbers of rows that stand for content in a pack that is not lost."""
     numbers = list(compress(range(len(rows.oids)), rows.kinds.translate(_SOLID)))
     gone = {i for i, (name, _) in enumerate(segment.packs) if name in lost}

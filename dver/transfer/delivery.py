@@ -29,6 +29,8 @@ from dver.transfer.spool import Spool
 from dver.transfer.workers import each
 
 _TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
+_OBJECTS = (pack.BLOB, pack.TREE)
+_header, _row = pack.FRAME.pack, pack.ROW.pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,24 +193,30 @@ class Delivery:
         content of each is hashed, since whoever wrote the pack may have lied.
         """
         batch = Batch()
-        wanted = {frames.oid(i) for i in range(len(frames))}
+        wanted = set(frames.all_oids())
         rows = []
         for frame in read_footer(str(path)):
-            if data[frame.offset : frame.offset + pack.FRAME.size] != pack.encode_frame(frame):
+            oid, offset, length, raw, kind, codec, check = frame
+            at = offset + pack.FRAME.size
+            if data[offset:at] != _header(
+                pack.FRAME_MAGIC, kind, codec, 0, length, raw, check, oid
+            ):
                 continue
-            stored = data[frame.offset + pack.FRAME.size : frame.end]
-            try:
-                content = decompress(frame.codec, stored, frame.raw)
-            except CorruptError:
-                continue
-            is_wanted = frame.oid in wanted
-            if frame.kind not in _TOPS:
-                if not is_named_by(frame.kind, content, frame.oid):
+            stored = data[at : at + length]
+            content: Buffer = stored
+            if codec != pack.RAW:
+                try:
+                    content = decompress(codec, stored, raw)
+                except CorruptError:
                     continue
-                rows.append(pack.encode_row(frame))
-                batch.objects += is_wanted and frame.kind in (pack.BLOB, pack.TREE)
-            wanted.discard(frame.oid)
-            if is_wanted and (frame.kind in LISTS or self._contents):
+            is_wanted = oid in wanted
+            if kind not in _TOPS:
+                if not is_named_by(kind, content, oid):
+                    continue
+                rows.append(_row(oid, offset, length, raw, kind, codec, 0, check))
+                batch.objects += is_wanted and kind in _OBJECTS
+            wanted.discard(oid)
+            if is_wanted and (kind in LISTS or self._contents):
                 batch.got.append(Got(frame, stored, content))
         batch.failed = dict.fromkeys(wanted, "damaged")
         with path.open("rb") as file:

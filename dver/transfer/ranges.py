@@ -53,6 +53,11 @@ class Frames:
         """Return the oid of the i-th frame."""
         return Oid(bytes(self.oids[i * OID_SIZE : (i + 1) * OID_SIZE]))
 
+    def all_oids(self) -> list[Oid]:
+        """Return the oids of all frames, in their order."""
+        oids = bytes(self.oids)
+        return [Oid(oids[at : at + OID_SIZE]) for at in range(0, len(oids), OID_SIZE)]
+
     @property
     def size(self) -> int:
         """The bytes of all frames, their headers included."""
@@ -78,10 +83,9 @@ class Frames:
             order = [
                 i for j, i in enumerate(order) if j == 0 or offsets[i] != offsets[order[j - 1]]
             ]
-        oids = bytes(self.oids)
         result = Frames()
         result.to_come = self.to_come
-        result.oids += b"".join([oids[i * OID_SIZE : (i + 1) * OID_SIZE] for i in order])
+        result.oids += b"".join(map(self.all_oids().__getitem__, order))
         result.offsets.extend(map(offsets.__getitem__, order))
         result.lengths.extend(map(self.lengths.__getitem__, order))
         return result

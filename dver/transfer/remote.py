@@ -244,6 +244,16 @@ class Remote:
         """
         self.index.refresh(self._list(layout.INDEX), whole=whole)
 
+    def open_index(self) -> None:
+        """Read the index for a fetch, and the identity if that was never read.
+
+        Servers are asked for the listing first, which shows whether they are a storage at all.
+        """
+        first = self.info is None and not self.storage.facts.local
+        listed = self._list(layout.INDEX) if first else None
+        self.require_format()
+        self.index.refresh(self._list(layout.INDEX) if listed is None else listed, whole=False)
+
     def list_packs(self) -> dict[bytes, int]:
         """List the packs that are there now: name to size in bytes."""
         packs = {}

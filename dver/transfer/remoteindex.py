@@ -10,11 +10,13 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
 from dver.base.oid import Oid
-from dver.formats.segment import Place
+from dver.formats.segment import Place, columns
 from dver.storage.base import Entry, Storage
 from dver.store import layout
 from dver.store.index import Segment
+from dver.transfer.closure import LISTS
 from dver.transfer.distant import DistantSegment
+from dver.transfer.ranges import Wanted
 from dver.transfer.spool import hash_file
 from dver.transfer.workers import each
 
@@ -126,12 +128,38 @@ class RemoteIndex:
         if len(oids) <= _FEW and distant.is_worth(oids):
             yield from distant.find(oids)
             return
-        segment = self._whole[name] = self._download(name)
-        del self._distant[name]
+        segment = self._come_near(name)
         for oid in oids:
             place = segment.find(oid)
             if place is not None:
                 yield oid, place
+
+    def _come_near(self, name: bytes) -> Segment:
+        segment = self._whole[name] = self._download(name)
+        del self._distant[name]
+        return segment
+
+    def want(self, oids: set[bytes], sizes: Mapping[Oid, int] | None) -> Wanted:
+        """Want all those objects that a live segment has, and take them out of the set.
+
+        ``sizes`` of their contents, if given, tell how much the chunk lists among them stand for.
+        """
+        gone = self.superseded()
+        wanted = Wanted()
+        near = [one for name, one in self._whole.items() if name not in gone]
+        for one in sorted(near, key=len, reverse=True):
+            _want_rows(wanted, one, oids, sizes)
+        for name in sorted(self._distant.keys() - gone, key=lambda n: -self.names[n]):
+            asked = [Oid(oid) for oid in oids]
+            distant = self._distant[name]
+            if len(asked) > _FEW or not distant.is_worth(asked):
+                _want_rows(wanted, self._come_near(name), oids, sizes)
+                continue
+            for oid, place in distant.find(asked):
+                is_list = sizes is not None and place.kind in LISTS
+                wanted.add(oid, place, sizes.get(oid, 0) if is_list and sizes else 0)
+                oids.discard(oid)
+        return wanted
 
     def copies(self, oid: Oid) -> list[Place]:
         """Return every place that a live segment gives for an object."""
@@ -164,7 +192,8 @@ class RemoteIndex:
     def _read_new(self, *, whole: bool) -> None:
         """Read the new segments, the longest first, since those may supersede the others.
 
-        Batches double in length: the first few tell whether the rest is needed at all.
+        Batches double in length: the first few tell whether the rest is needed at all. Three short
+        ones cost less than to wait for the first.
         """
         batch = 1
         while True:
@@ -177,6 +206,8 @@ class RemoteIndex:
             if not new:
                 break
             new.sort(key=lambda name: (-self.names[name], name))
+            if sum(self.names[name] for name in new[1:4]) <= SMALL:
+                batch = max(batch, 4)
             for name, segment in each(self.jobs, new[:batch], self._opener(whole=whole)):
                 if segment is None:
                     del self.names[name]  # damaged, or merged into another since the listing
@@ -260,3 +291,17 @@ class RemoteIndex:
                     if gone and name not in self.lost:
                         with contextlib.suppress(OSError):
                             os.unlink(directory / text)
+
+
+def _want_rows(
+    wanted: Wanted, segment: Segment, oids: set[bytes], sizes: Mapping[Oid, int] | None
+) -> None:
+    packs = [name for name, _ in segment.packs]
+    for rows in segment.among(oids):
+        found = columns(rows)
+        wanted.extend(packs, found, range(len(found.oids)))
+        oids.difference_update(found.oids)
+        if sizes is not None and any(kind in found.kinds for kind in LISTS):
+            for oid, ordinal, kind in zip(found.oids, found.ordinals, found.kinds, strict=True):
+                if kind in LISTS:
+                    wanted.packs[packs[ordinal]].to_come += sizes.get(Oid(oid), 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
-from dver.transfer.closure import LISTS, Reason
+from dver.transfer.closure import Reason
 from dver.transfer.delivery import Batch, Delivery
 from dver.transfer.ranges import Wanted
 from dver.transfer.remote import Remote
@@ -31,13 +31,11 @@ class Supply:
 
         ``sizes`` of the contents, where known, tell how much of a pack chunk lists stand for.
         """
-        wanted = Wanted()
         absent = dict.fromkeys(oids)
         if not absent:
-            return wanted
+            return Wanted()
         if not self._ready:
-            self.remote.require_format()
-            self.remote.refresh_index()
+            self.remote.open_index()
             self._ready = True
             damaged = len(self.remote.index.damaged)
             if damaged:
@@ -47,11 +45,10 @@ class Supply:
                     hint=f"push again from a clone that has it, or 'dver fsck -r"
                     f" {self.remote.name}'",
                 )
-        for oid, place in self.remote.locate(list(absent)):
-            to_come = sizes[oid] if sizes is not None and place.kind in LISTS else 0
-            wanted.add(oid, place, to_come)
-            absent.pop(oid, None)
-        failed.update(dict.fromkeys(absent, "missing"))
+        left: set[bytes] = set(absent)
+        wanted = self.remote.index.want(left, sizes)
+        wanted.in_order_of(absent)
+        failed.update((Oid(oid), "missing") for oid in left)
         return wanted
 
     def bring(

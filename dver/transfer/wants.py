@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dver.base.errors import CorruptError, FormatError, MissingContentError
-from dver.base.oid import Oid
+from dver.base.oid import OID_SIZE, Oid
 from dver.formats import tree as trees
+from dver.formats.segment import columns
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
 from dver.store.store import Store
 from dver.store.walk import Budget
-from dver.transfer.closure import LISTS, Reason
+from dver.transfer.closure import Reason, solid_rows
 from dver.transfer.trace import heads
 
 _Level = dict[tuple[Oid, tuple[bytes, ...]], None]
@@ -61,7 +62,7 @@ class Descent:
             if want.kind == "tree":
                 level[want.oid, want.inside] = None
             else:
-                self._want_file(want.oid, want.size)
+                self.files[want.oid] = want.size
         budget = Budget()
         seen: set[tuple[Oid, tuple[bytes, ...]]] = set()
         depth = 0
@@ -75,6 +76,7 @@ class Descent:
             depth += 1
             if depth > MAX_DEPTH + 1:
                 raise FormatError(f"a tree nests deeper than {MAX_DEPTH} levels")
+        self._leave_out_what_is_here()
 
     def _read(self, level: _Level) -> Iterator[tuple[Tree, tuple[bytes, ...]]]:
         absent = dict.fromkeys(oid for oid, _ in level if not self.local.has(oid))
@@ -99,19 +101,29 @@ class Descent:
                 if entry.kind == DIRECTORY:
                     below[entry.oid, rest] = None
                 elif not rest:
-                    self._want_file(entry.oid, entry.size)
+                    self.files[entry.oid] = entry.size
             return
-        oids, sizes, kinds = tree.oids, tree.sizes, tree.kinds
-        for i, kind in enumerate(kinds):
-            oid = Oid(oids[32 * i : 32 * i + 32])
+        oids = [Oid(tree.oids[at : at + OID_SIZE]) for at in range(0, len(tree.oids), OID_SIZE)]
+        if DIRECTORY not in tree.kinds:
+            self.files.update(zip(oids, tree.sizes, strict=True))
+            return
+        for oid, size, kind in zip(oids, tree.sizes, tree.kinds, strict=True):
             if kind == DIRECTORY:
                 below[oid, ()] = None
             else:
-                self._want_file(oid, sizes[i])
+                self.files[oid] = size
 
-    def _want_file(self, oid: Oid, size: int) -> None:
-        if oid in self.files:
-            return
-        place = self.local.place(oid)
-        if place is None or (place.kind in LISTS and not self.local.is_complete(oid)):
-            self.files[oid] = size
+    def _leave_out_what_is_here(self) -> None:
+        """Go over the local index once for all files, not once for each."""
+        absent: set[bytes] = set(self.files)
+        lists: set[bytes] = set()
+        index = self.local.index
+        for segment in index.segments:
+            for rows in segment.among(absent):
+                found = columns(rows)
+                solid = solid_rows(segment, found, index.lost_packs)
+                absent.difference_update(map(found.oids.__getitem__, solid))
+                lists.update(absent.intersection(found.oids))
+        absent.difference_update([oid for oid in lists if self.local.is_complete(Oid(oid))])
+        if len(absent) < len(self.files):
+            self.files = {oid: size for oid, size in self.files.items() if oid in absent}
