@@ -2,8 +2,9 @@
 
 Reading, hashing the whole and cutting take about as long as hashing, compressing and writing the
 chunks, so two processes share the work when it is worth starting one. This one reads into windows
-of a mapped file that both see, and sends the worker the borders of the chunks in each. Threads of
-one interpreter would spend half as long again on handing its lock back and forth.
+of a mapped file that both see, hashes them in a thread, and sends the worker the borders of the
+chunks in each. What is done chunk by chunk is not for threads: they would spend half as long again
+on handing the interpreter's lock back and forth.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import mmap
 import os
 from collections import deque
 from collections.abc import Sequence
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from dver.base import fsio
 from dver.base.oid import OID_SIZE, Hasher, Oid, finish
@@ -24,6 +25,9 @@ from dver.store.chunking import cut
 from dver.store.packfile import FinishedPack
 from dver.store.source import check_unchanged, open_source, stat_row, unreadable
 from dver.store.writer import PackSet, Writer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 #: How much is read at once (bytes), into one of so many windows. All of them fit a shared cache.
 _WINDOW = 1 << 20
@@ -103,7 +107,7 @@ class LargeFiles:
             end = len(carry) + got
             last = got < _WINDOW
             total += got
-            whole.update(view[len(carry) : end])
+            store.hash(whole, view[len(carry) : end])
             pieces = [length for _, length in cut(view[:end], store.chunker, last=last)]
             carry = bytes(view[sum(pieces) : end])
             store.take(pieces)
@@ -146,6 +150,10 @@ class _Here:
         """Return the memory to read into."""
         return self._view
 
+    def hash(self, whole: Any, view: memoryview) -> None:
+        """Feed a part of the window to the hash of the file."""
+        whole.update(view)
+
     def take(self, lengths: Sequence[int]) -> None:
         """Store the chunks of these lengths that the window begins with."""
         self._oids.append(_store_chunks(self._packs, self._view, lengths))
@@ -172,10 +180,14 @@ class _Elsewhere:
         self._writer = writer
         self._oids: list[bytes] = []
         self._unanswered: deque[bool] = deque()
+        self._hashes: deque[Future[object]] = deque()
         self._number = -1
 
     def __enter__(self) -> Self:
+        from concurrent.futures import ThreadPoolExecutor
+
         with contextlib.ExitStack() as stack:
+            self._hashing = stack.enter_context(ThreadPoolExecutor(1, "dver-hash"))
             fd, path = fsio.create_temp(self._writer.temp)
             stack.callback(_drop, path)
             try:
@@ -197,7 +209,13 @@ class _Elsewhere:
         self._number += 1
         while len(self._unanswered) >= _WINDOWS:
             self._receive()
+        while len(self._hashes) >= _WINDOWS:
+            self._hashes.popleft().result()
         return _window(self._memory, self._number)
+
+    def hash(self, whole: Any, view: memoryview) -> None:
+        """Have a part of the window fed to the hash of the file, after those before it."""
+        self._hashes.append(self._hashing.submit(whole.update, view))
 
     def take(self, lengths: Sequence[int]) -> None:
         """Have the chunks of these lengths stored that the window begins with."""
@@ -209,9 +227,11 @@ class _Elsewhere:
         self._unanswered.popleft()
 
     def oids(self) -> list[Oid]:
-        """Return the oids of all chunks since the last call."""
+        """Return the oids of all chunks since the last call, when the file is hashed too."""
         while self._unanswered:
             self._receive()
+        while self._hashes:
+            self._hashes.popleft().result()
         joined = b"".join(self._oids)
         self._oids.clear()
         return [Oid(joined[at : at + OID_SIZE]) for at in range(0, len(joined), OID_SIZE)]
