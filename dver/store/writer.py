@@ -249,14 +249,10 @@ def _table(finished: Iterable[FinishedPack]) -> list[tuple[bytes, int]]:
 def encode_rows(finished: Sequence[FinishedPack]) -> list[bytes]:
     """Return the segment rows of some packs in ascending order, each oid once."""
     rows: list[bytes] = []
+    size = segment.ROW.size
     for ordinal, one in enumerate(sorted(finished, key=lambda one: one.name)):
-        number = ordinal.to_bytes(4, "little")
-        size = pack.ROW.size
-        footer = one.rows
-        rows += [
-            footer[at : at + 32] + number + footer[at + 32 : at + 48]
-            for at in range(0, len(footer), size)
-        ]
+        joined = segment.rows_of_footer(one.rows, ordinal)
+        rows += [joined[at : at + size] for at in range(0, len(joined), size)]
     rows.sort()
     if len({row[:32] for row in rows}) != len(rows):
         rows = [row for i, row in enumerate(rows) if i == 0 or row[:32] != rows[i - 1][:32]]
