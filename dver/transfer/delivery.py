@@ -52,13 +52,15 @@ class Batch:
 
     ``whole`` is a durable pack in the spool with the footer rows of all frames that verified;
     ``got`` then holds the wanted lists among them only, and ``objects`` counts all that was
-    wanted of it but chunks and lists below the top.
+    wanted of it but chunks and lists below the top. ``between`` are chunks that lay between wanted
+    lists and so came with them, unverified: see :meth:`Delivery.open_chunk`.
     """
 
     got: list[Got] = field(default_factory=list)
     failed: dict[Oid, Reason] = field(default_factory=dict)
     whole: FinishedPack | None = None
     objects: int = 0
+    between: dict[Oid, memoryview] = field(default_factory=dict)
 
 
 class Delivery:
@@ -139,15 +141,31 @@ class Delivery:
     def _take_apart(self, data: Buffer, read: Read, frames: Frames) -> Batch:
         batch = Batch()
         view = memoryview(data)
+        end = read.start
         for i in range(read.first, read.last):
             oid = frames.oid(i)
-            at = frames.offsets[i] - read.start
+            offset = frames.offsets[i]
+            at = offset - read.start
+            if end < offset and self._make_spool is not None:
+                self._keep_between(batch, view, end - read.start, at)
+            end = offset + frames.lengths[i]
             got = self._verify(view[at : at + frames.lengths[i]], oid, read.pack)
             if got is None:
                 batch.failed[oid] = "damaged"
             else:
                 batch.got.append(got)
         return batch
+
+    def _keep_between(self, batch: Batch, view: memoryview, at: int, end: int) -> None:
+        """Keep the chunks that lie in a gap: those of a file lie before its list."""
+        while at < end:
+            try:
+                frame = pack.decode_frame(view[at:end], at)
+            except CorruptError:
+                return
+            if frame.kind == pack.CHUNK and frame.end <= end:
+                batch.between[frame.oid] = view[at : frame.end]
+            at = frame.end
 
     def _verify(self, data: memoryview, oid: Oid, name: bytes) -> Got | None:
         try:
@@ -158,6 +176,18 @@ class Delivery:
             return None
         keep = self._contents or frame.kind in LISTS
         return Got(frame, data[pack.FRAME.size :], content if keep else b"")
+
+    @staticmethod
+    def open_chunk(batch: Batch, oid: Oid) -> Got | None:
+        """Return a chunk that came between what was wanted, verified; None if it did not."""
+        data = batch.between.get(oid)
+        if data is None:
+            return None
+        try:
+            frame, _ = verify_frame(data, oid.hex())
+        except CorruptError:
+            return None
+        return Got(frame, data[pack.FRAME.size :], b"")
 
     # whole packs
 

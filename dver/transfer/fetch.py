@@ -18,6 +18,7 @@ from dver.store.store import Store
 from dver.store.walk import Layered
 from dver.transfer.chunked import Completion, Top, open_top
 from dver.transfer.closure import LISTS, Lost, Reason
+from dver.transfer.delivery import Delivery
 from dver.transfer.receiver import Receiver
 from dver.transfer.remote import Remote
 from dver.transfer.supply import Supply
@@ -111,6 +112,10 @@ def _fetch_files(
             else:
                 group.append(top)
                 size += top.chunks.size
+                for oid, _ in top.chunks.rows:
+                    chunk = Delivery.open_chunk(batch, oid)
+                    if chunk is not None:
+                        receiver.add(chunk)
         if size >= _GROUP:
             completion.run(group, failed)
             group, size = [], 0

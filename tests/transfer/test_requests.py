@@ -113,3 +113,33 @@ def test_many_packs_are_looked_at_in_one_listing(
     assert pushed.packs >= 8
     assert "head" not in alice.storage.verbs()
     assert alice.storage.log.count(("list", "packs/", 0)) == 2
+
+
+def test_chunks_between_lists_are_read_once(alice: Clone, bob: Clone) -> None:
+    """The lists of files of one directory lie so close that a request brings what is between."""
+    content = {f"f{number:02}": noise(number, 20_000) for number in range(30)}
+    tree = alice.add("data", {"part": content, "rest": noise(99, 3_000_000)})
+    alice.push(tree)
+    fetched = bob.fetch(tree, inside=(b"part",))
+    assert not fetched.lost
+    part = alice.add("part", content)
+    assert bob.content(part) == content
+    assert fetched.bytes < 1.25 * 30 * 20_000
+
+
+def test_a_damaged_chunk_between_lists_is_asked_for_again(
+    alice: Clone, bob: Clone, bucket: Storage
+) -> None:
+    content = {f"f{number:02}": noise(number, 20_000) for number in range(30)}
+    tree = alice.add("data", {"part": content, "rest": noise(99, 3_000_000)})
+    alice.push(tree)
+    first = next(iter(alice.store.read_tree(tree.oid)))
+    blob = alice.store.read_tree(first.oid).oid(20)
+    _, place = list(alice.store.parts(blob))[1]
+    key = f"packs/{place.pack.hex()[:2]}/{place.pack.hex()}"
+    data = bytearray(bucket.get(key))
+    data[place.offset + 60] ^= 1
+    bucket.put(key, bytes(data))
+    fetched = bob.fetch(tree, inside=(b"part",))
+    assert [one.path for one in fetched.lost] == ["data/part/f20"]
+    assert not bob.store.has(blob)
