@@ -27,9 +27,11 @@ from dver.base import errors
 Handler = Any
 
 _LENGTH = struct.Struct("<Q")
+# Tidying the interpreter up takes several milliseconds, for which the caller would wait.
 _BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from dver.base.workers import main; main(sys.argv[2])"
+    "import os, sys; sys.path.insert(0, sys.argv[1]);"
+    "from dver.base.workers import main; main(sys.argv[2]);"
+    "sys.stdout.flush(); sys.stderr.flush(); os._exit(0)"
 )
 
 
@@ -70,7 +72,11 @@ def run_jobs(
                     with queue.lock:
                         if queue.stopped:
                             return  # the caller has left, or is about to
-                        answered(job, answer)
+                        try:
+                            answered(job, answer)
+                        except BaseException:
+                            queue.stopped = True
+                            raise
                 last = None if queue.stopped else worker.close()
                 with queue.lock:
                     closing.append(last)

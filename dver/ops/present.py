@@ -17,9 +17,7 @@ from dver.store.treediff import diff_trees
 from dver.store.walk import EncodedTrees, Layered
 from dver.workspace.building import Replacement, Splice, build_trees, pointer_of
 from dver.workspace.filescan import scan_file
-from dver.workspace.ignore import load_rules
 from dver.workspace.links import LinkCache
-from dver.workspace.scan import scan_directory
 from dver.workspace.state import FileState
 from dver.workspace.statindex import StatIndex
 
@@ -76,6 +74,9 @@ def _directory(
     reporter: Reporter,
     task: Task,
 ) -> Pointer:
+    from dver.workspace.ignore import load_rules
+    from dver.workspace.scan import scan_directory
+
     root = repo.absolute(target)
     rules = load_rules(repo.absolute(b""), target)
     scan = scan_directory(root, known, rules, target=target, links=links, lenient=True, task=task)

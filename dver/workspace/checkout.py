@@ -33,7 +33,8 @@ from dver.workspace.links import LinkMode
 from dver.workspace.plan import Applied, CheckoutPlan, FailedPath, Removal
 from dver.workspace.safedir import SafeRoot, split
 from dver.workspace.staging import Staged, clean_leftovers, discard, publish, stage
-from dver.workspace.state import CTIME, MTIME, FileState, Row, Scan, stat_row
+from dver.workspace.stamp import is_stamped
+from dver.workspace.state import CTIME, MODE, MTIME, FileState, Row, Scan, stat_row
 from dver.workspace.twins import refuse_twins
 from dver.workspace.writing import check_unchanged, describe
 
@@ -346,14 +347,26 @@ class _Checkout:
 
 
 def _bytes_since(state: Scan | FileState | None, moment: int) -> int:
+    """Return the bytes of files whose stat will not do to tell that they are as they were."""
     if isinstance(state, FileState):
-        return state.size if state.row[CTIME] >= moment else 0
+        return 0 if _is_settled(state.row, state.oid, moment) else state.size
     late = 0
     for one in state.dirs if state is not None else ():
         times = one.stats[CTIME::STAT_FIELDS]
         if times and max(times) >= moment:
-            late += sum(size for size, time in zip(one.sizes, times, strict=True) if time >= moment)
+            late += sum(
+                one.sizes[i]
+                for i, time in enumerate(times)
+                if time >= moment and not _is_settled(one.row(i), one.oid(i), moment)
+            )
     return late
+
+
+def _is_settled(row: Row, oid: Oid | None, moment: int) -> bool:
+    """Say whether a later change would show; what links into the cache needs no stat for that."""
+    if row[CTIME] < moment or stat.S_ISLNK(row[MODE]):
+        return True
+    return oid is not None and is_stamped(row, oid)
 
 
 def _make_symlink(

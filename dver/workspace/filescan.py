@@ -10,10 +10,13 @@ from dver.base.errors import RefusedError
 from dver.base.fsio import failure, show
 from dver.formats.kinds import SYMLINK
 from dver.formats.statindex import KnownFile
+from dver.workspace.stamp import is_stamped
 from dver.workspace.state import (
+    CTIME,
     MODE,
     SIZE,
     FileState,
+    Row,
     describe_mode,
     kind_of_mode,
     little,
@@ -22,6 +25,8 @@ from dver.workspace.state import (
 
 if TYPE_CHECKING:
     from dver.workspace.links import LinkCache
+
+_BEFORE_CTIME = 8 * CTIME
 
 
 def scan_file(
@@ -46,6 +51,13 @@ def scan_file(
         linked = links.resolve(os.readlink(path))
         if linked is not None:
             return FileState(linked.kind, linked.size, row, linked.oid)
-    if known is not None and known.row == little(array("Q", row)):
+    if known is not None and _is_as_known(row, known):
         state.kind, state.size, state.oid = known.kind, known.size, known.oid
     return state
+
+
+def _is_as_known(row: Row, known: KnownFile) -> bool:
+    if known.row == little(array("Q", row)):
+        return True
+    same = known.row[:_BEFORE_CTIME] == little(array("Q", row[:CTIME]))
+    return same and is_stamped(row, known.oid)

@@ -25,15 +25,15 @@ from typing import Literal
 
 from dver.base import clock, fsio
 from dver.base.errors import DverError
-from dver.base.oid import Oid, checksum
+from dver.base.oid import Oid
 from dver.formats.kinds import EXECUTABLE, FILE
 from dver.formats.statindex import NO_OID, Buffer
+from dver.workspace.stamp import SECOND, stamp_of
 
 LinkMode = Literal["copy", "reflink", "hardlink", "symlink"]
 LINK_MODES: tuple[LinkMode, ...] = ("copy", "reflink", "hardlink", "symlink")
 
 _NAME = rb"/([0-9a-f]{2})/([0-9a-f]{62})(-x)?"
-_SECOND = 1_000_000_000
 # From <linux/fs.h>: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
 _NO_LINK = {
@@ -96,8 +96,8 @@ class LinkCache:
             for piece in pieces:
                 fsio.write_all(fd, piece, path)
             os.fchmod(fd, 0o555 if executable else 0o444)
-            now = clock.now_ns() // _SECOND
-            when = now * _SECOND + _stamp(oid, now)
+            now = clock.now_ns() // SECOND
+            when = now * SECOND + stamp_of(oid, now)
             os.utime(fd, ns=(when, when))
             kept = _intact(os.fstat(fd), oid, executable)
         except BaseException:
@@ -245,33 +245,14 @@ def usable_modes(wanted: Sequence[LinkMode], working: Sequence[LinkMode]) -> lis
     return [*modes, "copy"]
 
 
-def is_stamped(row: Sequence[int], oid: Oid) -> bool:
-    """Say whether a stat row is that of an intact cache file of an oid, whatever its ctime.
-
-    The ctime of a hardlink moves whenever another one is made, and its content does not.
-    """
-    mode, _, _, mtime, _ = row
-    seconds, fraction = divmod(mtime, _SECOND)
-    return (
-        stat.S_ISREG(mode)
-        and not mode & 0o222
-        and seconds < 1 << 62
-        and fraction == _stamp(oid, seconds)
-    )
-
-
-def _stamp(oid: Oid, seconds: int) -> int:
-    return checksum(oid + seconds.to_bytes(8, "little")) % _SECOND
-
-
 def _intact(found: os.stat_result, oid: Oid, executable: bool) -> bool:
-    seconds, fraction = divmod(found.st_mtime_ns, _SECOND)
+    seconds, fraction = divmod(found.st_mtime_ns, SECOND)
     return (
         stat.S_ISREG(found.st_mode)
         and stat.S_IMODE(found.st_mode) == (0o555 if executable else 0o444)
         and (not hasattr(os, "geteuid") or found.st_uid == os.geteuid())
         and seconds >= 0
-        and fraction == _stamp(oid, seconds)
+        and fraction == stamp_of(oid, seconds)
     )
 
 

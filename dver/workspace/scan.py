@@ -28,8 +28,9 @@ from dver.formats.tree import DIRECTORY, MAX_DEPTH, SYMLINK
 from dver.workspace import ignore
 from dver.workspace.ahead import Ahead, is_worth
 from dver.workspace.ignore import NO_RULES, IgnoreRules
-from dver.workspace.links import LinkCache, is_stamped
+from dver.workspace.links import LinkCache
 from dver.workspace.lister import OPEN_DIR, list_names, stat_names
+from dver.workspace.stamp import is_stamped
 from dver.workspace.state import (
     CTIME,
     DIR_ROW,

@@ -36,6 +36,7 @@ from dver.formats.statindex import (
 )
 from dver.workspace.editing import edit
 from dver.workspace.fsclock import trusted_before
+from dver.workspace.stamp import is_stamped
 from dver.workspace.state import CTIME, MTIME, DirState, FileState, Scan, from_little, little
 
 _TABLE = "files"
@@ -160,7 +161,9 @@ class StatIndex:
         self, target: bytes, state: FileState, *, moment: int, base: Pointer | None
     ) -> None:
         """Remember a single-file target; ``moment`` and ``base`` as in :meth:`save_tree`."""
-        safe = state.oid is not None and max(state.row[MTIME], state.row[CTIME]) < moment
+        safe = state.oid is not None and (
+            max(state.row[MTIME], state.row[CTIME]) < moment or is_stamped(state.row, state.oid)
+        )
         row = little(array("Q", state.row)) if safe else NO_ROW
         new = KnownFile(state.kind, state.size, row, state.oid or NO_OID, base)
         if self.load_file(target) != new:
@@ -288,7 +291,8 @@ def _untrusted(state: DirState, moment: int) -> set[int]:
     for field in (MTIME, CTIME):
         column = state.stats[field::STAT_FIELDS]
         if column and max(column) >= moment:
-            found.update(i for i, value in enumerate(column) if value >= moment)
+            late = (i for i, value in enumerate(column) if value >= moment)
+            found.update(i for i in late if not is_stamped(state.row(i), state.oid(i)))
     if state.oids.find(NO_OID) >= 0:
         span = range(len(state.names))
         found.update(i for i in span if state.oid(i) == NO_OID)

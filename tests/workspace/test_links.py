@@ -13,8 +13,9 @@ from dver.base.errors import CorruptError, RefusedError
 from dver.base.oid import oid_of
 from dver.formats.tree import EXECUTABLE, FILE
 from dver.workspace import links as linking
+from dver.workspace.filescan import scan_file
 from dver.workspace.links import LinkMode, probe_link_modes, usable_modes
-from dver.workspace.state import Scan
+from dver.workspace.state import MTIME, FileState, Scan
 from tests.support.workbench import ALWAYS, Link, Program, Workbench, kinds
 
 FILES: dict[bytes, object] = {
@@ -320,3 +321,51 @@ def test_usable_modes(
     wanted: list[LinkMode], working: list[LinkMode], expected: list[LinkMode] | None
 ) -> None:
     assert usable_modes(wanted, working) == (expected or wanted)
+
+
+# what is remembered of links
+
+
+def test_a_hardlink_is_remembered_at_once_and_whatever_is_linked_later(bench: Workbench) -> None:
+    """Its stamp tells that the content is the same, so its times may be as young as they like."""
+    bench.write({b"f": b"content"}, under=b"")
+    pointer = bench.add(b"f")
+    os.unlink(bench.path(b"f"))
+    bench.checkout(pointer, b"f", modes=["hardlink"])
+    assert os.stat(bench.path(b"f")).st_nlink == 2
+
+    def state() -> FileState | None:
+        return scan_file(bench.path(b"f"), bench.index.load_file(b"f"))
+
+    known = state()
+    assert known is not None
+    assert known.oid == pointer.oid
+    before = os.stat(bench.path(b"f")).st_ctime_ns
+    os.utime(bench.path(b"f"), ns=(known.row[MTIME],) * 2)
+    os.link(bench.path(b"f"), bench.path(b"another"))
+    assert os.stat(bench.path(b"f")).st_ctime_ns != before
+    known = state()
+    assert known is not None
+    assert known.oid == pointer.oid
+    os.chmod(bench.path(b"f"), 0o644)
+    with open(bench.path(b"f"), "r+b") as file:
+        file.write(b"CONTENT")
+    os.chmod(bench.path(b"f"), 0o444)
+    known = state()
+    assert known is not None
+    assert known.oid is None
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink"])
+def test_links_need_not_wait_until_they_are_old(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, mode: LinkMode
+) -> None:
+    monkeypatch.setattr("dver.workspace.checkout._WORTH_WAITING", 1)
+    slept: list[float] = []
+    monkeypatch.setattr("dver.base.clock.sleep", slept.append)
+    bench.write({b"f": b"content"}, under=b"")
+    pointer = bench.add(b"f")
+    for modes in ([mode], ["copy"]):
+        os.unlink(bench.path(b"f"))
+        bench.checkout(pointer, b"f", modes=modes)
+        assert len(slept) == (modes == ["copy"])
