@@ -62,16 +62,19 @@ def fetch(
     before = remote.storage.requests, remote.storage.received
     failed: dict[Oid, Reason] = {}
     supply = Supply(remote, reporter)
+    mine: set[Oid] = set()
     with local.hold():
         if dry_run:
             objects, size = _foretell(local, supply, wants, failed)
             packs = 0
         else:
+            mine = {want.oid for want in wants if want.inside and local.has(want.oid)}
             objects, packs = _carry_out(local, supply, wants, failed)
             size = remote.storage.received - before[1]
         lost = _trace(local, remote, wants, failed) if failed else ()
     if not dry_run and not lost and objects:
-        remote.remember_seen(want.oid for want in wants if not want.inside)
+        # A directory whose listing came from there was pushed, even if only parts of it came.
+        remote.remember_seen(want.oid for want in wants if want.oid not in mine)
     return Fetched(objects, packs, size, remote.storage.requests - before[0], lost)
 
 

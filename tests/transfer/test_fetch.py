@@ -361,3 +361,25 @@ def test_an_unverified_list_in_a_whole_pack_stays_invisible_and_is_never_passed_
     remote.refresh_index()
     assert list(remote.locate([bad])) == []
     assert len(list(remote.locate([one.oid]))) == 1
+
+
+def test_a_directory_that_came_in_parts_is_known_to_be_there(alice: Clone, bob: Clone) -> None:
+    tree = alice.add("data", {"one": {"f": b"1"}, "two": {"f": b"2"}})
+    alice.push(tree)
+    bob.fetch(tree, inside=(b"one",))
+    bob.fetch(tree, inside=(b"two",))
+    assert bob.store.is_complete(tree.oid)
+    assert tree.oid in bob.remote().seen()
+
+
+def test_a_directory_made_here_is_not_taken_for_pushed(alice: Clone, bob: Clone) -> None:
+    """Though a part of it comes from the remote."""
+    part = {"f": b"1"}
+    alice.push(alice.add("part", part))
+    whole = alice.add("data", {"one": part, "two": {"f": b"2"}})
+    with bob.store.writer() as writer:
+        writer.add(alice.store.read(whole.oid), pack.TREE)
+        writer.commit()
+    fetched = bob.fetch(whole, inside=(b"one",))
+    assert fetched.objects and not fetched.lost
+    assert whole.oid not in bob.remote().seen()
