@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,10 @@ class Series:
     @property
     def median(self) -> float:
         return statistics.median(run.seconds for run in self.runs)
+
+    @property
+    def cpu(self) -> float:
+        return statistics.median(run.cpu for run in self.runs)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -66,7 +69,7 @@ def run(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
     with tempfile.TemporaryDirectory() as temp:
         figures = os.path.join(temp, "figures")
         done = subprocess.run(
-            [sys.executable, "-I", "-c", _TIMER, figures, *argv],
+            [sys.executable, "-I", "-S", "-c", _TIMER, figures, *argv],
             cwd=cwd,
             env=dict(env),
             stdout=subprocess.PIPE,
@@ -80,16 +83,25 @@ def run(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Run:
     return Run(float(seconds), float(cpu), int(peak))
 
 
+def nothing() -> None:
+    """Do nothing: what most commands need before and after them."""
+
+
 @dataclass(frozen=True)
 class Contender:
-    """One way to do the work: its command, where it runs, and what makes each run a fresh one."""
+    """One way to do the work: its command, where it runs, and what makes each run a fresh one.
+
+    ``argv`` may be a function, which is asked after ``before`` was called. ``runs`` bounds the
+    number of runs of what takes long.
+    """
 
     name: str
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] | Callable[[], tuple[str, ...]]
     cwd: Path
-    before: Callable[[], object] = lambda: None
+    before: Callable[[], object] = nothing
     env: Mapping[str, str] = field(default_factory=dict)
     runs: int | None = None
+    after: Callable[[], object] = nothing
 
 
 def compare(contenders: Sequence[Contender], env: Mapping[str, str], runs: int) -> list[Series]:
@@ -100,7 +112,9 @@ def compare(contenders: Sequence[Contender], env: Mapping[str, str], runs: int) 
             if one.runs is not None and number >= one.runs:
                 continue
             one.before()
-            figures.runs.append(run(one.argv, one.cwd, {**env, **one.env}))
+            argv = one.argv() if callable(one.argv) else one.argv
+            figures.runs.append(run(argv, one.cwd, {**env, **one.env}))
+            one.after()
     return series
 
 
@@ -108,13 +122,9 @@ def machine() -> str:
     """Describe the machine in a line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     return (
         f"{platform.system()} {platform.release()}, {platform.machine()}, {cores} cores,"
-        f" {memory:.0f} GiB, Python {platform.python_version()},"
+        f" {memory:.0f} GiB, load {load}, Python {platform.python_version()},"
         f" measured {time.strftime('%Y-%m-%d', time.gmtime())}"
     )
-
-
-def own_peak() -> int:
-    """Return this process's peak resident bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,18 @@
+"""What is measured, against what, and the marks that are promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.bench.cases import history, largefile, s3, scale, smallfiles, starting, store
+from tests.bench.lab import Case, Lab
+
+STANDARD: dict[str, Callable[[Lab], Case]] = {
+    **smallfiles.CASES,
+    **s3.CASES,
+    **largefile.CASES,
+    **history.CASES,
+    **store.CASES,
+    **starting.CASES,
+}
+SCALE = scale.CASES
