@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, RefusedError
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
@@ -17,6 +18,7 @@ from dver.git import history, pointers
 from dver.git.repository import Git
 from dver.ops.placed import load_placed
 from dver.ops.targets import read_pointer
+from dver.ops.temporaries import stale_temporaries
 from dver.repo import Repo
 from dver.repo.layout import Layout
 from dver.store import gc as collection
@@ -82,6 +84,9 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
         todo = collection.plan(store, marks)
         if not options.dry_run:
             collection.sweep(store, marks, todo)
+        stale = dict(temporary for git in gits for temporary in stale_temporaries(git))
+        for path in () if options.dry_run else stale:
+            fsio.remove(path)
     return GcResult(
         options.dry_run,
         versions,
@@ -89,8 +94,8 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
         todo.dead_objects,
         len(todo.delete),
         len(todo.rewrite),
-        len(todo.orphans),
-        todo.freed_bytes,
+        len(todo.orphans) + len(stale),
+        todo.freed_bytes + sum(stale.values()),
     )
 
 
