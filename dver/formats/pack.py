@@ -22,6 +22,7 @@ unsigned and little-endian; offsets count from the start of the pack.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dver.base.errors import FormatError
@@ -152,21 +153,24 @@ def footer_length(trailer: bytes, pack_size: int) -> int:
 
 def decode_footer(rows: bytes, trailer: bytes, pack_size: int) -> list[Frame]:
     """Parse and check the footer of a pack of that size; frames must tile the pack exactly."""
+    return list(walk_footer(rows, trailer, pack_size))
+
+
+def walk_footer(rows: bytes, trailer: bytes, pack_size: int) -> Iterator[Frame]:
+    """Like :func:`decode_footer`, one frame after the other; what is wrong may come out last."""
     if len(rows) != footer_length(trailer, pack_size):
         raise FormatError("a pack's footer has the wrong length")
     if checksum(rows) != TRAILER.unpack(trailer)[4]:
         raise FormatError("a pack's footer does not match its checksum")
-    frames = []
     at = HEADER.size
     for oid, offset, stored, raw, kind, codec, reserved, check in ROW.iter_unpack(rows):
         _check_fields(kind, codec, stored, raw)
         if offset != at or reserved != 0:
             raise FormatError("a pack's frames do not follow each other")
         at += FRAME.size + stored
-        frames.append(Frame(Oid(oid), offset, stored, raw, kind, codec, check))
+        yield Frame(Oid(oid), offset, stored, raw, kind, codec, check)
     if at != pack_size - len(rows) - TRAILER.size:
         raise FormatError("a pack's frames do not fill it")
-    return frames
 
 
 def check(data: bytes | memoryview) -> list[Frame]:

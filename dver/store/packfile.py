@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -175,6 +175,19 @@ def read_footer(path: str) -> list[pack.Frame]:
             return _footer(lambda length, at: fsio.pread(fd, length, at), os.fstat(fd).st_size)
         except CorruptError as error:
             raise type(error)(f"{fsio.show(path)}: {error.message}") from error
+
+
+def walk_footer(path: str | os.PathLike[str]) -> Iterator[pack.Frame]:
+    """Like :func:`read_footer`, one frame after the other, so that they need not fit into memory.
+
+    That the footer is sound as a whole is only known at its end.
+    """
+    with open(path, "rb", buffering=0) as file:
+        fd = file.fileno()
+        size = os.fstat(fd).st_size
+        trailer, rows = _ends(lambda length, at: fsio.pread(fd, length, at), size)
+        pack.check_header(fsio.pread(fd, pack.HEADER.size, 0), trailer)
+    yield from pack.walk_footer(rows, trailer, size)
 
 
 def check_pack(path: str | os.PathLike[str], name: bytes) -> bytes:

@@ -21,9 +21,9 @@ from dver.formats import pack
 from dver.formats.segment import Place
 from dver.store import layout
 from dver.store.codec import Buffer, decompress
-from dver.store.packfile import FinishedPack, check_pack, is_named_by, read_footer, verify_frame
+from dver.store.packfile import FinishedPack, check_pack, is_named_by, verify_frame, walk_footer
 from dver.transfer.closure import LISTS, Reason
-from dver.transfer.ranges import Frames, Read, Wanted, plan_reads
+from dver.transfer.ranges import Frames, Read, Wanted, is_taken_whole, plan_reads
 from dver.transfer.remote import Remote
 from dver.transfer.spool import Spool
 from dver.transfer.workers import each
@@ -85,10 +85,8 @@ class Delivery:
         self._contents = contents
         self._refreshed = False
 
-    def read(self, wanted: Wanted) -> Iterator[Batch]:
-        """Yield what was wanted, in the order of the packs and of the frames in them."""
-        wanted = wanted.ordered()
-        reads = self.plan(wanted)
+    def read(self, wanted: Wanted, reads: list[Read]) -> Iterator[Batch]:
+        """Yield what was wanted by the requests that :meth:`plan` returned, in their order."""
         if self._make_spool is not None and any(read.whole for read in reads):
             self._spool = self._make_spool()
         for read, batch in each(self._remote.jobs, reads, lambda read: self._one(wanted, read)):
@@ -101,12 +99,17 @@ class Delivery:
             yield batch
 
     def plan(self, wanted: Wanted) -> list[Read]:
-        """Return the requests that reading takes."""
+        """Return the requests that reading takes, after putting frames in order where it matters.
+
+        For a pack that comes whole it does not.
+        """
         sizes = self._remote.index.packs()
         reads: list[Read] = []
         for name, frames in wanted.packs.items():
             # Without a spool no pack is kept whole.
             size = sizes.get(name, 0) if self._make_spool is not None else 0
+            if not is_taken_whole(frames, size):
+                wanted.packs[name] = frames = frames.ordered()  # noqa: PLW2901
             reads += plan_reads(name, frames, size)
         return reads
 
@@ -203,7 +206,9 @@ class Delivery:
                 return self._adopt(read, frames, path, data)
         # It is not what its name says: take what is sound of it.
         try:
-            return self._take_apart(path.read_bytes(), read, frames)
+            ordered = frames.ordered()
+            each_one = Read(read.pack, 0, read.end, 0, len(ordered))
+            return self._take_apart(path.read_bytes(), each_one, ordered)
         finally:
             spool.drop(read.pack)
 
@@ -224,8 +229,8 @@ class Delivery:
         """
         batch = Batch()
         wanted = set(frames.all_oids())
-        rows = []
-        for frame in read_footer(str(path)):
+        rows = bytearray()
+        for frame in walk_footer(path):
             oid, offset, length, raw, kind, codec, check = frame
             at = offset + pack.FRAME.size
             if data[offset:at] != _header(
@@ -243,7 +248,7 @@ class Delivery:
             if kind not in _TOPS:
                 if not is_named_by(kind, content, oid):
                     continue
-                rows.append(_row(oid, offset, length, raw, kind, codec, 0, check))
+                rows += _row(oid, offset, length, raw, kind, codec, 0, check)
                 batch.objects += is_wanted and kind in _OBJECTS
             wanted.discard(oid)
             if is_wanted and (kind in LISTS or self._contents):
@@ -251,7 +256,7 @@ class Delivery:
         batch.failed = dict.fromkeys(wanted, "damaged")
         with path.open("rb") as file:
             fsio.sync_file(file.fileno(), path)
-        batch.whole = FinishedPack(str(path), read.pack, read.end, b"".join(rows))
+        batch.whole = FinishedPack(str(path), read.pack, read.end, bytes(rows))
         return batch
 
     # second chances

@@ -165,10 +165,15 @@ class Read:
     whole: bool = False
 
 
+def is_taken_whole(frames: Frames, pack_size: int) -> bool:
+    """Say whether so much of a pack is wanted that all of it should come, and be kept."""
+    mostly = 2 * frames.size > pack_size or 4 * frames.to_come > 3 * pack_size
+    return pack_size >= MIN_WHOLE and mostly
+
+
 def plan_reads(name: bytes, frames: Frames, pack_size: int) -> Iterator[Read]:
     """Yield the requests that bring ordered frames of a pack of that size."""
-    mostly = 2 * frames.size > pack_size or 4 * frames.to_come > 3 * pack_size
-    if pack_size >= MIN_WHOLE and mostly:
+    if is_taken_whole(frames, pack_size):
         yield Read(name, 0, pack_size, 0, len(frames), whole=True)
         return
     extents = (

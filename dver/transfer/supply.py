@@ -67,7 +67,8 @@ class Supply:
             return
         with self._reporter.task(label, unit="bytes") as task:
             delivery = Delivery(self.remote, spool, task, contents=contents)
-            task.set_total(sum(r.end - r.start for r in delivery.plan(wanted.ordered())))
-            for batch in delivery.read(wanted):
+            reads = delivery.plan(wanted)
+            task.set_total(sum(read.end - read.start for read in reads))
+            for batch in delivery.read(wanted, reads):
                 failed.update(batch.failed)
                 yield batch
