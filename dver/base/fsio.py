@@ -141,8 +141,11 @@ _ATTEMPTS = 10
 def write_all(fd: int, data: bytes | bytearray | memoryview, path: PathLike) -> None:
     """Write all of ``data`` at the descriptor's position."""
     step("write")
-    view = memoryview(data).cast("B")
     try:
+        written = os.write(fd, data) if data else 0
+        if written == len(data):
+            return
+        view = memoryview(data).cast("B")[written:]
         while view:
             view = view[os.write(fd, view) :]
     except OSError as error:

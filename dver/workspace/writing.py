@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dver.base import fsio
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX
 from dver.base.oid import OID_SIZE, Oid
-from dver.formats.statindex import NO_ROW, STAT_FIELDS, Buffer
+from dver.formats.statindex import NO_ROW, ROW_SIZE, STAT_FIELDS, Buffer
 from dver.formats.tree import EXECUTABLE
 from dver.store.store import Store
 from dver.store.windows import copy_content, windows
@@ -30,6 +31,8 @@ from dver.workspace.state import CTIME, Row, stat_row
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 #: Content up to this length (bytes) is read whole, anything longer in pieces.
 _WHOLE = 1 << 20
+
+_put_row = struct.Struct(f"={STAT_FIELDS}Q").pack_into
 
 #: A ctime that no file has, so that its row is never trusted.
 _NEVER = (1 << 64) - 1
@@ -90,7 +93,7 @@ class GroupWriter:
         except (DverError, OSError) as error:
             kind, message = describe(error, group.directory)
             return NO_ROW * count, [(i, kind, message) for i in range(count)]
-        rows = array("Q", NO_ROW * count)
+        rows = bytearray(NO_ROW * count)
         failures: list[Failure] = []
         put = self._write if group.replaces is None else self._replace
         for i, content in self._contents(group):
@@ -100,8 +103,8 @@ class GroupWriter:
                 _give_up_if_hopeless(error, group.names[i])
                 failures.append((i, *describe(error, group.names[i])))
             else:
-                rows[i * STAT_FIELDS : (i + 1) * STAT_FIELDS] = array("Q", row)
-        return rows.tobytes(), failures
+                _put_row(rows, i * ROW_SIZE, *row)
+        return bytes(rows), failures
 
     def _contents(self, group: Group) -> Iterator[tuple[int, Buffer | None]]:
         if self._modes:
@@ -111,6 +114,8 @@ class GroupWriter:
     def _write(self, dir_fd: int, group: Group, i: int, content: Buffer | None) -> Row:
         """Create a new file and return its stat row."""
         name = group.names[i]
+        if content is not None and len(content) == group.sizes[i]:
+            return _write_whole(dir_fd, name, group.kinds[i], content)
         if self._modes and self._link(dir_fd, name, group, i):
             return stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
         fd = self._copy(dir_fd, name, group, i, content)
@@ -179,6 +184,21 @@ class GroupWriter:
                 os.unlink(name, dir_fd=dir_fd)
             raise
         return fd
+
+
+def _write_whole(dir_fd: int, name: bytes, kind: int, content: Buffer) -> Row:
+    """Do what ``_copy`` does in fewer steps: nearly all files of a checkout go this way."""
+    fsio.step("create")
+    fd = os.open(name, _CREATE, 0o777 if kind == EXECUTABLE else 0o666, dir_fd=dir_fd)
+    try:
+        fsio.write_all(fd, content, name)
+        return stat_row(os.fstat(fd))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=dir_fd)
+        raise
+    finally:
+        os.close(fd)
 
 
 def check_unchanged(dir_fd: int, name: bytes, expected: Row | None) -> None:
