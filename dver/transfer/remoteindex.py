@@ -21,7 +21,7 @@ from dver.transfer.spool import hash_file
 from dver.transfer.workers import each
 
 #: Longer segments are not downloaded until enough of them is needed (bytes).
-SMALL = 512 << 10
+SMALL = 1 << 20
 #: Few enough oids for the lookup of one by one to be worth a thought.
 _FEW = 4096
 
