@@ -336,13 +336,13 @@ def test_through_a_real_s3_server(
     Dver(alice.path)("remote", "add", "origin", s3.new_url())
     alice.data("data", {**FILES, "large": "0123456789" * 200_000})
     pushed = alice.push()
-    assert pushed.requests <= 16
-    assert alice.push().requests == 4
+    assert pushed.requests <= 12
+    assert alice.push().requests == 2
     bob = clone_of(alice, tmp_path / "bob")
     bob.pull()
     assert bob.tree("data") == alice.tree("data")
     bob.data("data", {"0/0.txt": "changed"})
-    assert bob.push().requests <= 14
+    assert bob.push().requests <= 10
 
 
 def test_a_server_that_says_yes_to_everything(
