@@ -139,6 +139,13 @@ class Tracing(Wrapper):
         entries = self._traced("list", prefix, lambda: [*self.inner.list(prefix)], len)
         yield from entries
 
+    def list_short(self) -> Sequence[Entry] | None:
+        """Record a listing of everything, if there was one."""
+        entries = self.inner.list_short()
+        if entries is not None:
+            self.calls.append(Call("list", "", len(entries)))
+        return entries
+
     def delete(self, key: str) -> None:
         """Record a removal."""
         self._traced("delete", key, lambda: self.inner.delete(key), lambda _: 0)
@@ -226,6 +233,10 @@ class Faulty(Wrapper):
             yield entry
         if fault.error is not None:
             raise fault.error
+
+    def list_short(self) -> Sequence[Entry] | None:
+        """Return None, so that what is listed is listed in a way that can be made to fail."""
+        return None
 
     def delete(self, key: str) -> None:
         """Remove, or fail to."""

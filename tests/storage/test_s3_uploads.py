@@ -202,3 +202,44 @@ def test_a_file_that_is_not_there(moto_s3: S3Server, tmp_path: Path) -> None:
     with pytest.raises(SystemFailure, match="cannot read"):
         storage.put_file("key", tmp_path / "missing")
     storage.close()
+
+
+def test_who_looks_at_uploads_himself_saves_the_looks(lying_s3: Scripted) -> None:
+    storage = S3Storage(resolve("bucket", "", lying_s3.options, KEYS))
+    lying_s3.replies = [LISTING, *[Reply(body=b"", headers=ETAG)] * 2]
+    storage.leave_checks_to_caller()
+    storage.put("one", b"value")
+    storage.put("two", b"value", if_absent=True)
+    assert [(method, path.split("?")[0]) for method, path, _, _ in lying_s3.requests] == [
+        ("GET", "/bucket"),
+        ("PUT", "/bucket/one"),
+        ("PUT", "/bucket/two"),
+    ]
+    assert lying_s3.requests[2][2]["if-none-match"] == "*"
+    storage.close()
+
+
+def test_an_upload_without_an_etag_never_counts(lying_s3: Scripted) -> None:
+    storage = S3Storage(resolve("bucket", "", lying_s3.options, KEYS))
+    lying_s3.replies = [LISTING, Reply(body=b"")]
+    storage.leave_checks_to_caller()
+    with pytest.raises(RemoteError, match="without ETag"):
+        storage.put("one", b"value")
+    storage.close()
+
+
+def test_all_keys_in_one_request_or_none(
+    moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = moto_s3.new_bucket()
+    storage = S3Storage(resolve(bucket, "prefix", moto_s3.options, moto_s3.environ))
+    assert storage.list_short() == []
+    for key in ("index/a", "packs/b", "roots/c"):
+        storage.put(key, b"value")
+    found = storage.list_short()
+    assert found is not None
+    assert sorted(entry.key for entry in found) == ["index/a", "packs/b", "roots/c"]
+    assert all(entry.etag and entry.modified for entry in found)
+    monkeypatch.setattr(S3Storage, "page_keys", 2)
+    assert storage.list_short() is None
+    storage.close()

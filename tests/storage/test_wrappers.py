@@ -8,7 +8,7 @@ import pytest
 
 from dver.base import clock
 from dver.base.errors import RefusedError, RemoteError
-from dver.storage.base import Storage
+from dver.storage.base import Entry, Storage
 from dver.storage.local import LocalStorage
 from dver.storage.memory import MemoryStorage
 from dver.storage.wrappers import Call, Fault, Faulty, ReadOnly, Tracing, Wrapper
@@ -95,3 +95,21 @@ def test_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.head("key")
     storage.head("key")
     assert naps == [9.0, 9.0]
+
+
+class OnePage(MemoryStorage):
+    """A storage that tells all its keys at once."""
+
+    def list_short(self) -> list[Entry] | None:
+        return [*self.list("")]
+
+
+def test_a_listing_of_everything_is_traced_and_may_be_made_to_fail() -> None:
+    inner = OnePage()
+    inner.put("key", b"value")
+    traced = Tracing(inner)
+    assert traced.list_short() == [*inner.list("")]
+    assert traced.count("list") == 1
+    assert Tracing(MemoryStorage()).list_short() is None
+    # Whoever gets None lists what it needs, which the faults are about.
+    assert Faulty(inner, Fault("list", 1, RemoteError("no"))).list_short() is None

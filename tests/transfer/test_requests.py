@@ -8,8 +8,15 @@ from collections.abc import Sequence
 import pytest
 
 from dver.base.errors import ObjectNotFound, RemoteError
+from dver.base.reporter import SILENT
 from dver.storage.base import Entry, Storage
 from dver.storage.memory import MemoryStorage
+from dver.storage.s3 import S3Storage
+from dver.storage.s3.settings import resolve
+from dver.transfer.closure import Offer
+from dver.transfer.push import push
+from dver.transfer.remote import Remote
+from tests.support.s3server import Reply, Scripted
 from tests.transfer.world import Clone, Hooked, many, noise
 
 
@@ -143,3 +150,17 @@ def test_a_damaged_chunk_between_lists_is_asked_for_again(
     fetched = bob.fetch(tree, inside=(b"part",))
     assert [one.path for one in fetched.lost] == ["data/part/f20"]
     assert not bob.store.has(blob)
+
+
+def test_a_server_that_says_yes_to_all_is_found_out(alice: Clone, lying_s3: Scripted) -> None:
+    """Even one that has learnt what a listing looks like."""
+    listing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    lying_s3.default = Reply(body=listing, headers={"ETag": '"abc"'})
+    keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/nowhere"}
+    storage = S3Storage(resolve("bucket", "", lying_s3.options, keys))
+    tree = alice.add("data", many(20))
+    remote = Remote("origin", storage, alice.path / "remotes" / "s3")
+    with pytest.raises(RemoteError, match=r"not a dver store|does not have it"):
+        push(alice.store, remote, [Offer(tree)], commits=(), repo_id="", reporter=SILENT)
+    assert not any("roots/" in path for method, path, _, _ in lying_s3.requests if method == "PUT")
+    remote.close()
