@@ -30,6 +30,8 @@ from dver.transfer.workers import each
 
 _TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
 _OBJECTS = (pack.BLOB, pack.TREE)
+#: So much of a mapped pack is let go of at once (bytes).
+_RELEASE = 8 << 20
 _header, _row = pack.FRAME.pack, pack.ROW.pack
 
 
@@ -230,8 +232,12 @@ class Delivery:
         batch = Batch()
         wanted = set(frames.all_oids())
         rows = bytearray()
+        released = 0
         for frame in walk_footer(path):
             oid, offset, length, raw, kind, codec, check = frame
+            if offset - released >= _RELEASE:
+                _let_go(data, released)
+                released += _RELEASE
             at = offset + pack.FRAME.size
             if data[offset:at] != _header(
                 pack.FRAME_MAGIC, kind, codec, 0, length, raw, check, oid
@@ -288,3 +294,9 @@ class Delivery:
 def _mapped(path: Path) -> Iterator[mmap.mmap]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         yield data
+
+
+def _let_go(data: mmap.mmap, start: int) -> None:
+    """Count a stretch that was read as ours no longer; it stays in the system's cache."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        data.madvise(mmap.MADV_DONTNEED, start, _RELEASE)

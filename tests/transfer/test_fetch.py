@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 import random
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dver.formats.root import RootObject
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.packfile import PackBuilder
-from dver.transfer import ranges, receiver
+from dver.transfer import delivery, ranges, receiver
 from tests.transfer.world import Broken, Clone, fail_at, flat, many, noise
 
 
@@ -383,3 +384,26 @@ def test_a_directory_made_here_is_not_taken_for_pushed(alice: Clone, bob: Clone)
     fetched = bob.fetch(whole, inside=(b"one",))
     assert fetched.objects and not fetched.lost
     assert whole.oid not in bob.remote().seen()
+
+
+def test_a_whole_pack_is_let_go_of_while_it_is_read(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.transfer.ranges.MIN_WHOLE", 1000)
+    monkeypatch.setattr(delivery, "_RELEASE", 1 << 16)
+    let_go: list[int] = []
+    real = delivery._let_go
+
+    def counted(data: mmap.mmap, start: int) -> None:
+        let_go.append(start)
+        real(data, start)
+
+    monkeypatch.setattr(delivery, "_let_go", counted)
+    content = many(200, size=3000)
+    tree = alice.add("data", content)
+    alice.push(tree)
+    fetched = bob.fetch(tree)
+    assert fetched.packs
+    assert bob.content(tree) == flat(content)
+    assert let_go == [number << 16 for number in range(len(let_go))]
+    assert len(let_go) == (200 * 3056) >> 16
