@@ -7,7 +7,7 @@ workers with SIGKILL after a random part of the time that it takes, and then ask
 - the store passes a full check, and so does the remote,
 - every committed version that was there before can be restored byte for byte,
 - the same command run again succeeds and does what it would have done,
-- a collection afterwards, an hour later by the dates of the files, leaves no temporary file.
+- a checkout and a collection, long afterwards by the dates of the files, leave no temporary file.
 """
 
 from __future__ import annotations
@@ -97,10 +97,11 @@ def git(cwd: Path, *args: str, env: Mapping[str, str]) -> str:
 
 
 def digests(top: Path) -> Digests:
-    """Return a digest of each file below a directory, or of the file itself."""
-    paths = [top] if top.is_file() else sorted(path for path in top.rglob("*") if path.is_file())
+    """Return a digest of each file below a directory, but temporary ones."""
     return {
-        str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+        str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(top.rglob("*"))
+        if path.is_file() and not path.name.startswith(".dver-tmp-")
     }
 
 
@@ -233,6 +234,7 @@ def trial(lab: Lab, victim: Victim, moment: float, env: Mapping[str, str]) -> bo
     dver(cwd, "fsck", "--full", env=env)
     for path in _temporaries(cwd):
         os.utime(path, (1, 1))
+    dver(cwd, "checkout", "-q", env=env)
     dver(cwd, "gc", "-q", env=env)
     left = _temporaries(cwd)
     assert not left, f"left behind: {left}"
