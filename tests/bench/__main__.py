@@ -38,7 +38,7 @@ def main() -> int:
         )
         print(f"{machine()}; medians of {args.runs} runs", flush=True)
         bench.run()
-    return 1 if bench.fallen and args.strict else 0
+    return 1 if bench.broken or (bench.missed and args.strict) else 0
 
 
 def measures(args: argparse.Namespace) -> bool:
@@ -54,7 +54,8 @@ class Bench:
         self.lab = lab
         self.args = args
         self.results = results
-        self.fallen = 0
+        #: Marks that were missed, and cases that did not run.
+        self.missed = self.broken = 0
 
     def run(self) -> None:
         args = self.args
@@ -90,18 +91,19 @@ class Bench:
                     series = compare(case.contenders, lab.env, self.args.runs)
                     rows, missed = table.rows(case, series)
             except (Failed, OSError, ImportError, subprocess.CalledProcessError) as error:
-                rows, missed = [[key, "failed", "", "", "", str(error)[-300:]]], 1
+                rows, missed = [[key, "failed", "", "", "", str(error)[-300:]]], 0
+                self.broken += 1
             else:
                 self.keep("cases", {key: {one.name: list(map(plain, one.runs)) for one in series}})
             print("\n".join(map(table.line, rows)), flush=True)
-            self.fallen += missed
+            self.missed += missed
             if key not in ("million", "million-status"):
                 clean(self.lab.root)
 
     def special(self, name: str, measure: Any) -> None:
         """Run one of the wider measurements, which prints its tables and keeps its figures."""
         with ExitStack() as stack:
-            self.fallen += measure(self.lab_with(stack), lambda found: self.keep(name, found))
+            self.missed += measure(self.lab_with(stack), lambda found: self.keep(name, found))
         clean(self.lab.root)
 
     def lab_with(self, stack: ExitStack) -> Lab:

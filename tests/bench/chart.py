@@ -71,10 +71,10 @@ def panel(left: float, title: str, lines: Sequence[Line]) -> Iterator[str]:
 
     yield f'<text x="{left}" y="{_TOP - 20}" font-size="15" font-weight="bold">{title}</text>'
     bottom = _TOP + _HEIGHT
-    for power in range(low, high + 1):
-        y = down(10**power)
+    for value in ticks(low, high):
+        y = down(value)
         yield rule(left, y, left + _WIDTH, y, "#ccc")
-        yield text(left - 8, y + 4, number(10**power), "end")
+        yield text(left - 8, y + 4, number(value), "end")
     for x in sorted(set(xs)):
         yield rule(across(x), _TOP, across(x), bottom, "#eee")
         yield text(across(x), bottom + 20, f"{x:,.0f}", "middle")
@@ -97,6 +97,13 @@ def decades(values: Sequence[float]) -> tuple[int, int]:
     positive = [value for value in values if value > 0] or [1.0]
     low = math.floor(math.log10(min(positive)))
     return low, max(math.ceil(math.log10(max(positive))), low + 1)
+
+
+def ticks(low: int, high: int) -> list[float]:
+    """Return what the axis names: powers of ten, and 2 and 5 times those where there is room."""
+    steps = (1, 2, 5) if high - low <= 2 else (1,)
+    values = [step * 10.0**power for power in range(low, high) for step in steps]
+    return [*values, 10.0**high]
 
 
 def legend(lines: Sequence[Line], width: float, top: float) -> Iterator[str]:
