@@ -88,7 +88,14 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
     if options.jobs is not None:
         remote.set_jobs(options.jobs)
     wants = [_want(version) for version in selection.versions]
-    fetched = transfer(repo.store, remote, wants, dry_run=options.dry_run, reporter=reporter)
+    fetched = transfer(
+        repo.store,
+        remote,
+        wants,
+        dry_run=options.dry_run,
+        workers=repo.config.number("core.workers"),
+        reporter=reporter,
+    )
     if not options.dry_run and not fetched.lost:
         _check_parts(repo, selection)
         if fetched.objects:

@@ -7,7 +7,6 @@ other pack that holds it, before it counts as lost. One lost frame never stops t
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,24 +14,19 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, ObjectNotFound, RemoteError, TransientError
-from dver.base.oid import Oid
+from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Task
 from dver.formats import pack
 from dver.formats.segment import Place
 from dver.store import layout
-from dver.store.codec import Buffer, decompress
-from dver.store.packfile import FinishedPack, check_pack, is_named_by, verify_frame, walk_footer
+from dver.store.codec import Buffer
+from dver.store.packfile import FinishedPack, verify_frame
+from dver.transfer.adoption import Adopters
 from dver.transfer.closure import LISTS, Reason
 from dver.transfer.ranges import Frames, Read, Wanted, is_taken_whole, plan_reads
 from dver.transfer.remote import Remote
 from dver.transfer.spool import Spool
 from dver.transfer.workers import each
-
-_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
-_OBJECTS = (pack.BLOB, pack.TREE)
-#: So much of a mapped pack is let go of at once (bytes).
-_RELEASE = 8 << 20
-_header, _row = pack.FRAME.pack, pack.ROW.pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +63,9 @@ class Delivery:
     """Brings wanted frames.
 
     ``spool`` gives the directory for packs that are taken whole; without it only ranges are read.
-    ``contents`` asks for the content of every frame to be kept, not only of lists.
+    ``contents`` asks for the content of every frame to be kept, not only of lists; it goes with
+    ranges only. ``workers`` is how many processes verify packs that are taken whole; None decides
+    by the processors.
     """
 
     def __init__(
@@ -79,26 +75,35 @@ class Delivery:
         task: Task,
         *,
         contents: bool = False,
+        workers: int | None = None,
     ) -> None:
         self._remote = remote
         self._make_spool = spool
         self._spool: Spool | None = None
         self._task = task
         self._contents = contents
+        self._workers = workers
+        self._adopters = Adopters()
         self._refreshed = False
 
     def read(self, wanted: Wanted, reads: list[Read]) -> Iterator[Batch]:
         """Yield what was wanted by the requests that :meth:`plan` returned, in their order."""
-        if self._make_spool is not None and any(read.whole for read in reads):
-            self._spool = self._make_spool()
-        for read, batch in each(self._remote.jobs, reads, lambda read: self._one(wanted, read)):
-            self._task.advance(read.end - read.start)
-            for oid in list(batch.failed):
-                got = self._once_more(oid, batch.failed)
-                if got is not None:
-                    del batch.failed[oid]
-                    batch.got.append(got)
-            yield batch
+        whole = [read for read in reads if read.whole]
+        with self._adopters, contextlib.ExitStack() as held:
+            if self._make_spool is not None and whole:
+                self._spool = self._make_spool()
+                frames = sum(read.last - read.first for read in whole)
+                self._adopters.start(len(whole), frames, self._workers)
+            batches = each(self._remote.jobs, reads, lambda read: self._one(wanted, read))
+            held.enter_context(contextlib.closing(batches))
+            for read, batch in batches:
+                self._task.advance(read.end - read.start)
+                for oid in list(batch.failed):
+                    got = self._once_more(oid, batch.failed)
+                    if got is not None:
+                        del batch.failed[oid]
+                        batch.got.append(got)
+                yield batch
 
     def plan(self, wanted: Wanted) -> list[Read]:
         """Return the requests that reading takes, after putting frames in order where it matters.
@@ -201,11 +206,18 @@ class Delivery:
         if not path.exists() or path.stat().st_size != read.end:
             self._download(read.pack, path)
         with contextlib.suppress(CorruptError):
-            if path.stat().st_size != read.end:
-                raise CorruptError("a pack has another length than the index says")
-            check_pack(path, read.pack)
-            with _mapped(path) as data:
-                return self._adopt(read, frames, path, data)
+            found = self._adopters.adopt(str(path), read.pack, read.end, bytes(frames.oids))
+            batch = Batch(objects=found.objects)
+            batch.got = [
+                Got(pack.Frame._make(frame), stored, content)
+                for frame, stored, content in found.lists
+            ]
+            lost = found.lost
+            batch.failed = {
+                Oid(lost[at : at + OID_SIZE]): "damaged" for at in range(0, len(lost), OID_SIZE)
+            }
+            batch.whole = FinishedPack(str(path), read.pack, read.end, found.rows)
+            return batch
         # It is not what its name says: take what is sound of it.
         try:
             ordered = frames.ordered()
@@ -222,48 +234,6 @@ class Delivery:
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(temp)
-
-    def _adopt(self, read: Read, frames: Frames, path: Path, data: mmap.mmap) -> Batch:
-        """Verify every frame of a pack whose name is right, and make it durable.
-
-        The pack is as it was written, so the checksums of frames are not looked at again; the
-        content of each is hashed, since whoever wrote the pack may have lied.
-        """
-        batch = Batch()
-        wanted = set(frames.all_oids())
-        rows = bytearray()
-        released = 0
-        for frame in walk_footer(path):
-            oid, offset, length, raw, kind, codec, check = frame
-            if offset - released >= _RELEASE:
-                _let_go(data, released)
-                released += _RELEASE
-            at = offset + pack.FRAME.size
-            if data[offset:at] != _header(
-                pack.FRAME_MAGIC, kind, codec, 0, length, raw, check, oid
-            ):
-                continue
-            stored = data[at : at + length]
-            content: Buffer = stored
-            if codec != pack.RAW:
-                try:
-                    content = decompress(codec, stored, raw)
-                except CorruptError:
-                    continue
-            is_wanted = oid in wanted
-            if kind not in _TOPS:
-                if not is_named_by(kind, content, oid):
-                    continue
-                rows += _row(oid, offset, length, raw, kind, codec, 0, check)
-                batch.objects += is_wanted and kind in _OBJECTS
-            wanted.discard(oid)
-            if is_wanted and (kind in LISTS or self._contents):
-                batch.got.append(Got(frame, stored, content))
-        batch.failed = dict.fromkeys(wanted, "damaged")
-        with path.open("rb") as file:
-            fsio.sync_file(file.fileno(), path)
-        batch.whole = FinishedPack(str(path), read.pack, read.end, bytes(rows))
-        return batch
 
     # second chances
 
@@ -288,15 +258,3 @@ class Delivery:
             if batch.got:
                 return batch.got[0]
         return None
-
-
-@contextlib.contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield data
-
-
-def _let_go(data: mmap.mmap, start: int) -> None:
-    """Count a stretch that was read as ours no longer; it stays in the system's cache."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        data.madvise(mmap.MADV_DONTNEED, start, _RELEASE)

@@ -51,17 +51,19 @@ def fetch(
     wants: Sequence[Want],
     *,
     dry_run: bool = False,
+    workers: int | None = None,
     reporter: Reporter,
 ) -> Fetched:
     """Bring what is wanted, and is not here, from a remote.
 
-    Asks nothing of the remote if everything is here. Nothing becomes visible in the local store
+    ``workers`` is how many processes verify what comes; None decides by the processors. Asks
+    nothing of the remote if everything is here. Nothing becomes visible in the local store
     that was not verified. Raises RemoteError if the remote fails; what was committed until then
     stays, and the next fetch goes on from there.
     """
     before = remote.storage.requests, remote.storage.received
     failed: dict[Oid, Reason] = {}
-    supply = Supply(remote, reporter)
+    supply = Supply(remote, reporter, workers)
     mine: set[Oid] = set()
     with local.hold():
         if dry_run:

@@ -14,11 +14,15 @@ from dver.transfer.spool import Spool
 
 
 class Supply:
-    """A remote that is listed when it is first asked for something."""
+    """A remote that is listed when it is first asked for something.
 
-    def __init__(self, remote: Remote, reporter: Reporter) -> None:
+    ``workers`` is how many processes verify what comes; None decides by the processors.
+    """
+
+    def __init__(self, remote: Remote, reporter: Reporter, workers: int | None = None) -> None:
         self.remote = remote
         self._reporter = reporter
+        self._workers = workers
         self._ready = False
 
     def locate(
@@ -66,7 +70,7 @@ class Supply:
         if not len(wanted):
             return
         with self._reporter.task(label, unit="bytes") as task:
-            delivery = Delivery(self.remote, spool, task, contents=contents)
+            delivery = Delivery(self.remote, spool, task, contents=contents, workers=self._workers)
             reads = delivery.plan(wanted)
             task.set_total(sum(read.end - read.start for read in reads))
             for batch in delivery.read(wanted, reads):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(jobs: int, items: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+def each(
+    jobs: int, items: Iterable[T], work: Callable[[T], R]
+) -> Generator[tuple[T, R], None, None]:
     """Yield (item, ``work(item)``) in the order of the items, working on ``jobs`` at once.
 
     No more than ``jobs`` items are taken ahead of the one that is yielded, so that what the items

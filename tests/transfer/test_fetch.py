@@ -8,12 +8,13 @@ import pytest
 
 from dver.base.errors import RemoteError
 from dver.base.oid import oid_of
+from dver.base.workers import Worker
 from dver.formats import chunklist, pack, segment
 from dver.formats.root import RootObject
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.packfile import PackBuilder
-from dver.transfer import delivery, ranges, receiver
+from dver.transfer import adoption, ranges, receiver
 from tests.transfer.world import Broken, Clone, fail_at, flat, many, noise
 
 
@@ -156,7 +157,7 @@ def test_packs_of_large_files_are_read_once(
     assert len(pack_gets(bob)) == 2  # the directories, and all the rest
 
 
-@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("way", ["ranges", "whole", "in processes"])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_flipped_bit_costs_what_it_hits_and_never_gets_through(
     bucket: Storage,
@@ -164,10 +165,11 @@ def test_a_flipped_bit_costs_what_it_hits_and_never_gets_through(
     bob: Clone,
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
-    whole: bool,
+    way: str,
 ) -> None:
-    if whole:
+    if way != "ranges":
         monkeypatch.setattr(ranges, "MIN_WHOLE", 1000)
+    started = in_processes(monkeypatch) if way == "in processes" else []
     content = {"large": noise(1, 60_000), **many(60)}
     tree = alice.add("data", content)
     alice.push(tree)
@@ -191,6 +193,57 @@ def test_a_flipped_bit_costs_what_it_hits_and_never_gets_through(
     alice.push(tree)
     assert not bob.fetch(tree).lost
     assert bob.content(tree) == expected
+    assert bool(started) == (way == "in processes")
+
+
+def in_processes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let worker processes verify every whole pack; what is returned gets one entry for each."""
+    started: list[str] = []
+
+    class Counted(Worker):
+        def __init__(self, handler: str, setup: object) -> None:
+            started.append(handler)
+            super().__init__(handler, setup)
+
+    monkeypatch.setattr(ranges, "MIN_WHOLE", 1000)
+    monkeypatch.setattr(adoption, "usable_cores", lambda: 2)
+    monkeypatch.setattr(adoption, "_WORTH_PACKS", 1)
+    monkeypatch.setattr(adoption, "_WORTH_FRAMES", 1)
+    monkeypatch.setattr(adoption, "Worker", Counted)
+    return started
+
+
+def test_processes_tell_of_whole_packs_what_a_thread_would(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.store.writer.PACK_TARGET", 100_000)
+    monkeypatch.setattr("dver.transfer.uploads.SMALL_PACK", 0)
+    content = {**many(200, size=2000), "large": noise(3, 60_000)}
+    tree = alice.add("data", content)
+    alice.push(tree)
+    started = in_processes(monkeypatch)
+    fetched = bob.fetch(tree)
+    assert fetched.packs > 2
+    directories = 1 + sum(isinstance(value, dict) for value in content.values())
+    assert fetched.objects == 201 + directories
+    assert len(started) == 2
+    assert bob.content(tree) == flat(content)
+
+
+def test_a_liar_in_a_whole_pack_is_found_out_by_a_process(
+    tmp_path: Path, bucket: Storage, alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.push(alice.add("x", b"x"))
+    wanted, good = oid_of(b"what was promised"), noise(4, 5000)
+    plant(bucket, tmp_path, [(wanted, pack.BLOB, b"a lie"), (oid_of(good), pack.BLOB, good)])
+    started = in_processes(monkeypatch)
+    fetched = bob.fetch(
+        RootObject("a", "file", wanted, 5), RootObject("b", "file", oid_of(good), len(good))
+    )
+    assert started
+    assert [(one.path, one.reason) for one in fetched.lost] == [("a", "damaged")]
+    assert not bob.store.has(wanted)
+    assert bob.store.read(oid_of(good)) == good
 
 
 def test_a_lost_pack_costs_only_what_was_in_it(bucket: Storage, alice: Clone, bob: Clone) -> None:
@@ -390,15 +443,15 @@ def test_a_whole_pack_is_let_go_of_while_it_is_read(
     alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dver.transfer.ranges.MIN_WHOLE", 1000)
-    monkeypatch.setattr(delivery, "_RELEASE", 1 << 16)
+    monkeypatch.setattr(adoption, "_RELEASE", 1 << 16)
     let_go: list[int] = []
-    real = delivery._let_go
+    real = adoption._let_go
 
     def counted(data: mmap.mmap, start: int) -> None:
         let_go.append(start)
         real(data, start)
 
-    monkeypatch.setattr(delivery, "_let_go", counted)
+    monkeypatch.setattr(adoption, "_let_go", counted)
     content = many(200, size=3000)
     tree = alice.add("data", content)
     alice.push(tree)
