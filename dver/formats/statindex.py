@@ -76,11 +76,13 @@ class KnownDir:
 class KnownTree:
     """One remembered tracked directory: ``dirs`` by path relative to it, b"" for itself.
 
-    ``base`` is what was last added or checked out there.
+    ``base`` is what was last added or checked out there. ``stored`` stands for the state of the
+    store's index in which all content named here was found, 0 if that was not looked up.
     """
 
     dirs: dict[bytes, KnownDir] = field(default_factory=dict)
     base: Pointer | None = None
+    stored: int = 0
 
 
 class KnownFile(NamedTuple):
@@ -107,7 +109,7 @@ def encode_tree(known: KnownTree) -> bytes:
     body = b"".join([*rows, paths, *(part for column in columns for part in column), *names])
     entries = sum(len(one.kinds) for one in dirs)
     lengths = (len(dirs), entries, len(paths), sum(map(len, names)))
-    return _header(TREE, lengths, known.base, body) + body
+    return _header(TREE, lengths, known.base, body, known.stored) + body
 
 
 def decode_tree(data: bytes) -> KnownTree:
@@ -125,7 +127,7 @@ def decode_tree(data: bytes) -> KnownTree:
     stats = sizes + 8 * entries
     oids = stats + ROW_SIZE * entries
     names = oids + OID_SIZE * entries
-    known = KnownTree(base=base)
+    known = KnownTree(base=base, stored=HEADER.unpack_from(data)[-2])
     start = 0
     for path, row in zip(paths, _DIR.iter_unpack(view[HEADER_SIZE:at]), strict=True):
         count, length, size, files, ignore, tree = row
@@ -228,8 +230,8 @@ def decode_header(data: bytes, what: int) -> tuple[Sequence[int], Pointer | None
         raise FormatError("a stat index is shorter than its header")
     if _NUMBER.unpack_from(data, HEADER.size)[0] != checksum(data[: HEADER.size]):
         raise FormatError("a stat index's header does not match its checksum")
-    magic, version, which, *lengths, kind, size, files, oid, zero, _ = HEADER.unpack_from(data)
-    if magic != MAGIC or version != 1 or which != what or zero:
+    magic, version, which, *lengths, kind, size, files, oid, _, _ = HEADER.unpack_from(data)
+    if magic != MAGIC or version != 1 or which != what:
         raise FormatError("a stat index is of another kind or version")
     return lengths, _base(kind, size, files, Oid(oid))
 
@@ -237,14 +239,16 @@ def decode_header(data: bytes, what: int) -> tuple[Sequence[int], Pointer | None
 def with_base(data: bytes, base: Pointer | None) -> bytes:
     """Return the bytes of a tree file with another base, without taking them apart."""
     lengths, _ = decode_header(data, TREE)
-    checked = HEADER.unpack_from(data)[-1]
-    header = HEADER.pack(MAGIC, 1, TREE, *lengths, *_base_fields(base), 0, checked)
+    stored, checked = HEADER.unpack_from(data)[-2:]
+    header = HEADER.pack(MAGIC, 1, TREE, *lengths, *_base_fields(base), stored, checked)
     return header + _NUMBER.pack(checksum(header)) + data[HEADER_SIZE:]
 
 
-def _header(what: int, lengths: Sequence[int], base: Pointer | None, body: bytes) -> bytes:
+def _header(
+    what: int, lengths: Sequence[int], base: Pointer | None, body: bytes, stored: int = 0
+) -> bytes:
     fields = _base_fields(base)
-    header = HEADER.pack(MAGIC, 1, what, *lengths, *fields, 0, checksum(body))
+    header = HEADER.pack(MAGIC, 1, what, *lengths, *fields, stored, checksum(body))
     return header + _NUMBER.pack(checksum(header))
 
 

@@ -134,9 +134,14 @@ class Recorder:
             links=self._links,
             task=task,
         )
-        forget_unstored(scan, self._store)
+        if one.known is not None and not self._is_stored(one.known):
+            forget_unstored(scan, self._store)
         self._warn_of_twins(one.job.path, scan, one.known)
         one.scans[inner] = scan
+
+    def _is_stored(self, known: KnownTree) -> bool:
+        """Tell whether all that is remembered was found in the store's index as it is now."""
+        return known.stored != 0 and known.stored == self._store.index.state
 
     def _look(self, one: Recording, inner: bytes) -> None:
         path = self._repo.absolute(_join(one.job.path, inner))
@@ -294,7 +299,11 @@ class Recorder:
             elif one.scans:
                 if self.index.load_file(path) is not None:
                     self.index.remove(path)
-                self.index.save_tree(path, one.scans[b""], moment=one.moment, base=pointer)
+                # All of it was found or written, and nothing is deleted while the lock is held.
+                stored = self._store.index.state
+                self.index.save_tree(
+                    path, one.scans[b""], moment=one.moment, base=pointer, stored=stored
+                )
             else:
                 self.index.remove_tree(path)
                 self.index.set_file(path, one.files[b""], moment=one.moment, base=pointer)

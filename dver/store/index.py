@@ -12,7 +12,7 @@ from itertools import compress
 
 from dver.base.errors import CorruptError
 from dver.base.fsio import show
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import OID_SIZE, Oid, checksum
 from dver.formats import segment
 from dver.formats.segment import Place
 
@@ -222,6 +222,17 @@ class Index:
     def __len__(self) -> int:
         """Return the number of rows, which counts an object twice if two segments have it."""
         return sum(len(one) for one in self.segments)
+
+    @property
+    def state(self) -> int:
+        """A number for what the index holds: while it is the same, so is what is found.
+
+        It is the XXH3 of the ascending names of the segments, which are hashes of their content; 0
+        if packs are lost, since whether they are is not told by any name.
+        """
+        if self.lost_packs:
+            return 0
+        return checksum(b"".join(sorted(one.name for one in self.segments)))
 
     def packs(self) -> dict[bytes, int]:
         """Return the packs that the segments name, with their sizes in bytes."""

@@ -98,20 +98,23 @@ class StatIndex:
         moment: int,
         base: Pointer | None,
         known: KnownTree | None = None,
+        stored: int = 0,
     ) -> None:
         """Remember a scan of a directory target, or of the part of it where the scan began.
 
         ``moment`` is from before the scan, or the one that a checkout returned with its state.
         ``base`` is what was last added or checked out there. For a part give what is ``known`` of
-        the whole; without it the part is all that will be known.
+        the whole; without it the part is all that will be known. ``stored`` may be given for
+        a whole target whose content is all in the store: its index's state, see
+        :attr:`dver.store.index.Index.state`.
         """
         if not scan.start:
             self._trees.pop(target, None)
             dirs = {state.path: _known_dir(state, moment) for state in scan.dirs}
-            self._write(self._path(target), form.encode_tree(KnownTree(dirs, base)))
+            self._write(self._path(target), form.encode_tree(KnownTree(dirs, base, stored)))
             return
         whole = known or KnownTree()
-        whole.base = base
+        whole.base, whole.stored = base, 0
         _forget_below(whole, scan.start)
         whole.dirs.update((state.path, _known_dir(state, moment)) for state in scan.dirs)
         self._trees[target] = whole
@@ -127,7 +130,7 @@ class StatIndex:
     ) -> None:
         """Remember one file inside a directory target, or that it is gone; keep all else."""
         known = self.load_tree(target) or KnownTree()
-        known.base = base
+        known.base, known.stored = base, 0
         path, _, name = inner.rpartition(b"/")
         if path not in known.dirs and state is not None:
             known.dirs[path] = _known_dir(DirState.empty(path), moment)

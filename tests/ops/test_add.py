@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,12 @@ from dver.base.errors import (
 from dver.base.oid import oid_of
 from dver.formats.pointer import Pointer
 from dver.formats.tree import EMPTY_OID
+from dver.ops import recording
 from dver.ops.add import AddOptions, add
 from dver.repo import Repo
 from dver.store import walk
+from dver.store.store import Store
+from dver.workspace.state import Scan
 from tests.support.gitrepo import GitRepo
 from tests.support.workrepo import WorkRepo
 
@@ -239,6 +243,41 @@ def test_content_that_the_store_lost_is_stored_again(repo: WorkRepo) -> None:
     store = repo.open().store
     assert store.read(oid_of(b"precious")) == b"precious"
     assert listing(repo, "d") == {"a": b"also"}
+
+
+def test_content_is_looked_up_only_where_the_index_changed(
+    repo: WorkRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    lookup = recording.forget_unstored
+
+    def count(scan: Scan, store: Store) -> None:
+        asked.append(scan.root)
+        lookup(scan, store)
+
+    monkeypatch.setattr(recording, "forget_unstored", count)
+    repo.write("data/a", b"a")
+    repo.add("data")
+    repo.add("data")
+    assert not asked
+    repo.write("other", b"more")
+    repo.add("other")
+    repo.add("data")
+    assert len(asked) == 1
+
+
+def test_content_of_one_lost_segment_is_stored_again(repo: WorkRepo) -> None:
+    repo.write("data/a", b"a")
+    repo.write("data/b", b"b")
+    time.sleep(0.05)  # so that their stats are trusted
+    repo.add("data")
+    first = set((repo.path / ".git/dver/index").iterdir())
+    repo.write("data/c", b"c")
+    repo.add("data")
+    for path in first:
+        path.unlink()
+    repo.add("data")
+    assert listing(repo, "data") == {"a": b"a", "b": b"b", "c": b"c"}
 
 
 def test_a_pointer_in_conflict_is_settled_by_adding(repo: WorkRepo) -> None:

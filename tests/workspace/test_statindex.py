@@ -42,7 +42,7 @@ def sample_tree() -> KnownTree:
         9,
     )
     sub = KnownDir(b"sub", b"", b"", b"", b"", b"")
-    return KnownTree({b"": top, b"sub": sub}, BASE)
+    return KnownTree({b"": top, b"sub": sub}, BASE, 0x0102030405060708)
 
 
 def sample_table() -> dict[bytes, KnownFile]:
@@ -80,11 +80,11 @@ def test_golden_bytes_of_a_tree() -> None:
         + bytes(7)
         + bytes.fromhex("0500000000000000 0200000000000000")
         + b"\x11" * 32
-        + bytes(8)
+        + bytes.fromhex("0807060504030201")
         + checksum(body).to_bytes(8, "little")
     )
     assert data == header + checksum(header).to_bytes(8, "little") + body
-    assert checksum(data) == 0x366B1763FF65BCA8
+    assert checksum(data) == 0x1DBF2A108933DCCE
 
 
 def test_golden_bytes_of_a_table() -> None:
