@@ -25,7 +25,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from operator import add, gt
+from operator import add, eq, gt, not_
 from typing import NamedTuple
 
 from dver.base.errors import FormatError
@@ -156,6 +156,23 @@ def rows_of_footer(footer: bytes | memoryview, ordinal: int) -> bytes:
     number = array("I", ordinal.to_bytes(4, "little"))
     rows[8::_ROW_WORDS] = number * (len(rows) // _ROW_WORDS)
     return rows.tobytes()
+
+
+def distinct(rows: list[bytes]) -> list[bytes]:
+    """Return rows in order of oid without those whose oid the row before them has."""
+    same = bytearray()
+    for at in range(0, len(rows), _BLOCK):
+        block = rows[at : at + _BLOCK + 1]
+        words = array("I", b"".join(block))
+        # Comparing numbers is cheap, and few oids of different objects begin alike.
+        firsts = words[::_ROW_WORDS]
+        alike = bytearray(map(eq, firsts, itertools.islice(firsts, 1, None)))
+        for i in itertools.compress(range(len(alike)), alike):
+            alike[i] = block[i][:OID_SIZE] == block[i + 1][:OID_SIZE]
+        same += alike
+    if 1 not in same:
+        return rows
+    return rows[:1] + list(itertools.compress(rows[1:], map(not_, same)))
 
 
 class Columns(NamedTuple):

@@ -254,9 +254,7 @@ def encode_rows(finished: Sequence[FinishedPack]) -> list[bytes]:
         joined = segment.rows_of_footer(one.rows, ordinal)
         rows += [joined[at : at + size] for at in range(0, len(joined), size)]
     rows.sort()
-    if len({row[:32] for row in rows}) != len(rows):
-        rows = [row for i, row in enumerate(rows) if i == 0 or row[:32] != rows[i - 1][:32]]
-    return rows
+    return segment.distinct(rows)
 
 
 def write_segment(

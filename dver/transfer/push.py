@@ -228,6 +228,8 @@ class _Push:
             whole_upload(self._local, name, size) for name, size in choice.arrived + choice.whole
         ]
         damaged: dict[Oid, Reason] = {}
+        if not choice.copied.packs:
+            self._session.foresee(ready)
         for upload in self._send_packs(spool, ready, sum(one.size for one in ready)):
             frames = wanted.packs.get(upload.name)
             if upload.spooled or frames is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress, islice
 
 from dver.base.oid import OID_SIZE
 from dver.formats import pack, segment
@@ -18,7 +17,6 @@ SPLIT_ROWS = 10_000
 #: When this many segments are no longer than one of these limits (bytes), they are merged.
 MERGE_COUNT = 16
 _MERGE_LIMITS = (8 << 20, 512 << 10)
-_BLOCK = 1 << 14
 _OID = slice(0, OID_SIZE)
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)
 
@@ -61,11 +59,12 @@ def _merged(packs: Sequence[FinishedPack], old: Sequence[Segment]) -> bytes:
     # A new place goes before an old one: the old one may be the reason for the new.
     for one in packs:
         rows += _split(segment.rows_of_footer(one.rows, ordinals[one.name]))
-    rows = _sorted(rows)
+    rows.sort()
+    rows = segment.distinct(rows)
     if old:
         rows += _renumbered(old, ordinals)
         rows.sort(key=operator.itemgetter(_OID))
-        rows = _distinct(rows)
+        rows = segment.distinct(rows)
     superseded = {name for one in old for name in (one.name, *one.superseded)}
     return segment.encode(rows, [(name, table[name]) for name in names], os.urandom(16), superseded)
 
@@ -73,22 +72,6 @@ def _merged(packs: Sequence[FinishedPack], old: Sequence[Segment]) -> bytes:
 def _split(rows: bytes) -> Iterable[bytes]:
     size = segment.ROW.size
     return [rows[at : at + size] for at in range(0, len(rows), size)]
-
-
-def _sorted(rows: list[bytes]) -> list[bytes]:
-    rows.sort()
-    return _distinct(rows)
-
-
-def _distinct(rows: list[bytes]) -> list[bytes]:
-    """Return rows in order without those whose oid the row before them has."""
-    same = bytearray()
-    for at in range(0, len(rows), _BLOCK):
-        oids = [row[_OID] for row in rows[at : at + _BLOCK + 1]]
-        same += bytes(map(operator.eq, oids, islice(oids, 1, None)))
-    if 1 not in same:
-        return rows
-    return rows[:1] + list(compress(rows[1:], map(operator.not_, same)))
 
 
 def _renumbered(old: Sequence[Segment], ordinals: Mapping[bytes, int]) -> Iterator[bytes]:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dver.base import clock
 from dver.base.errors import AlreadyExists, CorruptError, ObjectNotFound, RemoteError
 from dver.base.oid import oid_of
 from dver.base.reporter import Reporter
+from dver.formats import pack
 from dver.formats import root as roots
 from dver.formats.root import Root, RootObject
 from dver.store import layout
@@ -26,11 +28,16 @@ from dver.transfer.segments import build_segments
 from dver.transfer.uploads import Upload
 from dver.transfer.workers import each
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 #: After this many rows a segment is written, so that a very long push keeps what it did.
 CHECKPOINT_ROWS = 1_000_000
 #: Longer segments are read back by their ends only; their upload carried a checksum (bytes).
 _READ_BACK = 4 << 20
 _ENDS = 64 << 10
+#: From so many rows on, building segments is worth a thread; beyond the second, its memory is not.
+_WORTH_ROWS, _TOO_MANY_ROWS = 3_000, 300_000
 
 
 class Session:
@@ -49,8 +56,33 @@ class Session:
         self._pending: list[FinishedPack] = []
         self._unverified: list[FinishedPack] = []
         self._listed: Sized = ()
+        self._foreseen: list[FinishedPack] = []
+        self._building: Future[list[bytes]] | None = None
 
     # step 1: packs
+
+    def foresee(self, uploads: Iterable[Upload]) -> None:
+        """Begin to build the segments of packs that are sent next, beside the sending.
+
+        What was built is used only if just these are sent, and all are sound.
+        """
+        packs = [FinishedPack("", one.name, one.size, one.rows) for one in uploads]
+        rows = sum(len(one.rows) for one in packs) // pack.ROW.size
+        if self._jobs < 2 or self._pending or not _WORTH_ROWS <= rows <= _TOO_MANY_ROWS:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        live = self._remote.index.segments()
+        builder = ThreadPoolExecutor(1, "dver-segments")
+        self._foreseen = packs
+        self._building = builder.submit(lambda: list(build_segments(packs, live)))
+        builder.shutdown(wait=False)
+
+    def _build(self) -> Iterable[bytes]:
+        building, self._building = self._building, None
+        if building is not None and self._pending == self._foreseen:
+            return building.result()
+        return build_segments(self._pending, self._remote.index.segments())
 
     def send(
         self, uploads: Iterable[Upload], listed: dict[bytes, int], total: int
@@ -93,7 +125,7 @@ class Session:
     @property
     def pending_rows(self) -> int:
         """How many rows of sent packs are not in a segment yet."""
-        return sum(len(one.rows) for one in self._pending) // 56
+        return sum(len(one.rows) for one in self._pending) // pack.ROW.size
 
     # step 2: segments
 
@@ -102,9 +134,8 @@ class Session:
         self._verify_packs()
         if not self._pending:
             return
-        built = build_segments(self._pending, self._remote.index.segments())
         # Two at most; none is of use without the other.
-        for data, _ in each(min(self._jobs, 2), built, self._put_segment):
+        for data, _ in each(min(self._jobs, 2), self._build(), self._put_segment):
             self._remote.index.put_aside(bytes(oid_of(data)), data)
         self._pending.clear()
 

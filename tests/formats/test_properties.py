@@ -190,3 +190,17 @@ def test_lists_are_split_by_their_rows_alone(numbers: list[int]) -> None:
     assert all(group for group in groups)
     assert all(len(group) <= chunklist.MAX_ROWS for group in groups)
     assert all(len(group) >= chunklist.MIN_ROWS for group in groups[:-1])
+
+
+@given(st.lists(st.tuples(st.sampled_from(range(40)), st.sampled_from(range(3)))))
+def test_distinct_rows_keep_the_first_of_each_oid(numbers: list[tuple[int, int]]) -> None:
+    # Several oids begin with the same bytes.
+    rows = sorted(
+        bytes([oid // 8]) * 8 + bytes([oid]) * 24 + bytes([where]) * 20 for oid, where in numbers
+    )
+    kept: dict[bytes, bytes] = {}
+    for row in rows:
+        kept.setdefault(row[:32], row)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "_BLOCK", 4)
+        assert segment.distinct(rows) == list(kept.values())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ from dver.base.errors import SystemFailure
 from dver.formats import root as roots
 from dver.storage.base import Storage
 from dver.storage.local import LocalStorage
+from dver.store.index import Segment
+from dver.store.packfile import FinishedPack
+from dver.transfer import session
+from dver.transfer.segments import build_segments
 from tests.transfer.world import Clone, flat, many, noise
 
 CONTENT = {
@@ -231,3 +236,40 @@ def test_a_flat_directory_of_many_files_is_chunked_and_comes_back(alice: Clone, 
     alice.push(tree)
     assert not bob.fetch(tree).lost
     assert bob.content(tree) == content
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_segments_built_ahead_name_what_was_sent_and_nothing_else(
+    tmp_path: Path,
+    alice: Clone,
+    bob: Clone,
+    monkeypatch: pytest.MonkeyPatch,
+    damaged: bool,
+) -> None:
+    monkeypatch.setattr(session, "_WORTH_ROWS", 1)
+    built: list[int] = []
+
+    def counted(packs: Sequence[FinishedPack], live: Sequence[Segment]) -> Iterator[bytes]:
+        built.append(len(packs))
+        return build_segments(packs, live)
+
+    monkeypatch.setattr(session, "build_segments", counted)
+    content = many(300, size=2000)
+    tree = alice.add("data", content)
+    directory = Path(alice.store.local_directory(), "packs")
+    largest = max(directory.rglob("*"), key=lambda path: path.stat().st_size)
+    if damaged:
+        data = bytearray(largest.read_bytes())
+        data[50_000] ^= 1
+        largest.chmod(0o644)
+        largest.write_bytes(data)
+    pushed = alice.push(tree)
+    assert len(pushed.lost) == damaged
+    # What was built for a pack that was not sent is of no use.
+    assert len(built) == 1 + damaged
+    remote = alice.remote()
+    remote.refresh_index()
+    assert (bytes.fromhex(largest.name) in remote.index.packs()) == (not damaged)
+    if not damaged:
+        bob.fetch(tree)
+        assert bob.content(tree) == flat(content)
