@@ -49,8 +49,12 @@ def run_jobs(
     *,
     workers: int,
     answered: Callable[[Any, Any], None],
+    here: Callable[[Any], Any] | None = None,
 ) -> list[Any]:
     """Run every job in one of several worker processes; return each worker's closing answer.
+
+    With ``here`` this process does jobs as well by calling it, so one worker less is needed, and
+    the time in which workers start is not lost.
 
     ``handler`` names a class as ``module:Class``; each worker makes one with ``Class(setup)``,
     calls it with each job, and at the end calls ``close()``. ``answered(job, answer)`` is called
@@ -88,6 +92,7 @@ def run_jobs(
     for thread in threads:
         thread.start()
     try:
+        _do_here(here, queue, answered)
         for thread in threads:
             thread.join()
     except BaseException:
@@ -101,6 +106,19 @@ def run_jobs(
     if failures:
         raise failures[0]
     return closing
+
+
+def _do_here(
+    here: Callable[[Any], Any] | None, queue: _Queue, answered: Callable[[Any, Any], None]
+) -> None:
+    if here is None:
+        return
+    for job in queue:
+        answer = here(job)
+        with queue.lock:
+            if queue.stopped:
+                return
+            answered(job, answer)
 
 
 class _Queue:

@@ -104,6 +104,12 @@ def frames_checksum(trailer: bytes) -> int:
     return check
 
 
+def footer_checksum(trailer: bytes) -> int:
+    """Return the XXH3 of the footer's rows, as the trailer has it."""
+    check: int = TRAILER.unpack(trailer)[4]
+    return check
+
+
 def check_header(data: bytes | memoryview, trailer: bytes | None = None) -> None:
     """Raise FormatError unless ``data`` begins with a pack header that this dver reads.
 

@@ -110,8 +110,8 @@ class _Version:
 def fsck(repo: Repo, options: FsckOptions, reporter: Reporter) -> FsckResult:
     """Check the local store, or a remote, and the versions that rest on it.
 
-    Changes nothing, unless a repair is asked for. Problems are findings, not errors; what cannot
-    be read at all (a remote that is down, a directory without permission) is an error.
+    Changes nothing that is stored, unless a repair is asked for. Problems are findings, not errors;
+    what cannot be read at all (a remote that is down, a directory without permission) is an error.
     """
     if options.remote is not None:
         if options.repair:

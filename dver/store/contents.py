@@ -1,8 +1,9 @@
 """Reading all that a store has: packs as they were written, contents as their oids say.
 
-The packs of a local store are read by several worker processes, since the interpreter's part per
-chunk is as long as hashing it. A chunked object is read twice: in its chunks, pack by pack, and as
-a whole, which tells that its list names the right ones.
+The packs of a local store are read by several processes, since the interpreter's part per chunk is
+not nothing beside hashing it. That the chunks which a list names make up the object that it is
+stored under is shown once, by hashing the whole, and then remembered (:mod:`dver.store.proofs`):
+later checks hash its chunks alone, which the same list names by their hashes.
 """
 
 from __future__ import annotations
@@ -10,35 +11,44 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, DverError, MissingContentError, ObjectNotFound
-from dver.base.oid import Oid
+from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Task
 from dver.base.workers import run_jobs, usable_cores
 from dver.formats import pack
+from dver.formats.proofs import Proofs
+from dver.formats.segment import ROW
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.fsck import Problem
 from dver.store.index import Index, Segment
+from dver.store.packcheck import PackChecker
 from dver.store.packfile import check_pack, read_footer, verify_frame
+from dver.store.proofs import add_proofs, read_proofs
 from dver.store.store import LIST_KINDS, Store
 from dver.store.windows import windows
 
-_ROW_BITS = 40
-#: How much of a pack is read at once (bytes).
+#: How much of a damaged pack is read at once (bytes).
 _WINDOW = 4 << 20
 #: From so many bytes on workers are started.
 _WORTH = 128 << 20
+#: So many chunks of a list are looked for at once.
+_MANY = 1 << 18
+#: Where a row of a segment has the kind.
+_KIND_AT = OID_SIZE + 16
 
 #: One object: (oid, offset, stored length, raw length, kind), as the index has it.
 _Row = tuple[bytes, int, int, int, int]
 #: (what, key, detail, oids) of a problem, as it travels between processes.
 _Told = tuple[str, str, str, tuple[bytes, ...]]
+#: (number, whether it is a pack, its name or the oid of a chunked object); packs come first.
+_Job = tuple[int, bool, bytes]
+#: What was found, and for a chunked object that was hashed its oid and the name of its list.
+_Answer = tuple[list[_Told], tuple[bytes, bytes] | None]
 
 
 class AsFound(Store):
@@ -60,25 +70,37 @@ def check_contents(
     ``task`` advances by bytes. Memory is bounded by the rows of one pack for each worker, a few
     MiB, and 8 bytes for each object. Packs that are not there are left to
     :func:`~dver.store.fsck.check_packs`. ``lost`` are objects that are known to be lost already:
-    what needs one of them is no problem of its own.
+    what needs one of them is no problem of its own. In a local store without any problem, what was
+    hashed as a whole is remembered as proved.
     """
     sizes = store.index.packs()
-    jobs = _Jobs(store.index)
     told: dict[int, list[_Told]] = {}
+    proved: list[tuple[Oid, Oid]] = []
 
-    def answered(job: tuple[int, Any], answer: list[_Told]) -> None:
-        told[job[0]] = answer
-        if isinstance(job[1], tuple):
-            task.advance(sizes[job[1][0]])
+    def answered(job: _Job, answer: _Answer) -> None:
+        number, is_pack, name = job
+        if answer[0]:
+            told[number] = answer[0]
+        if answer[1] is not None:
+            proved.append((Oid(answer[1][0]), Oid(answer[1][1])))
+        if is_pack:
+            task.advance(sizes[name])
 
+    local = store.storage.facts.local
+    checker = Checker(store)
+    jobs = _jobs(store.index, sizes)
     count = min(workers or usable_cores(), 16)
-    if count > 1 and store.storage.facts.local and sum(sizes.values()) >= _WORTH:
-        names = [one.name for one in store.index.segments]
-        setup = (store.local_directory(), names)
-        run_jobs("dver.store.contents:Checker", setup, jobs, workers=count, answered=answered)
+    if count > 1 and local and sum(sizes.values()) >= _WORTH:
+        setup = (store.local_directory(), [one.name for one in store.index.segments])
+        # This process does its part as well, and has done much of it before others have started.
+        name = "dver.store.contents:Worker"
+        run_jobs(name, setup, jobs, workers=count - 1, answered=answered, here=checker)
     else:
         for job in jobs:
-            answered(job, _check(store, job))
+            answered(job, checker(job))
+    if local and not (told or lost):
+        # Only now is each chunk known to be what the list calls it.
+        add_proofs(store.local_directory(), proved)
     bad = set(lost)
     for number in sorted(told):
         for what, key, detail, oids in told[number]:
@@ -90,42 +112,74 @@ def check_contents(
             yield problem
 
 
-class _Jobs:
-    """One job for each chunked object and for each pack.
+def _jobs(index: Index, packs: Collection[bytes]) -> Iterator[_Job]:
+    """Yield one job for each chunked object, then one for each pack.
 
-    A job is (number, (pack's name, rows)) or (number, oid); packs have the lower numbers.
+    The longest jobs come first. Packs have the lower numbers: they are told of first.
     """
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    def __iter__(self) -> Iterator[tuple[int, Any]]:
-        index = self._index
-        places: dict[bytes, array[int]] = {name: array("Q") for name in index.packs()}
-        lists: list[Oid] = []
-        for which, one in enumerate(index.segments):
-            for number, (oid, place) in enumerate(one.places()):
-                places[place.pack].append(which << _ROW_BITS | number)
-                if place.kind in LIST_KINDS and place.kind != pack.LIST:
-                    lists.append(oid)
-        # The longest jobs first; their answers are told last.
-        for number, oid in enumerate(lists, start=len(places)):
-            yield number, oid
-        for number, name in enumerate(sorted(places)):
-            rows = []
-            for code in places.pop(name):
-                oid, place = index.segments[code >> _ROW_BITS].row(code & ((1 << _ROW_BITS) - 1))
-                rows.append((oid, place.offset, place.stored, place.raw, place.kind))
-            rows.sort(key=_offset)
-            yield number, (name, rows)
-
-
-def _offset(row: _Row) -> int:
-    return row[1]
+    number = len(packs)
+    for one in index.segments:
+        for _, block in one.blocks():
+            kinds = block[_KIND_AT :: ROW.size]
+            if pack.BLOB_LIST not in kinds and pack.TREE_LIST not in kinds:
+                continue
+            for i, kind in enumerate(kinds):
+                if kind in (pack.BLOB_LIST, pack.TREE_LIST):
+                    yield number, False, block[i * ROW.size :][:OID_SIZE]
+                    number += 1
+    for number, name in enumerate(sorted(packs)):
+        yield number, True, name
 
 
 class Checker:
-    """What a worker process runs: checks one pack or one chunked object after the other."""
+    """Checks one pack or one chunked object after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._packs = PackChecker()
+        local = store.storage.facts.local
+        self._proofs = read_proofs(store.local_directory()) if local else Proofs()
+
+    def __call__(self, job: _Job) -> _Answer:
+        """Return the problems of one job, and what it proves."""
+        _, is_pack, name = job
+        if is_pack:
+            return list(self._check_pack(name)), None
+        return self._check_whole(Oid(name))
+
+    def _check_pack(self, name: bytes) -> Iterator[_Told]:
+        storage, segments = self._store.storage, self._store.index.segments
+        key = layout.pack_key(name)
+        gone = (MissingContentError, ObjectNotFound, FileNotFoundError)
+        with contextlib.suppress(*gone), _pack_at_hand(storage, key) as path:
+            try:
+                sound = self._packs.is_sound(path, name, segments)
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                raise fsio.failure(error, "read", path) from error
+            if not sound:
+                yield from _look_closely(path, key, name, _rows(segments, name))
+
+    def _check_whole(self, oid: Oid) -> _Answer:
+        """Hash a chunked object, unless that its list is right was proved before."""
+        store = self._store
+        try:
+            name = store.list_name(oid)
+            if self._proofs.hold(oid, name):
+                _check_chunks_there(store, oid)
+                return [], None
+            for _ in windows(store, oid):
+                pass
+        except (CorruptError, MissingContentError) as error:
+            place = store.index.find(oid)
+            key = layout.pack_key(place.pack) if place is not None else ""
+            return [("object-damaged", key, error.message, (oid,))], None
+        return [], (oid, name)
+
+
+class Worker(Checker):
+    """What a worker process runs, given a store's directory and the names of its segments."""
 
     def __init__(self, setup: tuple[str, list[bytes]]) -> None:
         from dver.storage.local import LocalStorage
@@ -137,48 +191,87 @@ class Checker:
             path = os.path.join(directory, layout.segment_key(name))
             with fsio.explained("read", path):
                 segments.append(Segment.map(path, name))
-        self._store = AsFound(store.storage, store.info, Index(segments))
-
-    def __call__(self, job: tuple[int, Any]) -> list[_Told]:
-        """Return the problems of one job."""
-        return _check(self._store, job)
+        super().__init__(AsFound(store.storage, store.info, Index(segments)))
 
     def close(self) -> None:
         """Nothing is left to say."""
 
 
-def _check(store: Store, job: tuple[int, Any]) -> list[_Told]:
-    if isinstance(job[1], tuple):
-        return list(_check_pack(store.storage, *job[1]))
-    return list(_check_whole(store, Oid(job[1])))
+def _check_chunks_there(store: Store, oid: Oid) -> None:
+    """Raise an error unless the index has each chunk that a list names, and of its length.
+
+    What they hold is for the packs to show. Takes memory for some thousands of them.
+    """
+    wanted: dict[Oid, int] = {}
+    for chunk, size in store.leaves(oid):
+        if wanted.setdefault(chunk, size) != size:
+            raise _unfit(oid)
+        if len(wanted) == _MANY:
+            _find_all(store, oid, wanted)
+            wanted = {}
+    _find_all(store, oid, wanted)
 
 
-def _check_pack(storage: Storage, name: bytes, rows: list[_Row]) -> Iterator[_Told]:
-    key = layout.pack_key(name)
-    gone = (MissingContentError, ObjectNotFound, FileNotFoundError)
-    with contextlib.suppress(*gone), _pack_at_hand(storage, key) as path:
-        checks: tuple[Callable[[], object], ...] = (
-            lambda: check_pack(path, name),
-            lambda: read_footer(path),
-        )
-        for check in checks:
+def _find_all(store: Store, oid: Oid, wanted: dict[Oid, int]) -> None:
+    for segment in store.index.segments:
+        packs = [name for name, _ in segment.packs]
+        for block in segment.among(wanted.keys()):
+            for chunk, ordinal, _, _, raw, kind, _, _ in ROW.iter_unpack(block):
+                if packs[ordinal] in store.index.lost_packs:
+                    continue
+                if wanted.pop(chunk) != raw or kind in LIST_KINDS:
+                    raise _unfit(oid)
+    for chunk in wanted:
+        raise MissingContentError(f"the object {chunk.hex()} is not in {store.storage.description}")
+
+
+def _unfit(oid: Oid) -> CorruptError:
+    return CorruptError(f"the chunk list of {oid.hex()} does not fit its chunks")
+
+
+def _rows(segments: Sequence[Segment], name: bytes) -> list[_Row]:
+    """Return all rows that the segments have for a pack, in its order."""
+    rows: list[_Row] = []
+    for one in segments:
+        ordinals = [i for i, (found, _) in enumerate(one.packs) if found == name]
+        for _, block in one.blocks() if ordinals else ():
+            rows += [
+                (oid, offset, stored, raw, kind)
+                for oid, ordinal, offset, stored, raw, kind, _, _ in ROW.iter_unpack(block)
+                if ordinal in ordinals
+            ]
+    rows.sort(key=_offset)
+    return rows
+
+
+def _offset(row: _Row) -> int:
+    return row[1]
+
+
+def _look_closely(path: str, key: str, name: bytes, rows: list[_Row]) -> Iterator[_Told]:
+    """Say what is wrong with a pack."""
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: check_pack(path, name),
+        lambda: read_footer(path),
+    )
+    for check in checks:
+        try:
+            check()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise fsio.failure(error, "read", path) from error
+        except CorruptError as error:
+            yield "pack-damaged", key, error.message, ()
+    with open(path, "rb", buffering=0) as file, fsio.explained("read", path):
+        for row, data in _frames(file.fileno(), rows):
+            oid, offset, _, raw, kind = row
             try:
-                check()
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise fsio.failure(error, "read", path) from error
+                frame, _ = verify_frame(data, f"offset {offset}")
+                if frame.oid != oid or frame.raw != raw or frame.kind != kind:
+                    raise CorruptError(f"offset {offset}: the frame is not what the index says")
             except CorruptError as error:
-                yield "pack-damaged", key, error.message, ()
-        with open(path, "rb", buffering=0) as file, fsio.explained("read", path):
-            for row, data in _frames(file.fileno(), rows):
-                oid, offset, _, raw, kind = row
-                try:
-                    frame, _ = verify_frame(data, f"offset {offset}")
-                    if frame.oid != oid or frame.raw != raw or frame.kind != kind:
-                        raise CorruptError(f"offset {offset}: the frame is not what the index says")
-                except CorruptError as error:
-                    yield "object-damaged", key, error.message, (oid,)
+                yield "object-damaged", key, error.message, (oid,)
 
 
 def _frames(fd: int, rows: list[_Row]) -> Iterator[tuple[_Row, memoryview]]:
@@ -190,17 +283,6 @@ def _frames(fd: int, rows: list[_Row]) -> Iterator[tuple[_Row, memoryview]]:
             start = offset
             window = memoryview(fsio.pread(fd, max(_WINDOW, end - start), start))
         yield row, window[offset - start : end - start]
-
-
-def _check_whole(store: Store, oid: Oid) -> Iterator[_Told]:
-    """Assemble and hash a chunked object."""
-    try:
-        for _ in windows(store, oid):
-            pass
-    except (CorruptError, MissingContentError) as error:
-        place = store.index.find(oid)
-        key = layout.pack_key(place.pack) if place is not None else ""
-        yield "object-damaged", key, error.message, (oid,)
 
 
 def _rests_on(store: Store, oid: Oid, bad: Collection[Oid]) -> bool:

@@ -23,6 +23,8 @@ from dver.formats.segment import columns
 from dver.store import layout
 from dver.store.mark import Marks
 from dver.store.packfile import FinishedPack, open_frame
+from dver.store.proofs import DIRECTORY as PROOFS
+from dver.store.proofs import drop_proofs
 from dver.store.store import Store
 from dver.store.writer import PackSet, encode_rows, publish_packs, write_segment
 
@@ -103,7 +105,8 @@ def _orphans(store: Store, named: dict[bytes, _Use]) -> Iterator[str]:
         for text in files:
             if layout.name_of(text) not in named:
                 yield os.path.join(directory, text)
-    for directory in (os.path.join(top, "tmp"), os.path.join(top, "index"), top):
+    places = [os.path.join(top, name) for name in ("tmp", "index", PROOFS)]
+    for directory in (*places, top):
         for text in os.listdir(directory) if os.path.isdir(directory) else ():
             if text.startswith(fsio.TEMP_PREFIX):
                 yield os.path.join(directory, text)
@@ -127,6 +130,7 @@ def sweep(store: Store, marks: Marks, todo: Plan) -> None:
     for path in todo.orphans:
         fsio.remove(path)
     store.refresh()
+    drop_proofs(top, store.index)
 
 
 def _copy_live(store: Store, marks: Marks, sources: set[bytes]) -> list[FinishedPack]:

@@ -87,7 +87,7 @@ class LargeFiles:
 
     def _hash(self, file: IO[bytes]) -> tuple[Oid, int]:
         whole = Hasher(max_threads=self._threads)
-        view = memoryview(bytearray(_WINDOW * 4))
+        view = fsio.buffer(_WINDOW * 4)
         total = 0
         while got := _fill(file, view):
             whole.update(view[:got])
@@ -143,7 +143,7 @@ class _Here:
     def __init__(self, packs: PackSet) -> None:
         self.chunker = packs.chunker
         self._packs = packs
-        self._view = memoryview(bytearray(_ROOM))
+        self._view = fsio.buffer(_ROOM)
         self._oids: list[bytes] = []
 
     def window(self) -> memoryview:

@@ -20,6 +20,7 @@ from dver.store.index import Segment
 from dver.store.store import Store
 
 _TOP_KINDS = frozenset((pack.BLOB_LIST, pack.TREE_LIST))
+_LIST_KINDS = _TOP_KINDS | {pack.LIST}
 #: Where a row has the kind.
 _KIND_AT = OID_SIZE + 16
 #: Objects are marked in batches of at least so many, and of so large a part of the index that
@@ -115,32 +116,48 @@ class Marks:
 
     def _resolve(self, batch: _Batch) -> Iterator[Unreachable]:
         """Mark what a batch names, with the parts of what is stored in chunks."""
-        missing, lists = self._set(batch.files)
+        missing, lists, _ = self._set(batch.files)
         broken: dict[Oid, CorruptError | MissingContentError] = {
             Oid(oid): MissingContentError(f"the object {oid.hex()} is not in the store")
             for oid in missing
         }
-        parts: set[bytes] = set()
+        chunks: set[bytes] = set()
+        waiting: list[Oid] = []
         for oid in lists:
+            waiting.append(oid)
             try:
-                parts.update(part for part, _ in self.store.parts(oid))
+                self._set(set(self.store.sublists(oid, chunks)))
             except (CorruptError, MissingContentError) as error:
                 broken[oid] = error
-            if len(parts) >= _MANY:
-                self._set(parts)
-                parts = set()
-        self._set(parts)
+            if len(chunks) >= _MANY:
+                broken.update(self._settle(chunks, waiting))
+                chunks, waiting = set(), []
+        broken.update(self._settle(chunks, waiting))
         if broken:
             for oid, path in batch.paths(self.store, broken):
                 yield Unreachable(oid, path, broken[oid])
 
-    def _set(self, oids: set[bytes]) -> tuple[set[bytes], list[Oid]]:
+    def _settle(
+        self, chunks: set[bytes], lists: Sequence[Oid]
+    ) -> Iterator[tuple[Oid, CorruptError | MissingContentError]]:
+        """Mark the chunks of some objects; if not all are as they should be, say which ones."""
+        missing, _, odd = self._set(chunks)
+        for oid in lists if missing or odd else ():
+            try:
+                for _ in self.store.parts(oid):
+                    pass
+            except (CorruptError, MissingContentError) as error:
+                yield oid, error
+
+    def _set(self, oids: set[bytes]) -> tuple[set[bytes], list[Oid], bool]:
         """Mark objects, each where the index has it first.
 
-        Returns those that are nowhere, and those marked now that are stored in chunks.
+        Returns those that are nowhere, those marked now that are stored in chunks, and whether any
+        of all is a chunk list.
         """
         left = oids
         lists: list[Oid] = []
+        odd = False
         for one in self.segments:
             if not left:
                 break
@@ -159,14 +176,16 @@ class Marks:
                 new = bytes(map(operator.or_, hits, old)) if any(old) else hits
                 bits[first : first + len(hits)] = new
                 self.count += new.count(1) - old.count(1)
-                if not _TOP_KINDS.isdisjoint(block[_KIND_AT :: ROW.size]):
+                kinds = block[_KIND_AT :: ROW.size]
+                if not _LIST_KINDS.isdisjoint(kinds):
+                    odd = odd or not _LIST_KINDS.isdisjoint(compress(kinds, hits))
                     lists += [
                         Oid(block[at : at + OID_SIZE])
                         for at, hit, was in zip(places, hits, old, strict=True)
                         if hit and not was and block[at + _KIND_AT] in _TOP_KINDS
                     ]
             left = left.difference(found) if found else left
-        return left, lists
+        return left, lists, odd
 
 
 def _without(flags: bytes, block: bytes, lost: Sequence[bytes]) -> bytes:

@@ -167,6 +167,16 @@ def read_rows(path: str | os.PathLike[str]) -> bytes:
         return _ends(lambda length, at: fsio.pread(fd, length, at), os.fstat(fd).st_size)[1]
 
 
+def read_ends(fd: int) -> tuple[bytes, bytes, bytes, int]:
+    """Return a pack's (header, footer rows, trailer, size in bytes), unchecked.
+
+    Raises CorruptError if it has no such parts, or OSError.
+    """
+    size = os.fstat(fd).st_size
+    trailer, rows = _ends(lambda length, at: fsio.pread(fd, length, at), size)
+    return fsio.pread(fd, pack.HEADER.size, 0), rows, trailer, size
+
+
 def read_footer(path: str) -> list[pack.Frame]:
     """Return the frames that a local pack file lists. Raises CorruptError, or OSError."""
     with open(path, "rb", buffering=0) as file:

@@ -181,6 +181,24 @@ class Store:
                 if level == 0 and part.kind in LIST_KINDS:
                     raise CorruptError(f"a chunk list of {format_oid(oid)} names a list as chunk")
 
+    def leaves(self, oid: Oid) -> Iterator[tuple[Oid, int]]:
+        """Yield (oid, bytes) of a chunked object's chunks as its list names them, not looked up."""
+        for row, level, size in self._walk_rows(oid, self._find(oid)):
+            if not level:
+                yield row, size
+
+    def sublists(self, oid: Oid, chunks: set[bytes]) -> Iterator[Oid]:
+        """Yield the lists below a chunked object's own; add its chunks to a set, not looked up."""
+        for row, level, _ in self._walk_rows(oid, self._find(oid)):
+            if level:
+                yield row
+            else:
+                chunks.add(row)
+
+    def list_name(self, oid: Oid) -> Oid:
+        """Return the hash of a chunked object's top list: it binds all lists and chunks below."""
+        return list_name_of(self._open(oid, self._find(oid)))
+
     def is_complete(self, oid: Oid) -> bool:
         """Say whether the index has an object and every part of it."""
         try:
@@ -249,6 +267,14 @@ class Store:
 
     def read_into(self, name: bytes, offset: int, buffers: Sequence[bytearray | memoryview]) -> int:
         """Fill buffers with what lies in a local pack from an offset on; return the bytes read."""
+        if not self.storage.facts.local:
+            data = memoryview(
+                self.storage.get(layout.pack_key(name), offset, sum(map(len, buffers)))
+            )
+            for buffer in buffers:
+                buffer[:] = data[: len(buffer)]
+                data = data[len(buffer) :]
+            return sum(map(len, buffers))
         file = self._pack_file(name)
         with fsio.explained("read", file.path):
             return fsio.read_into(file.fd, buffers, offset)

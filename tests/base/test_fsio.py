@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 import stat
 import subprocess
@@ -360,3 +362,21 @@ def test_reading_at_an_offset(tmp_path: Path) -> None:
         assert fsio.pread(fd, 500, 98) == bytes([98, 99])
     finally:
         os.close(fd)
+
+
+def test_a_buffer_begins_with_a_page() -> None:
+    view = fsio.buffer(100_000)
+    assert len(view) == 100_000
+    assert ctypes.addressof(ctypes.c_char.from_buffer(view)) % mmap.PAGESIZE == 0
+
+
+def test_appending_does_not_follow_a_symlink(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_bytes(b"one")
+    link.symlink_to(file)
+    fd = fsio.open_to_append(file)
+    fsio.write_all(fd, b" two", file)
+    os.close(fd)
+    assert file.read_bytes() == b"one two"
+    with pytest.raises(OSError, match="symbolic"):
+        fsio.open_to_append(link)

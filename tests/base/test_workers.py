@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dver.base.errors import RefusedError, SystemFailure
+from dver.base.errors import CorruptError, RefusedError, SystemFailure
 from dver.base.workers import run_jobs, usable_cores
 
 ADDER = "tests.base.handlers:Adder"
@@ -95,3 +95,24 @@ def test_workers_import_nothing_from_the_current_directory(
 
 def test_cores() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_the_caller_does_jobs_too() -> None:
+    answers: dict[int, int] = {}
+    mine: list[int] = []
+
+    def here(job: int) -> int:
+        mine.append(job)
+        return job + 100
+
+    run_jobs(ADDER, 100, range(50), workers=1, answered=answers.__setitem__, here=here)
+    assert answers == {job: job + 100 for job in range(50)}
+    assert mine
+
+
+def test_an_error_of_the_caller_stops_the_work() -> None:
+    def here(job: int) -> int:
+        raise CorruptError(f"job {job}")
+
+    with pytest.raises(CorruptError):
+        run_jobs(ADDER, 0, range(50), workers=1, answered=lambda *_: None, here=here)

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dver.base.oid import checksum, oid_of
-from dver.formats import chunklist, pack, pointer, root, segment, storeinfo, tree
+from dver.base.oid import checksum, list_name_of, oid_of
+from dver.formats import chunklist, pack, pointer, proofs, root, segment, storeinfo, tree
 from dver.formats.chunklist import ChunkList
 from dver.formats.pack import Frame
 from dver.formats.pointer import Pointer
@@ -149,6 +149,13 @@ def sample_file_pointer() -> Pointer:
 
 
 #: File in golden/ -> the bytes that belong there.
+def sample_proofs() -> bytes:
+    """That the sample list makes up some object, and the list above it another."""
+    lists = (chunklist.encode(sample_list()), chunklist.encode(upper_list()))
+    named = zip((oid_of(HELLO), oid_of(LABELS)), map(list_name_of, lists), strict=True)
+    return proofs.encode(proofs.encode_entry(oid, name) for oid, name in named)
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "pack.hex": lambda: sample_pack()[0],
     "pack-empty.hex": lambda: seal_pack(pack.encode_header(SALT), b""),
@@ -160,6 +167,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tree-odd-names.hex": lambda: tree.encode(odd_names_tree()),
     "chunklist.hex": lambda: chunklist.encode(sample_list()),
     "chunklist-level1.hex": lambda: chunklist.encode(upper_list()),
+    "proofs.hex": sample_proofs,
     "pointer-file.dver": lambda: pointer.encode(sample_file_pointer()),
     "pointer-tree.dver": lambda: pointer.encode(sample_tree_pointer()),
     "root.json": lambda: root.encode(sample_root()),
@@ -172,6 +180,7 @@ SHOWN = {
     "segment.md": ["segment.hex"],
     "tree.md": ["tree.hex"],
     "chunklist.md": ["chunklist.hex"],
+    "proofs.md": ["proofs.hex"],
     "pointer.md": ["pointer-tree.dver", "pointer-file.dver"],
     "root.md": ["root.json"],
     "store.md": ["format.json"],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dver.base.oid import checksum, oid_of
-from dver.formats import chunklist, pack, pointer, root, segment, storeinfo, tree
+from dver.base.oid import checksum, list_name_of, oid_of
+from dver.formats import chunklist, pack, pointer, proofs, root, segment, storeinfo, tree
 from dver.formats.storeinfo import StoreInfo
 from tests.formats import samples
 from tests.formats.samples import GOLDEN, PAGES, SHOWN, undump
@@ -52,6 +52,14 @@ def test_golden_trees_are_read() -> None:
 def test_golden_lists_are_read() -> None:
     assert chunklist.decode(golden("chunklist.hex")) == samples.sample_list()
     assert chunklist.decode(golden("chunklist-level1.hex")) == samples.upper_list()
+
+
+def test_golden_proofs_are_read() -> None:
+    found = proofs.Proofs(proofs.entries(golden("proofs.hex")))
+    name = list_name_of(golden("chunklist.hex"))
+    assert found.hold(oid_of(samples.HELLO), name)
+    assert not found.hold(oid_of(samples.LABELS), name)
+    assert found.hold(oid_of(samples.LABELS), list_name_of(golden("chunklist-level1.hex")))
 
 
 def test_golden_pointers_are_read() -> None:
