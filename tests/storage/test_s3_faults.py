@@ -136,6 +136,42 @@ def test_a_listing_that_goes_in_circles_is_an_error(storage: S3Storage, lying_s3
         list(storage.list(""))
 
 
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "delete"])
+@pytest.mark.parametrize("proven", [True, False])
+def test_an_error_with_status_200_may_pass(
+    storage: S3Storage, lying_s3: Scripted, path: Path, verb: str, proven: bool
+) -> None:
+    bare = Reply(body=b"") if verb == "head" else error("InternalError", 200)
+    lying_s3.default = bare
+    lying_s3.replies = [LISTING] if proven or verb == "head" else []
+    if proven and verb == "list":
+        list(storage.list(""))
+    with pytest.raises(TransientError):
+        VERBS[verb](storage, path)
+
+
+def test_a_listing_that_is_cut_short_may_pass(storage: S3Storage, lying_s3: Scripted) -> None:
+    lying_s3.default = Reply(body=LISTING.body[:-20])
+    with pytest.raises(TransientError, match="it is not XML"):
+        list(storage.list(""))
+
+
+@pytest.mark.parametrize("verb", ["get", "get_file"])
+def test_a_body_that_was_announced_shorter_is_found_out(
+    storage: S3Storage, lying_s3: Scripted, path: Path, verb: str
+) -> None:
+    ranged = {**ETAG, "Content-Range": "bytes 0-4/5"}
+    lying_s3.replies = [LISTING, Reply(206, b"1234", ranged)]
+    with pytest.raises(TransientError, match="another range"):
+        VERBS[verb](storage, path)
+    lying_s3.replies = [Reply(206, b"12345", ranged)]
+    VERBS[verb](storage, path)
+    assert lying_s3.requests[-1][2]["range"] == "bytes=0-"
+    # A server that knows no ranges is believed, as long as all is asked for.
+    lying_s3.replies = [Reply(200, b"12345", ETAG)]
+    VERBS[verb](storage, path)
+
+
 def test_the_proof_is_asked_for_once(storage: S3Storage, lying_s3: Scripted) -> None:
     lying_s3.replies = [LISTING]
     lying_s3.default = Reply(body=b"12345", headers=ETAG)

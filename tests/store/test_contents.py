@@ -10,6 +10,7 @@ import pytest
 from dver.base.oid import Oid, oid_of
 from dver.base.reporter import Task
 from dver.formats import pack
+from dver.storage.memory import MemoryStorage
 from dver.store import contents
 from dver.store.contents import check_contents
 from dver.store.fsck import Problem, check_packs, check_segments
@@ -71,6 +72,13 @@ def flip(path: Path, at: int) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_sound_store(filled: Store, workers: int) -> None:
     assert found(filled, workers) == []
+
+
+def test_a_sound_store_that_is_no_directory(filled: Store) -> None:
+    elsewhere = MemoryStorage()
+    for entry in filled.storage.list(""):
+        elsewhere.put(entry.key, filled.storage.get(entry.key))
+    assert found(Store(elsewhere, filled.info, filled.index), 1) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])

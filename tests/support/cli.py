@@ -82,6 +82,10 @@ class Dver:
         )
         return done
 
+    def attempt(self, *args: str, cwd: Path | str | None = None) -> Done:
+        """Run a command in this process, whatever its exit code will be."""
+        return _run_here(list(args), self.cwd if cwd is None else Path(cwd), None, b"", tty=False)
+
 
 class _Stream(io.TextIOWrapper):
     """A text stream over bytes in memory that may claim to be a terminal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -61,38 +62,47 @@ class S3Storage(Storage):
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Return ``length`` bytes from ``start``, or everything from there on."""
         self._prove()
-        if start == 0 and length is None:
-            with self._wire.exchange(f"read {key} from", "GET", self._name(key)) as answer:
-                if answer.status == 200 and answer.length is not None:
-                    return answer.read_exactly(answer.length)
-                raise self._unreadable(key, answer)
         if length == 0:
             return self._nothing_at(key, start)
-        return self._get_range(key, start, length)
-
-    def _get_range(self, key: str, start: int, length: int | None) -> bytes:
-        last = "" if length is None else start + length - 1
-        headers = {"range": f"bytes={start}-{last}"}
-        doing = f"read {key} from"
-        with self._wire.exchange(doing, "GET", self._name(key), headers=headers) as answer:
+        with self._ask_for(key, start, length) as answer:
             if answer.status == 416:
                 return self._nothing_at(key, start) if length is None else self._short(key, start)
-            match = _RANGE.fullmatch(answer.headers.get("content-range", ""))
-            # rclone answers ranges with 200 instead of 206, and is right in all else.
-            if answer.status not in (200, 206) or match is None:
-                if answer.status == 200 and answer.length is not None:
-                    raise RemoteError(
-                        f"{self.description} ignores ranges: it sends whole files",
-                        hint="this server, or a proxy before it, cannot serve a remote",
-                    )
-                raise self._unreadable(key, answer)
-            first, end, total = (int(text) for text in match.groups())
+            total = self._total(key, answer, start, length)
             if length is not None and total < start + length:
                 return self._short(key, start)
-            wanted = total - start if length is None else length
-            if (first, end) != (start, start + wanted - 1) or answer.length not in (None, wanted):
-                raise TransientError(f"{self.description} sent another range than was asked for")
-            return answer.read_exactly(wanted)
+            return answer.read_exactly(total - start if length is None else length)
+
+    def _ask_for(
+        self, key: str, start: int, length: int | None
+    ) -> contextlib.AbstractContextManager[Answer]:
+        # All of it is asked for as a range as well: that answer tells the length once more, and
+        # one that a proxy has cut short is found out.
+        last = "" if length is None else start + length - 1
+        headers = {"range": f"bytes={start}-{last}"}
+        return self._wire.exchange(f"read {key} from", "GET", self._name(key), headers=headers)
+
+    def _total(self, key: str, answer: Answer, start: int, length: int | None) -> int:
+        """Return how long the object in an answer is, which holds what was asked for.
+
+        Raises the error that the answer stands for, if it is none of that.
+        """
+        match = _RANGE.fullmatch(answer.headers.get("content-range", ""))
+        # rclone answers ranges with 200 instead of 206, and is right in all else.
+        if answer.status not in (200, 206) or match is None:
+            # An error can come with status 200 as well, but not with an ETag.
+            if answer.status != 200 or answer.length is None or not answer.headers.get("etag"):
+                raise self._unreadable(key, answer)
+            if start or length is not None:
+                raise RemoteError(
+                    f"{self.description} ignores ranges: it sends whole files",
+                    hint="this server, or a proxy before it, cannot serve a remote",
+                )
+            return answer.length
+        first, end, total = (int(text) for text in match.groups())
+        wanted = min(total - start, length or total)
+        if (first, end) != (start, start + wanted - 1) or answer.length not in (None, wanted):
+            raise self._garbled(f"sent another range of {key} than was asked for")
+        return total
 
     def _nothing_at(self, key: str, start: int) -> bytes:
         entry = self.head(key)
@@ -108,9 +118,11 @@ class S3Storage(Storage):
 
     def _unreadable(self, key: str, answer: Answer) -> RemoteError:
         doing = f"read {key} from"
-        if answer.status == 200:
-            answer.discard()
-            return failures.not_s3(self._wire.settings, doing, "an answer without a length")
+        if answer.status in (200, 206):
+            if answer.length is None:
+                answer.discard()
+                return failures.not_s3(self._wire.settings, doing, "an answer without a length")
+            return self._strange(doing, "an answer without ETag", answer.read())
         body = answer.read()
         if answer.status == 404 and parse_error(body)[0] in ("NoSuchKey", ""):
             return ObjectNotFound(f"{key} is not in {self.description}")
@@ -119,13 +131,16 @@ class S3Storage(Storage):
     def get_file(self, key: str, path: Path) -> int:
         """Write a key's bytes to a local file, not synced; return how many there were."""
         self._prove()
-        request = self._wire.exchange(f"read {key} from", "GET", self._name(key))
-        with files.created(path) as fd, request as answer:
-            if answer.status != 200 or answer.length is None:
-                raise self._unreadable(key, answer)
+        with files.created(path) as fd, self._ask_for(key, 0, None) as answer:
+            if answer.status == 416:
+                return len(self._nothing_at(key, 0))
+            total = left = self._total(key, answer, 0, None)
             for piece in answer.pieces():
                 fsio.write_all(fd, piece, path)
-            return answer.length
+                left -= len(piece)
+            if left:
+                raise self._garbled(f"sent less of {key} than it announced")
+            return total
 
     def head(self, key: str) -> Entry | None:
         """Return a key's entry, or None if it does not exist."""
@@ -145,7 +160,7 @@ class S3Storage(Storage):
         size = headers.get("content-length", "")
         etag = headers.get("etag", "").strip('"')
         if not size.isdecimal() or not etag:
-            raise failures.not_s3(self._wire.settings, doing, "an answer without size or ETag")
+            raise self._strange(doing, "an answer without size or ETag")
         return Entry(key, int(size), _http_seconds(headers.get("last-modified", "")), etag)
 
     def list(self, prefix: str) -> Iterator[Entry]:
@@ -183,11 +198,29 @@ class S3Storage(Storage):
         try:
             page = parse_page(body, self._prefix)
         except NotS3Error as error:
-            raise failures.not_s3(
-                self._wire.settings, "list", f"a listing was asked for, and {error}"
-            ) from error
+            raise self._strange("list", f"a listing was asked for, and {error}", body) from error
         self._proven = True
         return page
+
+    def _strange(self, doing: str, what: str, body: bytes = b"") -> RemoteError:
+        """Return the error for an answer with status 200 that is not what S3 answers.
+
+        It may pass if it is the error of a server, or a listing that was cut short, or if the
+        server was proven to be S3: then something between has spoken in its place.
+        """
+        settings = self._wire.settings
+        if parse_error(body)[0]:
+            return failures.refusal(settings, doing, 200, {}, body)
+        if self._proven or b"<ListBucketResult" in body[:512]:
+            return self._garbled(f"gave an answer that is none of S3's: {what}")
+        return failures.not_s3(settings, doing, what)
+
+    def _garbled(self, what: str) -> TransientError:
+        return TransientError(
+            f"{self.description} {what}",
+            hint="run the same command again later; if that does not help, look for a proxy"
+            " between here and there",
+        )
 
     def _prove(self) -> None:
         """Make sure once that what answers is S3, and that the bucket exists."""
@@ -246,7 +279,7 @@ class S3Storage(Storage):
         if status != 200:
             raise failures.refusal(self._wire.settings, doing, status, answered, text)
         if not etag:
-            raise failures.not_s3(self._wire.settings, doing, "an answer without ETag")
+            raise self._strange(doing, "an answer without ETag", text)
         self._check_upload(key, body.length, etag)
 
     def leave_checks_to_caller(self) -> None:
