@@ -92,7 +92,7 @@ def run_jobs(
     for thread in threads:
         thread.start()
     try:
-        _do_here(here, queue, answered)
+        _do_here(here, queue, answered, failures)
         for thread in threads:
             thread.join()
     except BaseException:
@@ -109,16 +109,23 @@ def run_jobs(
 
 
 def _do_here(
-    here: Callable[[Any], Any] | None, queue: _Queue, answered: Callable[[Any, Any], None]
+    here: Callable[[Any], Any] | None,
+    queue: _Queue,
+    answered: Callable[[Any, Any], None],
+    failures: list[BaseException],
 ) -> None:
     if here is None:
         return
-    for job in queue:
-        answer = here(job)
-        with queue.lock:
-            if queue.stopped:
-                return
-            answered(job, answer)
+    try:
+        for job in queue:
+            answer = here(job)
+            with queue.lock:
+                if queue.stopped:
+                    return
+                answered(job, answer)
+    except Exception as error:  # noqa: BLE001 - raised when the workers have done their last job
+        queue.stopped = True
+        failures.append(error)
 
 
 class _Queue:

@@ -28,7 +28,7 @@ _OBJECTS = (pack.BLOB, pack.TREE)
 #: So much of a mapped pack is let go of at once (bytes).
 _RELEASE = 8 << 20
 #: Below so many wanted frames, or packs, starting processes takes longer than the work.
-_WORTH_FRAMES = 8000
+_WORTH_FRAMES = 20_000
 _WORTH_PACKS = 2
 _MAX_WORKERS = 16
 _header = pack.FRAME.pack

@@ -15,7 +15,7 @@ from dver.store.store import Store
 from dver.workspace.links import LinkMode
 from dver.workspace.plan import Batch
 from dver.workspace.safedir import SafeRoot
-from dver.workspace.writing import Failure, Group, GroupWriter
+from dver.workspace.writing import Failure, Group, GroupWriter, write_job
 
 #: A job for a worker ends at so many files, or at so many bytes.
 _JOB_FILES = 1024
@@ -93,7 +93,15 @@ def _write_in_workers(
 
     setup = (safe.root, safe.identity(), store.local_directory(), list(modes))
     handler = "dver.workspace.writing:Worker"
-    run_jobs(handler, setup, jobs(), workers=count, answered=answered)
+    write = GroupWriter(safe, store, modes)
+    run_jobs(
+        handler,
+        setup,
+        jobs(),
+        workers=count - 1,
+        answered=answered,
+        here=lambda job: write_job(write, job),
+    )
 
 
 def _worth_workers(outputs: Sequence[Output]) -> bool:

@@ -244,6 +244,22 @@ def describe(error: Exception, name: bytes) -> tuple[str, str]:
     return type(error).__name__, message
 
 
+def write_job(
+    write: GroupWriter, job: tuple[int, list[tuple[Any, ...]]]
+) -> tuple[bytes, list[Failure]]:
+    """Write the groups of a job; positions of failures count over all of them."""
+    rows: list[bytes] = []
+    failures: list[Failure] = []
+    done = 0
+    for packed in job[1]:
+        group = Group.unpack(packed)
+        got, failed = write(group)
+        rows.append(got)
+        failures += [(done + i, kind, message) for i, kind, message in failed]
+        done += len(group.names)
+    return b"".join(rows), failures
+
+
 class Worker:
     """What a worker process runs: a group writer of its own over the root and the store."""
 
@@ -257,17 +273,8 @@ class Worker:
         self._write = GroupWriter(self._root, Store.open(LocalStorage(store_directory)), modes)
 
     def __call__(self, job: tuple[int, list[tuple[Any, ...]]]) -> tuple[bytes, list[Failure]]:
-        """Write the groups of a job; positions of failures count over all of them."""
-        rows: list[bytes] = []
-        failures: list[Failure] = []
-        done = 0
-        for packed in job[1]:
-            group = Group.unpack(packed)
-            got, failed = self._write(group)
-            rows.append(got)
-            failures += [(done + i, kind, message) for i, kind, message in failed]
-            done += len(group.names)
-        return b"".join(rows), failures
+        """Write the groups of a job; see :func:`write_job`."""
+        return write_job(self._write, job)
 
     def close(self) -> None:
         """Release the root."""

@@ -811,3 +811,27 @@ def test_an_interrupt_stops_the_workers_and_leaves_nothing(
     assert os.listdir(bench.root) == []
     bench.checkout(pointer)
     assert bench.now()[0] == pointer
+
+
+def test_a_full_disk_met_by_this_process_ends_the_work_of_all(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    from dver.workspace import writing
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(jobs, "_WORTH_FILES", 1)
+    monkeypatch.setattr(jobs, "_JOB_FILES", 5)
+    (pointer,) = versions(bench, {b"d%d/%03d" % (i % 5, i): b"%d" % i for i in range(400)})
+    wipe(bench)
+    os.rmdir(bench.path(b"data"))
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "_write_whole", full)
+        with pytest.raises(SystemFailure, match="no space left"):
+            bench.checkout(pointer, workers=2)
+    assert os.listdir(bench.root) == []
+    bench.checkout(pointer, workers=2)
+    assert bench.now()[0] == pointer
