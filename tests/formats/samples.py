@@ -12,10 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dver.base.oid import checksum, list_name_of, oid_of
-from dver.formats import chunklist, pack, pointer, proofs, root, segment, storeinfo, tree
+from dver.formats import (
+    chunklist,
+    pack,
+    pointer,
+    proofs,
+    record,
+    root,
+    segment,
+    storeinfo,
+    tree,
+)
 from dver.formats.chunklist import ChunkList
 from dver.formats.pack import Frame
 from dver.formats.pointer import Pointer
+from dver.formats.record import Record, Unused
 from dver.formats.root import Root, RootObject
 from dver.formats.segment import Place
 from dver.formats.storeinfo import StoreInfo
@@ -137,6 +148,19 @@ def sample_root() -> Root:
     )
 
 
+def sample_doomed() -> Record:
+    """What a collection is about to delete: the sample pack, unused for fifteen days."""
+    data, _ = sample_pack()
+    packs = (Unused(pack_name(data), len(data), 1_768_564_800),)
+    return Record("doomed", "ffeeddccbbaa99887766554433221100", 1_769_860_800, packs)
+
+
+def sample_trash() -> Record:
+    """The sample root, dropped."""
+    old = root.encode(sample_root())
+    return Record("trash", "ffeeddccbbaa99887766554433221100", 1_769_860_800, root=old)
+
+
 def sample_tree_pointer() -> Pointer:
     """The pointer of the sample tree."""
     inner = sample_tree()
@@ -171,6 +195,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "pointer-file.dver": lambda: pointer.encode(sample_file_pointer()),
     "pointer-tree.dver": lambda: pointer.encode(sample_tree_pointer()),
     "root.json": lambda: root.encode(sample_root()),
+    "record-doomed.json": lambda: record.encode(sample_doomed()),
+    "record-trash.json": lambda: record.encode(sample_trash()),
     "format.json": lambda: storeinfo.encode(StoreInfo("00112233445566778899aabbccddeeff")),
 }
 
@@ -183,6 +209,7 @@ SHOWN = {
     "proofs.md": ["proofs.hex"],
     "pointer.md": ["pointer-tree.dver", "pointer-file.dver"],
     "root.md": ["root.json"],
+    "remote.md": ["record-doomed.json", "record-trash.json"],
     "store.md": ["format.json"],
 }
 _BLOCK = re.compile(r"(<!-- example: (\S+) -->\n```\w*\n)(.*?)(```\n)", re.DOTALL)

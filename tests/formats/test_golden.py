@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dver.base.oid import checksum, list_name_of, oid_of
-from dver.formats import chunklist, pack, pointer, proofs, root, segment, storeinfo, tree
+from dver.formats import chunklist, pack, pointer, proofs, record, root, segment, storeinfo, tree
 from dver.formats.storeinfo import StoreInfo
 from tests.formats import samples
 from tests.formats.samples import GOLDEN, PAGES, SHOWN, undump
@@ -69,6 +69,11 @@ def test_golden_pointers_are_read() -> None:
 
 def test_golden_root_is_read() -> None:
     assert root.decode(golden("root.json")) == samples.sample_root()
+
+
+def test_golden_records_are_read() -> None:
+    assert record.decode(golden("record-doomed.json")) == samples.sample_doomed()
+    assert record.decode(golden("record-trash.json")) == samples.sample_trash()
 
 
 def test_golden_store_record_is_read() -> None:

@@ -1,0 +1,105 @@
+"""Records come back as they were, and nothing that differs by a byte is taken for one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dver.base.errors import FormatError
+from dver.base.oid import format_oid, oid_of
+from dver.formats import record
+from dver.formats.record import Record, Unused
+from tests.formats import samples
+
+DOOMED = record.encode(samples.sample_doomed())
+TRASH = record.encode(samples.sample_trash())
+SESSIONS = st.text("0123456789abcdef", min_size=32, max_size=32)
+NUMBERS = st.integers(0, (1 << 63) - 1)
+PACKS = st.lists(
+    st.builds(Unused, st.binary(min_size=32, max_size=32), NUMBERS, NUMBERS),
+    max_size=5,
+    unique=True,
+)
+RECORDS = st.one_of(
+    st.builds(
+        lambda kind, session, moment, packs: Record(kind, session, moment, tuple(sorted(packs))),
+        st.sampled_from(["condemned", "doomed", "swept"]),
+        SESSIONS,
+        NUMBERS,
+        PACKS,
+    ),
+    st.builds(Record, st.sampled_from(["intent", "void"]), SESSIONS, NUMBERS),
+    st.builds(
+        lambda session, root: Record("trash", session, root=root.encode()),
+        SESSIONS,
+        st.text(st.characters(max_codepoint=127), min_size=1),
+    ),
+)
+
+
+def redone(data: bytes = DOOMED, **changes: object) -> bytes:
+    """Return a record with fields changed and its own hash made to fit again."""
+    fields = {**json.loads(data), **changes}
+    del fields["check"]
+    plain = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    fields["check"] = format_oid(oid_of(plain))
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+@given(RECORDS)
+def test_records_come_back(value: Record) -> None:
+    assert record.decode(record.encode(value)) == value
+
+
+@given(RECORDS, st.data())
+def test_damaged_records_are_refused(value: Record, data: st.DataObject) -> None:
+    whole = bytearray(record.encode(value))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(FormatError):
+        record.decode(bytes(whole))
+
+
+ROW = json.loads(DOOMED)["packs"][0]
+LIES = {
+    "empty": (b"", "not JSON"),
+    "not ASCII": (DOOMED.replace(b"doomed", "dömed".encode()), "not JSON"),
+    "another file": (b"[]", "not dver's"),
+    "deep": (b"[" * 100_000, "not JSON"),
+    "newer": (redone(dver_record=2), "version 2"),
+    "version is true": (redone(dver_record=True), "own hash"),
+    "extra field": (redone(extra=1), "unknown one"),
+    "hash": (DOOMED.replace(b"doomed", b"doumed"), "malformed"),
+    "moment": (DOOMED.replace(b"1769860800", b"1769860801"), "own hash"),
+    "no line feed": (DOOMED[:-1], "own hash"),
+    "kind": (redone(kind="pin"), "malformed"),
+    "kind is a list": (redone(kind=[]), "malformed"),
+    "session climbs": (redone(session="../../../x"), "malformed"),
+    "moment is negative": (redone(moment=-1), "malformed"),
+    "moment is a float": (redone(moment=1.5), "malformed"),
+    "packs of no list": (redone(packs=7), "malformed"),
+    "short row": (redone(packs=[ROW[:2]]), "malformed"),
+    "twice": (redone(packs=[ROW, ROW]), "own hash"),
+    "name": (redone(packs=[["x" * 64, 1, 1]]), "malformed"),
+    "upper case": (redone(packs=[[ROW[0].upper(), 1, 1]]), "malformed"),
+    "size is true": (redone(packs=[[ROW[0], True, 1]]), "malformed"),
+    "packs of an intent": (redone(kind="intent"), "malformed"),
+    "a root that is none": (redone(kind="trash", packs=[]), "malformed"),
+    "a root in the wrong kind": (redone(TRASH, kind="void"), "malformed"),
+    "a root beyond ASCII": (redone(TRASH, root="\u00e9"), "malformed"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_lies_are_refused(name: str) -> None:
+    data, message = LIES[name]
+    with pytest.raises(FormatError, match=message):
+        record.decode(data)
+
+
+def test_the_samples_are_records() -> None:
+    assert record.decode(redone()) == samples.sample_doomed()
+    assert record.decode(redone(TRASH)) == samples.sample_trash()
