@@ -50,7 +50,9 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _Use:
+class Use:
+    """How much of a pack is marked: bytes and rows, of how many."""
+
     size: int
     live: int = 0
     live_count: int = 0
@@ -59,7 +61,7 @@ class _Use:
 
 def plan(store: Store, marks: Marks) -> Plan:
     """Decide what to remove. Reads the index and the names of files, nothing else."""
-    uses = _uses(marks)
+    uses = uses_of(marks)
     delete, rewrite = [], []
     freed = dead = dead_bytes = 0
     for name, use in sorted(uses.items()):
@@ -77,11 +79,12 @@ def plan(store: Store, marks: Marks) -> Plan:
     return Plan(tuple(delete), tuple(rewrite), orphans, marks.count, dead, dead_bytes, freed)
 
 
-def _uses(marks: Marks) -> dict[bytes, _Use]:
-    uses: dict[bytes, _Use] = {}
+def uses_of(marks: Marks) -> dict[bytes, Use]:
+    """Return what is marked of each pack that the index names."""
+    uses: dict[bytes, Use] = {}
     for one in marks.segments:
         for name, size in one.packs:
-            uses.setdefault(name, _Use(size))
+            uses.setdefault(name, Use(size))
         bits = marks.bits(one)
         ours = [uses[name] for name, _ in one.packs]
         for first, block in one.blocks():
@@ -99,7 +102,7 @@ def _uses(marks: Marks) -> dict[bytes, _Use]:
     return uses
 
 
-def _orphans(store: Store, named: dict[bytes, _Use]) -> Iterator[str]:
+def _orphans(store: Store, named: dict[bytes, Use]) -> Iterator[str]:
     top = store.local_directory()
     for directory, _, files in os.walk(os.path.join(top, "packs")):
         for text in files:

@@ -5,6 +5,12 @@ from __future__ import annotations
 PACKS = "packs/"
 INDEX = "index/"
 ROOTS = "roots/"
+#: What collections of garbage write, and pushes without a segment; in remotes only.
+CONDEMNED = "condemned/"
+INTENTS = "intents/"
+TRASH = "trash/"
+DOOMED = ".doomed"
+SWEPT = ".swept"
 
 
 def pack_key(name: bytes) -> str:
@@ -21,6 +27,16 @@ def segment_key(name: bytes) -> str:
 def root_key(session: str) -> str:
     """Return the key of a root record by its session."""
     return ROOTS + session
+
+
+def void_key(session: str, collection: str) -> str:
+    """Return the key by which a collection declares the session of a push void."""
+    return f"{ROOTS}{session}.{collection}"
+
+
+def is_session(text: str) -> bool:
+    """Tell whether a text names a session: 32 hex digits."""
+    return len(text) == 32 and all(char in "0123456789abcdef" for char in text)
 
 
 def name_of(key: str) -> bytes | None:

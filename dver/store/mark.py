@@ -43,10 +43,16 @@ class Unreachable:
 
 
 class Marks:
-    """Which rows of a store's index were reached."""
+    """Which rows of a store's index were reached.
 
-    def __init__(self, store: Store) -> None:
+    ``choices`` are sets of packs, each within the one before it: an object is marked where it lies
+    outside of the first, if it does, else outside of the second, and so on. By default it is where
+    the index finds it.
+    """
+
+    def __init__(self, store: Store, choices: Sequence[frozenset[bytes]] | None = None) -> None:
         self.store = store
+        self._choices = (store.index.lost_packs,) if choices is None else tuple(choices)
         self.segments: list[Segment] = list(store.index.segments)
         self._bits = {one.name: bytearray(len(one)) for one in self.segments}
         self._trees: set[Oid] = set()
@@ -117,6 +123,7 @@ class Marks:
     def _resolve(self, batch: _Batch) -> Iterator[Unreachable]:
         """Mark what a batch names, with the parts of what is stored in chunks."""
         missing, lists, _ = self._set(batch.files)
+        self.store.expect(lists)
         broken: dict[Oid, CorruptError | MissingContentError] = {
             Oid(oid): MissingContentError(f"the object {oid.hex()} is not in the store")
             for oid in missing
@@ -158,14 +165,14 @@ class Marks:
         left = oids
         lists: list[Oid] = []
         odd = False
-        for one in self.segments:
+        for one, avoided in ((one, avoided) for avoided in self._choices for one in self.segments):
             if not left:
                 break
             bits = self._bits[one.name]
             lost = [
                 number.to_bytes(4, "little")
                 for number, (name, _) in enumerate(one.packs)
-                if name in self.store.index.lost_packs
+                if name in avoided
             ]
             found: list[bytes] = []
             for first, flags, block in one.hits(left):

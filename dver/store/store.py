@@ -199,6 +199,9 @@ class Store:
         """Return the hash of a chunked object's top list: it binds all lists and chunks below."""
         return list_name_of(self._open(oid, self._find(oid)))
 
+    def expect(self, lists: Sequence[Oid]) -> None:
+        """Take note that the chunk lists of these objects are read next, in this order."""
+
     def is_complete(self, oid: Oid) -> bool:
         """Say whether the index has an object and every part of it."""
         try:
