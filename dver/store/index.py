@@ -201,6 +201,19 @@ class Index:
                 return place
         return None
 
+    def places(self, oids: Iterable[Oid]) -> dict[Oid, Place]:
+        """Return the places of those of some objects that are found, as :meth:`find` does each."""
+        left = set(oids)
+        found: dict[Oid, Place] = {}
+        for one in self.segments if left else ():
+            packs = [name for name, _ in one.packs]
+            for block in one.among(left):
+                for oid, ordinal, *place, _ in segment.ROW.iter_unpack(block):
+                    if packs[ordinal] not in self.lost_packs:
+                        found[oid] = Place(packs[ordinal], *place)
+            left = left.difference(found)
+        return found
+
     def __contains__(self, oid: Oid) -> bool:
         if self.lost_packs:
             return self.find(oid) is not None

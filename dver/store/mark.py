@@ -132,10 +132,12 @@ class Marks:
         waiting: list[Oid] = []
         for oid in lists:
             waiting.append(oid)
+            below: set[bytes] = set()
             try:
-                self._set(set(self.store.sublists(oid, chunks)))
+                self.store.gather(oid, below, chunks)
             except (CorruptError, MissingContentError) as error:
                 broken[oid] = error
+            self._set(below)
             if len(chunks) >= _MANY:
                 broken.update(self._settle(chunks, waiting))
                 chunks, waiting = set(), []

@@ -7,6 +7,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 #: The kinds of frames that hold a chunk list.
 LIST_KINDS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
 _MAX_OPEN_PACKS = 64
+#: So many chunks of an object are looked up at once.
+_CHUNKS = 8192
 #: Objects longer than this are read with :meth:`Store.stream`, not into memory (bytes).
 READ_LIMIT = 4 << 30
 
@@ -175,25 +178,27 @@ class Store:
         place = self._find(oid)
         yield oid, place
         if place.kind in LIST_KINDS:
-            for row, level, _ in self._walk_rows(oid, place):
-                part = self._find(row)
-                yield row, part
-                if level == 0 and part.kind in LIST_KINDS:
-                    raise CorruptError(f"a chunk list of {format_oid(oid)} names a list as chunk")
+            for one in self._walk_lists(oid, place):
+                for row, _ in one.rows:
+                    part = self._find(row)
+                    yield row, part
+                    if not one.level and part.kind in LIST_KINDS:
+                        raise CorruptError(
+                            f"a chunk list of {format_oid(oid)} names a list as chunk"
+                        )
 
     def leaves(self, oid: Oid) -> Iterator[tuple[Oid, int]]:
         """Yield (oid, bytes) of a chunked object's chunks as its list names them, not looked up."""
-        for row, level, size in self._walk_rows(oid, self._find(oid)):
-            if not level:
-                yield row, size
+        lists = self._walk_lists(oid, self._find(oid))
+        return chain.from_iterable(one.rows for one in lists if not one.level)
 
-    def sublists(self, oid: Oid, chunks: set[bytes]) -> Iterator[Oid]:
-        """Yield the lists below a chunked object's own; add its chunks to a set, not looked up."""
-        for row, level, _ in self._walk_rows(oid, self._find(oid)):
-            if level:
-                yield row
-            else:
-                chunks.add(row)
+    def gather(self, oid: Oid, lists: set[bytes], chunks: set[bytes]) -> None:
+        """Add a chunked object's lists below its own and its chunks to sets, chunks not looked up.
+
+        What was added before an error stays.
+        """
+        for one in self._walk_lists(oid, self._find(oid)):
+            (lists if one.level else chunks).update([row for row, _ in one.rows])
 
     def list_name(self, oid: Oid) -> Oid:
         """Return the hash of a chunked object's top list: it binds all lists and chunks below."""
@@ -260,13 +265,16 @@ class Store:
 
     def chunks(self, oid: Oid) -> Iterator[tuple[Oid, Place]]:
         """Yield the chunks of a chunked object in order, each as long as its list says."""
-        for row, level, size in self._walk_rows(oid, self._find(oid)):
-            if level:
-                continue
-            part = self._find(row)
-            if part.kind in LIST_KINDS or part.raw != size:
-                raise CorruptError(f"the chunk list of {format_oid(oid)} does not fit its chunks")
-            yield row, part
+        rows = self.leaves(oid)
+        while batch := list(islice(rows, _CHUNKS)):
+            places = self.index.places({row for row, _ in batch})
+            for row, size in batch:
+                part = places.get(row) or self._find(row)
+                if part.kind in LIST_KINDS or part.raw != size:
+                    raise CorruptError(
+                        f"the chunk list of {format_oid(oid)} does not fit its chunks"
+                    )
+                yield row, part
 
     def read_into(self, name: bytes, offset: int, buffers: Sequence[bytearray | memoryview]) -> int:
         """Fill buffers with what lies in a local pack from an offset on; return the bytes read."""
@@ -323,20 +331,18 @@ class Store:
         except FormatError as error:
             raise self._damaged(oid, place, error.message) from error
 
-    def _walk_rows(self, oid: Oid, place: Place) -> Iterator[tuple[Oid, int, int]]:
-        """Yield (part, level, content bytes) depth first; level 0 are the chunks."""
-        top = self._read_list(oid, place)
-        yield from self._walk_list(top, oid)
+    def _walk_lists(self, oid: Oid, place: Place) -> Iterator[ChunkList]:
+        """Yield a chunked object's lists, each before those below it, in order."""
+        yield from self._walk_list(self._read_list(oid, place), oid)
 
-    def _walk_list(self, chunks: ChunkList, top: Oid) -> Iterator[tuple[Oid, int, int]]:
-        for row, size in chunks.rows:
-            yield row, chunks.level, size
-            if chunks.level:
-                place = self._find(row)
-                below = self._read_list(row, place) if place.kind == pack.LIST else None
-                if below is None or below.level != chunks.level - 1 or below.size != size:
-                    raise CorruptError(f"the chunk lists of {format_oid(top)} do not fit together")
-                yield from self._walk_list(below, top)
+    def _walk_list(self, chunks: ChunkList, top: Oid) -> Iterator[ChunkList]:
+        yield chunks
+        for row, size in chunks.rows if chunks.level else ():
+            place = self._find(row)
+            below = self._read_list(row, place) if place.kind == pack.LIST else None
+            if below is None or below.level != chunks.level - 1 or below.size != size:
+                raise CorruptError(f"the chunk lists of {format_oid(top)} do not fit together")
+            yield from self._walk_list(below, top)
 
     def _find(self, oid: Oid) -> Place:
         place = self.index.find(oid)

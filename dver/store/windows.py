@@ -25,7 +25,7 @@ from dver.store.store import LIST_KINDS, Store
 _WINDOW = pack.MAX_FRAME
 #: How many chunks a window holds at most: one read takes two buffers for each.
 _MOST = 256
-#: How many windows a thread may be behind.
+#: How many windows the hashing thread may be behind.
 _BEHIND = 4
 #: From so many bytes on, threads are worth starting.
 _WORTH = 16 << 20
@@ -51,7 +51,7 @@ def windows(store: Store, oid: Oid) -> Iterator[memoryview]:
 
 def _fill_windows(store: Store, oid: Oid, count: int) -> Iterator[memoryview]:
     """Yield windows of a chunked object, of which the last ``count`` stay as they are."""
-    room = [memoryview(bytearray(_WINDOW)) for _ in range(count)]
+    room = [fsio.buffer(_WINDOW) for _ in range(count)]
     for number, chunks in enumerate(_batches(store.chunks(oid))):
         view = room[number % count][: sum(place.raw for _, place in chunks)]
         try:
@@ -135,13 +135,11 @@ def copy_content(store: Store, oid: Oid, size: int, fd: int, path: bytes) -> Non
             fsio.write_all(fd, view, path)
         return
     whole = Hasher()
-    with (
-        _Behind(lambda view: fsio.write_all(fd, view, path)) as write,
-        _Behind(whole.update) as update,
-    ):
+    with _Behind(whole.update) as update:
         for view in _fill_windows(store, oid, _BEHIND + 1):
-            write(view)
             update(view)
+            # By this thread: what it has just read is still in its core's cache.
+            fsio.write_all(fd, view, path)
     _check_whole(store, oid, whole)
 
 

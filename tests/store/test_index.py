@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import secrets
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.base.oid import Oid, oid_of
 from dver.formats import pack, segment
 from dver.formats.segment import Place
+from dver.store import index
 from dver.store.index import Index, Segment
+from dver.store.store import Store
 
 PACK = b"p" * 32
 
@@ -122,3 +125,21 @@ def test_many_are_looked_up_as_each_alone(
     index = Index(segments, frozenset([PACK]) if lost else frozenset())
     asked = [*(oids[:1] if few else oids), *map(Oid, strangers)]
     assert index.absent(asked) == {oid for oid in asked if index.find(oid) is None}
+
+
+def test_places_of_many_are_those_of_each(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in range(3):
+        with store.writer() as writer:
+            for i in range(40):
+                writer.add(b"%d" % (part * 30 + i))
+            writer.commit()
+    oids = [oid_of(b"%d" % i) for i in range(150)]
+    expected = {oid: place for oid in oids if (place := store.index.find(oid)) is not None}
+    assert len(expected) == 100
+    for ratio in (0, 1 << 20):
+        monkeypatch.setattr(index, "_SCAN_RATIO", ratio)
+        assert store.index.places(oids) == expected
+    lost = Index(store.index.segments, frozenset({store.index.segments[0].packs[0][0]}))
+    left = {oid: place for oid in oids if (place := lost.find(oid)) is not None}
+    assert lost.places(oids) == left
+    assert 0 < len(left) < 100
