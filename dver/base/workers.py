@@ -29,6 +29,8 @@ Handler = Any
 _LENGTH = struct.Struct("<Q")
 # Tidying the interpreter up takes several milliseconds, for which the caller would wait.
 _BOOT = (
+    # An interrupt reaches the caller as well, and it decides what becomes of the workers.
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
     "import os, sys; sys.path.insert(0, sys.argv[1]);"
     "from dver.base.workers import main; main(sys.argv[2]);"
     "sys.stdout.flush(); sys.stderr.flush(); os._exit(0)"
@@ -251,10 +253,8 @@ def _receive(stream: IO[bytes]) -> Any:
 
 def main(handler: str) -> None:
     """Serve jobs from standard input until it ends. The entry point of a worker process."""
-    import signal
     import traceback
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     module, _, name = handler.partition(":")
