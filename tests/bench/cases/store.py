@@ -6,7 +6,7 @@ import shutil
 import sys
 
 from tests.bench import workloads
-from tests.bench.lab import Case, Lab, Mark
+from tests.bench.lab import Case, Lab, Mark, wipe
 from tests.bench.measure import Contender
 
 #: What b3sum does: the file mapped, all processors.
@@ -24,9 +24,12 @@ def fsck(lab: Lab) -> Case:
     lab.add(repo, "big.bin")
     program = shutil.which("b3sum")
     argv = (program,) if program else (sys.executable, "-P", "-c", _B3SUM)
+    full = (*lab.dver, "fsck", "--full")
     contenders = [
-        Contender("dver", (*lab.dver, "fsck", "--full"), repo),
+        Contender("dver", full, repo),
         Contender("b3sum", (*argv, "big.bin"), repo),
+        # The first check after adding hashes chunks and wholes, a later one only chunks.
+        Contender("dver, nothing proved yet", full, repo, wipe(repo / ".git/dver/proofs")),
     ]
     name = f"fsck --full of {size / 1e9:.2f} GB"
     return Case(name, contenders, [Mark("b3sum", 2.0)], peak=300 << 20)
