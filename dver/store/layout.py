@@ -29,6 +29,21 @@ def root_key(session: str) -> str:
     return ROOTS + session
 
 
+def intent_key(session: str) -> str:
+    """Return the key by which a push without a segment announces itself."""
+    return INTENTS + session
+
+
+def condemned_key(session: str, end: str = "") -> str:
+    """Return the key of a collection's notice, or of its record that ends in DOOMED or SWEPT."""
+    return CONDEMNED + session + end
+
+
+def trash_key(session: str) -> str:
+    """Return the key of a dropped root by its session."""
+    return TRASH + session
+
+
 def void_key(session: str, collection: str) -> str:
     """Return the key by which a collection declares the session of a push void."""
     return f"{ROOTS}{session}.{collection}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dver.base.errors import CorruptError, MissingContentError, RemoteError
 from dver.base.oid import OID_SIZE, Oid
@@ -26,6 +26,10 @@ from dver.transfer.uploads import (
     spooled_uploads,
     whole_upload,
 )
+from dver.transfer.watch import Overtaken
+
+#: How often a push begins anew because a collection of garbage came between.
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +68,47 @@ def push(
     the remote raises RemoteError and leaves at most garbage there.
     """
     with local.hold():
-        for _ in range(2):
+        done = Pushed(None, 0, 0, 0, 0)
+        strangers = overtaken = 0
+        while strangers < 2 and overtaken < ATTEMPTS:
             work = _Push(local, remote, offers, reporter)
-            work.look()
+            work.look(anew=overtaken > 0)
             if dry_run:
                 return work.foretell()
-            # Each step from here on reads back what it wrote.
+            # Each step from here on looks for what it wrote.
             remote.storage.leave_checks_to_caller()
-            if work.is_same_store():
-                return work.carry_out(commits, repo_id)
-            reporter.warn(
-                f"{remote.description} is not the store that it was: it was emptied, or replaced"
-                " by another; what is here is sent again"
-            )
+            if not work.is_same_store():
+                strangers += 1
+                reporter.warn(
+                    f"{remote.description} is not the store that it was: it was emptied, or"
+                    " replaced by another; what is here is sent again"
+                )
+                continue
+            try:
+                return _sum(done, work.carry_out(commits, repo_id))
+            except Overtaken:
+                overtaken += 1
+                done = _sum(done, work.so_far())
+                reporter.note(f"garbage was collected in {remote.name} meanwhile; looking again")
+    if overtaken == ATTEMPTS:
+        raise RemoteError(
+            f"garbage was collected in {remote.description} {overtaken} times while this was"
+            " pushed, so it is not known to be complete there",
+            hint="run the same command again",
+        )
     raise RemoteError(
         f"{remote.description} changes its identity while it is being read",
         hint="check whether several stores answer under its URL",
+    )
+
+
+def _sum(before: Pushed, last: Pushed) -> Pushed:
+    """Return what several attempts did together."""
+    return replace(
+        last,
+        objects=before.objects + last.objects,
+        packs=before.packs + last.packs,
+        bytes=before.bytes + last.bytes,
     )
 
 
@@ -101,35 +130,57 @@ class _Push:
         self._problems: list[str] = []
         self._info: StoreInfo | None = None
         self._info_is_fresh = False
+        self._objects = 0
 
     # looking
 
-    def look(self) -> None:
-        """Read what the remote has now: roots first, then the index, then the packs."""
-        remote = self._remote
+    def look(self, *, anew: bool) -> None:
+        """Read what the remote has now: roots first, then notices, the index, and the packs.
+
+        With ``anew`` nothing counts that was read before.
+        """
+        remote, watch = self._remote, self._session.watch
         self._info_is_fresh = remote.info is None
         if not (self._info_is_fresh and remote.is_new_directory()):
-            remote.look_around()
+            remote.look_around(anew=anew)
         self._info = remote.info or remote.read_format()
-        if self._info is None and remote.is_new_directory():
-            return
-        if not remote.has_fresh_roots:
+        if self._info is None:
+            watch.begin_with_nothing()
+            if remote.is_new_directory():
+                return
+        if anew or not remote.has_fresh_roots:
             remote.refresh_roots()
+        # Where it takes a request, notices are read only if something is likely to be written.
+        if self._info is not None and (remote.knows_notices() or not self._is_named()):
+            watch.begin()
         remote.refresh_index(whole=True)
-        self._listed = remote.list_packs()
-        self._lost_packs = lost_packs(remote.index.packs(), self._listed)
+        listed = remote.list_packs()
+        self._listed = {name: size for name, size in listed.items() if name not in watch.doomed}
+        watch.rely(self._listed)
+        lost = lost_packs(remote.index.packs(), listed)
+        self._lost_packs = lost | watch.doomed
+        self._session.avoid(self._lost_packs)
+        if lost:
+            lost -= watch.swept_packs()
         self._problems = list(remote.damaged_roots)
         bad_segments = remote.index.lost | remote.index.damaged
-        if self._lost_packs or bad_segments:
+        if lost or bad_segments:
             self._problems.append(
-                f"{remote.description} has lost {len(self._lost_packs)} packs and"
+                f"{remote.description} has lost {len(lost)} packs and"
                 f" {len(bad_segments)} index segments, or they are damaged; what is here of"
                 " their content is sent again"
             )
             return
+        if len(self._listed) < len(listed):
+            # What a root needs may lie in packs that a collection deletes, if the root goes too.
+            return
         # A root whose object no segment has must have lost its segment, unnoticed by this clone.
         presence = Presence(remote.index.segments(), frozenset())
         self._kept = {oid for oid in remote.kept() if oid in presence}
+
+    def _is_named(self) -> bool:
+        named = self._remote.kept()
+        return all(offer.object.oid in named for offer in self._offers)
 
     def warn(self) -> None:
         """Tell what is wrong with the remote. Another store under its URL is told otherwise."""
@@ -164,7 +215,7 @@ class _Push:
         """Say what would be sent."""
         self.warn()
         closure = self._close_over(())
-        choice = choose(self._local, closure.wanted, self._listed)
+        choice = choose(self._local, closure.wanted, self._listed, self._session.watch.doomed)
         return self._result(None, closure.objects, choice.packs, choice.size)
 
     def _close_over(self, spooled: Sequence[Upload]) -> Closure:
@@ -199,7 +250,7 @@ class _Push:
         with Spool(self._local.local_directory(), f"{self._remote.name}/push", session.id) as spool:
             left = self._left_over(spool)
             closure = self._close_over(left)
-            objects, wanted = closure.objects, closure.wanted
+            self._objects, wanted = closure.objects, closure.wanted
             del closure  # it holds every oid it saw, and segments need the memory
             damaged = self._send(spool, left, wanted)
             del wanted
@@ -208,14 +259,20 @@ class _Push:
                 self._trace(damaged)
             root = self._commit(commits, repo_id)
         self._remote.index.forget_lost()
-        return self._result(root, objects, session.sent_packs, session.sent_bytes)
+        return replace(self.so_far(), session=root)
+
+    def so_far(self) -> Pushed:
+        """Say what was done, whether or not it led to a root."""
+        session = self._session
+        return self._result(None, self._objects, session.sent_packs, session.sent_bytes)
 
     def _left_over(self, spool: Spool) -> list[Upload]:
         """Return the useful packs that an interrupted push left in the spool."""
         presence = Presence(self._remote.index.segments(), self._lost_packs)
         useful = []
+        doomed = self._session.watch.doomed
         for upload in spooled_uploads(spool, self._listed):
-            if any(oid not in presence for oid in _oids(upload)):
+            if upload.name not in doomed and any(oid not in presence for oid in _oids(upload)):
                 useful.append(upload)
             else:
                 spool.drop(upload.name)
@@ -223,7 +280,7 @@ class _Push:
 
     def _send(self, spool: Spool, left: list[Upload], wanted: Wanted) -> dict[Oid, Reason]:
         """Send packs, and return the frames that cannot be sent."""
-        choice = choose(self._local, wanted, self._listed)
+        choice = choose(self._local, wanted, self._listed, self._session.watch.doomed)
         ready = left + [
             whole_upload(self._local, name, size) for name, size in choice.arrived + choice.whole
         ]
@@ -291,6 +348,7 @@ class _Push:
             return None
         if any(self._offers[number].required for number in self._lost):
             commits = ()
+        self._session.look_again()
         return self._session.commit(repo_id, commits, objects).session
 
     def _result(self, session: str | None, objects: int, packs: int, size: int) -> Pushed:

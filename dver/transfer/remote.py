@@ -27,6 +27,7 @@ from dver.base.errors import (
 from dver.base.oid import Oid
 from dver.formats import root as roots_format
 from dver.formats import storeinfo
+from dver.formats.notice import Notice
 from dver.formats.root import Root
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
@@ -36,9 +37,11 @@ from dver.store.codec import Buffer
 from dver.store.index import Index
 from dver.store.store import Store
 from dver.transfer.meter import Meter
+from dver.transfer.notices import Notices
 from dver.transfer.remoteindex import RemoteIndex
 from dver.transfer.workers import each
 
+_LISTED = (layout.ROOTS, layout.CONDEMNED, layout.INDEX, layout.PACKS, storeinfo.KEY)
 _COVERED = "covered.json"
 _MAX_COVERED = 20
 #: What a listing said of format.json when that was read.
@@ -65,8 +68,9 @@ class RemoteStore(Store):
 class Remote:
     """One remote. ``cache`` is the directory where this clone remembers what it saw of it.
 
-    ``roots`` and ``index`` are as of the last refresh, or of the cache before the first.
-    ``jobs`` is how many requests may be under way at once.
+    ``roots`` and ``index`` are as of the last refresh, or of the cache before the first; of the
+    roots those in ``void_roots`` prove nothing, since a collection of garbage declared their
+    pushes void. ``jobs`` is how many requests may be under way at once.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class Remote:
         self.roots: dict[str, Root] = {}
         self.has_fresh_roots = False
         self.damaged_roots: list[str] = []
+        self.void_roots: frozenset[str] = frozenset()
+        self._notices: dict[str, Notice] = {}
         self._root_sizes: dict[str, int] = {}
         self.index = RemoteIndex(self.storage, cache, self.jobs)
         self._snapshot: dict[str, dict[str, Entry]] = {}
@@ -168,20 +174,27 @@ class Remote:
 
     # listing
 
-    def look_around(self) -> None:
+    def look_around(self, *, anew: bool = False) -> bool:
         """List everything at once, where that takes one request, for the listings that follow.
 
-        What it tells is used once: a listing asked for twice is made anew. One page is as good as
+        Returns whether it did. What it tells is used once: a listing asked for twice is made
+        anew; with ``anew`` what was told before is not used either. One page is as good as
         three listings in the right order: packs come behind the segments in it, and whoever wrote
         a root in it had stored all that the root names.
         """
+        if anew:
+            self._snapshot = {}
         entries = None if self._snapshot else self.storage.list_short()
         if entries is not None:
-            prefixes = (layout.ROOTS, layout.INDEX, layout.PACKS, storeinfo.KEY)
             self._snapshot = {
                 prefix: {one.key: one for one in entries if one.key.startswith(prefix)}
-                for prefix in prefixes
+                for prefix in _LISTED
             }
+        return entries is not None
+
+    def forget_listing(self) -> None:
+        """Use nothing any more of what the last look around told."""
+        self._snapshot = {}
 
     def refresh_roots(self) -> None:
         """List the roots, and read those not read before; ``has_fresh_roots`` is true then.
@@ -189,11 +202,11 @@ class Remote:
         ``damaged_roots`` tells of those that cannot be read. Nothing may be collected then.
         """
         self.damaged_roots.clear()
-        listed = {
-            key.removeprefix(layout.ROOTS): entry
-            for key, entry in self._list(layout.ROOTS).items()
-            if _is_session(key.removeprefix(layout.ROOTS))
+        keys = {
+            key.removeprefix(layout.ROOTS): entry for key, entry in self._list(layout.ROOTS).items()
         }
+        listed = {name: entry for name, entry in keys.items() if layout.is_session(name)}
+        self.void_roots = frozenset(listed.keys() & {name[:32] for name in keys if "." in name})
         # A root that is no longer as long as it was is not what was read.
         known = {
             session: root
@@ -263,6 +276,18 @@ class Remote:
                 packs[name] = entry.size
         return packs
 
+    def list_segments(self) -> dict[str, Entry]:
+        """List the segments that are there now, by their keys."""
+        return self._list(layout.INDEX)
+
+    def list_notices(self) -> Notices:
+        """List what collections of garbage wrote here."""
+        return Notices(self.storage, self._list(layout.CONDEMNED), self._notices)
+
+    def knows_notices(self) -> bool:
+        """Say whether the last look around has told of notices, so that no request is needed."""
+        return layout.CONDEMNED in self._snapshot
+
     def _list(self, prefix: str) -> dict[str, Entry]:
         told = self._snapshot.pop(prefix, None)
         if told is not None:
@@ -282,7 +307,12 @@ class Remote:
 
     def kept(self) -> set[Oid]:
         """Return the objects that roots name: each was stored with all that it needs."""
-        return {one.oid for root in self.roots.values() for one in root.objects}
+        return {
+            one.oid
+            for session, root in self.roots.items()
+            if session not in self.void_roots
+            for one in root.objects
+        }
 
     def bases(self) -> dict[str, Oid]:
         """Return for each path the directory that was pushed last for it."""
@@ -349,7 +379,7 @@ class Remote:
         except (OSError, FormatError, UnicodeDecodeError):
             return
         for session in names:
-            if not _is_session(session):
+            if not layout.is_session(session):
                 continue
             # A damaged copy is read again from the remote.
             with contextlib.suppress(OSError, FormatError):
@@ -373,10 +403,6 @@ class Remote:
     def close(self) -> None:
         """Release connections."""
         self.storage.close()
-
-
-def _is_session(text: str) -> bool:
-    return len(text) == 32 and all(char in "0123456789abcdef" for char in text)
 
 
 def _tag(entry: Entry | None) -> str:

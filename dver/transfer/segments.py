@@ -21,18 +21,25 @@ _OID = slice(0, OID_SIZE)
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)
 
 
-def build_segments(packs: Sequence[FinishedPack], live: Sequence[Segment]) -> Iterator[bytes]:
+def build_segments(
+    packs: Sequence[FinishedPack],
+    live: Sequence[Segment],
+    salt: bytes | None = None,
+    lost: frozenset[bytes] = frozenset(),
+) -> Iterator[bytes]:
     """Yield the bytes of the segments for some new packs.
 
     ``live`` are the segments that count now; when too many of them are short, they are merged into
-    the last one yielded, which names them as superseded.
+    the last one yielded, which names them as superseded. ``salt`` is the session of who writes
+    them, random by default; rows in ``lost`` packs give way to others.
     """
+    salt = salt or os.urandom(16)
     rows = sum(len(one.rows) for one in packs) // pack.ROW.size
     trees = [one for one in packs if _has_trees(one)]
     if rows > SPLIT_ROWS and 0 < len(trees) < len(packs):
-        yield _merged(trees, ())
+        yield _merged(trees, (), salt, lost)
         packs = [one for one in packs if not _has_trees(one)]
-    yield _merged(packs, short_ones(live))
+    yield _merged(packs, short_ones(live), salt, lost)
 
 
 def short_ones(live: Sequence[Segment]) -> list[Segment]:
@@ -49,7 +56,9 @@ def _has_trees(one: FinishedPack) -> bool:
     return any(kind in kinds for kind in _TREE_KINDS)
 
 
-def _merged(packs: Sequence[FinishedPack], old: Sequence[Segment]) -> bytes:
+def _merged(
+    packs: Sequence[FinishedPack], old: Sequence[Segment], salt: bytes, lost: frozenset[bytes]
+) -> bytes:
     table = {one.name: one.size for one in packs}
     for short in old:
         table.update(short.packs)
@@ -62,11 +71,11 @@ def _merged(packs: Sequence[FinishedPack], old: Sequence[Segment]) -> bytes:
     rows.sort()
     rows = segment.distinct(rows)
     if old:
-        rows += _renumbered(old, ordinals)
+        rows += _renumbered(old, ordinals, lost)
         rows.sort(key=operator.itemgetter(_OID))
         rows = segment.distinct(rows)
     superseded = {name for one in old for name in (one.name, *one.superseded)}
-    return segment.encode(rows, [(name, table[name]) for name in names], os.urandom(16), superseded)
+    return segment.encode(rows, [(name, table[name]) for name in names], salt, superseded)
 
 
 def _split(rows: bytes) -> Iterable[bytes]:
@@ -74,9 +83,20 @@ def _split(rows: bytes) -> Iterable[bytes]:
     return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
-def _renumbered(old: Sequence[Segment], ordinals: Mapping[bytes, int]) -> Iterator[bytes]:
+def _renumbered(
+    old: Sequence[Segment], ordinals: Mapping[bytes, int], lost: frozenset[bytes]
+) -> Iterator[bytes]:
+    """Yield the rows of segments by other ordinals, those in lost packs behind all others."""
+    last: list[bytes] = []
     for one in old:
         numbers = [ordinals[name].to_bytes(4, "little") for name, _ in one.packs]
+        gone = [name in lost for name, _ in one.packs]
+        any_gone = True in gone
         for row in one.rows():
             number = int.from_bytes(row[32:36], "little")
-            yield row[:32] + numbers[number] + row[36:]
+            renumbered = row[:32] + numbers[number] + row[36:]
+            if any_gone and gone[number]:
+                last.append(renumbered)
+            else:
+                yield renumbered
+    yield from last

@@ -3,14 +3,17 @@
 Docs: ``docs/format/remote.md``, section "Order of writes". Packs come first, then the segments that
 say what is in them, then the root that says what is to be kept: whoever reads goes the other
 way, so a push that stops anywhere leaves nothing that refers to something that is not there.
-Each step is verified by reading back before the next begins, so that an endpoint that answers
-"stored" to everything is found out.
+What was written is looked for, in a listing or by reading it back, before the root is, so that an
+endpoint that answers "stored" to everything is found out. Segments carry the session as salt: by
+them collections of garbage know that a push is under way.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +21,18 @@ from dver.base import clock
 from dver.base.errors import AlreadyExists, CorruptError, ObjectNotFound, RemoteError
 from dver.base.oid import oid_of
 from dver.base.reporter import Reporter
-from dver.formats import pack
+from dver.formats import notice, pack
 from dver.formats import root as roots
+from dver.formats.notice import Notice
 from dver.formats.root import Root, RootObject
+from dver.storage.base import Entry
 from dver.store import layout
+from dver.store.index import Segment
 from dver.store.packfile import FinishedPack, check_pack
 from dver.transfer.remote import Remote
 from dver.transfer.segments import build_segments
 from dver.transfer.uploads import Upload
+from dver.transfer.watch import Overtaken, Watch
 from dver.transfer.workers import each
 
 if TYPE_CHECKING:
@@ -40,14 +47,28 @@ _ENDS = 64 << 10
 _WORTH_ROWS, _TOO_MANY_ROWS = 3_000, 300_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is remembered of a segment until it was found in the remote."""
+
+    key: str
+    size: int
+    name: bytes
+    md5: str
+    head: bytes
+    tail: bytes
+
+
 class Session:
     """One push under its own random ``id``, which becomes the name of its root.
 
-    ``sent_packs`` and ``sent_bytes`` count what went out so far.
+    ``sent_packs`` and ``sent_bytes`` count what went out so far. ``watch`` notices collections of
+    garbage.
     """
 
     def __init__(self, remote: Remote, reporter: Reporter, jobs: int) -> None:
         self.id = os.urandom(16).hex()
+        self.watch = Watch(remote)
         self.sent_packs = 0
         self.sent_bytes = 0
         self._remote = remote
@@ -55,6 +76,9 @@ class Session:
         self._jobs = jobs
         self._pending: list[FinishedPack] = []
         self._unverified: list[FinishedPack] = []
+        self._segments: list[_Sent] = []
+        self._is_announced = False
+        self._lost: frozenset[bytes] = frozenset()
         self._listed: Sized = ()
         self._foreseen: list[FinishedPack] = []
         self._building: Future[list[bytes]] | None = None
@@ -72,17 +96,30 @@ class Session:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        live = self._remote.index.segments()
+        live = self._live()
         builder = ThreadPoolExecutor(1, "dver-segments")
         self._foreseen = packs
-        self._building = builder.submit(lambda: list(build_segments(packs, live)))
+        self._building = builder.submit(lambda: list(self._make_segments(packs, live)))
         builder.shutdown(wait=False)
 
     def _build(self) -> Iterable[bytes]:
         building, self._building = self._building, None
         if building is not None and self._pending == self._foreseen:
             return building.result()
-        return build_segments(self._pending, self._remote.index.segments())
+        return self._make_segments(self._pending, self._live())
+
+    def _make_segments(
+        self, packs: Sequence[FinishedPack], live: Sequence[Segment]
+    ) -> Iterator[bytes]:
+        return build_segments(packs, live, bytes.fromhex(self.id), self._lost)
+
+    def _live(self) -> list[Segment]:
+        """Return the segments that may be merged: none while a collection is under way."""
+        return [] if self.watch.doomed else self._remote.index.segments()
+
+    def avoid(self, lost: frozenset[bytes]) -> None:
+        """Take note of packs that are named and not to be had."""
+        self._lost = lost
 
     def send(
         self, uploads: Iterable[Upload], listed: dict[bytes, int], total: int
@@ -117,6 +154,7 @@ class Session:
     def _count(self, upload: Upload, *, fresh: bool) -> None:
         finished = FinishedPack("", upload.name, upload.size, upload.rows)
         self._pending.append(finished)
+        self.watch.rely((upload.name,))
         if fresh:
             self._unverified.append(finished)
             self.sent_packs += 1
@@ -130,17 +168,19 @@ class Session:
     # step 2: segments
 
     def publish_index(self) -> None:
-        """Write the segments of the packs sent since the last time, once those are there."""
-        self._verify_packs()
-        if not self._pending:
+        """Write the segments of the packs sent since the last time, and look for all of these."""
+        if not self._pending and not self._unverified:
             return
         # Two at most; none is of use without the other.
         for data, _ in each(min(self._jobs, 2), self._build(), self._put_segment):
             self._remote.index.put_aside(bytes(oid_of(data)), data)
         self._pending.clear()
+        told = self._remote.look_around(anew=True)
+        self._verify_packs(listed=told)
+        self._verify_segments(self._remote.list_segments() if told else {})
 
-    def _verify_packs(self) -> None:
-        for one, size in self._sizes_there():
+    def _verify_packs(self, *, listed: bool) -> None:
+        for one, size in self._sizes_there(listed=listed):
             if size != one.size:
                 raise RemoteError(
                     f"{self._remote.description} said it stored pack {one.name.hex()} of"
@@ -149,12 +189,12 @@ class Session:
                 )
         self._unverified.clear()
 
-    def _sizes_there(self) -> Iterator[tuple[FinishedPack, int | None]]:
+    def _sizes_there(self, *, listed: bool) -> Iterator[tuple[FinishedPack, int | None]]:
         """Yield the packs just sent with their sizes in the remote, asked for in few requests."""
         pages = 1 + (len(self._listed) + len(self._unverified)) // 1000
-        if len(self._unverified) > pages:
-            listed = self._remote.list_packs()
-            yield from ((one, listed.get(one.name)) for one in self._unverified)
+        if listed or len(self._unverified) > pages:
+            there = self._remote.list_packs()
+            yield from ((one, there.get(one.name)) for one in self._unverified)
             return
 
         def head(one: FinishedPack) -> int | None:
@@ -166,28 +206,60 @@ class Session:
     def _put_segment(self, data: bytes) -> None:
         name = bytes(oid_of(data))
         key = layout.segment_key(name)
+        self._remote.storage.put(key, data)
+        long = len(data) > _READ_BACK
+        ends = (data[:_ENDS], data[-_ENDS:]) if long else (b"", b"")
+        self._segments.append(_Sent(key, len(data), name, _md5(data), *ends))
+        self._is_announced = True
+
+    def _verify_segments(self, listed: Mapping[str, Entry]) -> None:
+        for one in self._segments:
+            entry = listed.get(one.key)
+            if not _is_proven(entry, one.size, one.md5) and not self._is_there(one):
+                raise self._lied(one.key)
+        self._segments.clear()
+
+    def _is_there(self, one: _Sent) -> bool:
+        """Read a segment back: whole if it is short, else its length and both ends."""
         storage = self._remote.storage
-        storage.put(key, data)
-        if len(data) <= _READ_BACK:
-            same = self._read_back(key) == data
-        else:
-            entry = storage.head(key)
-            same = (
-                entry is not None
-                and entry.size == len(data)
-                and storage.get(key, 0, _ENDS) == data[:_ENDS]
-                and storage.get(key, len(data) - _ENDS, _ENDS) == data[-_ENDS:]
-            )
-        if not same:
-            raise self._lied(key)
+        if not one.head:
+            data = self._read_back(one.key)
+            return data is not None and oid_of(data) == one.name
+        entry = storage.head(one.key)
+        return (
+            entry is not None
+            and entry.size == one.size
+            and storage.get(one.key, 0, _ENDS) == one.head
+            and storage.get(one.key, one.size - _ENDS, _ENDS) == one.tail
+        )
 
-    # step 3: the root
+    # step 3: the second look
 
-    def commit(self, repo: str, commits: Sequence[str], objects: Iterable[RootObject]) -> Root:
-        """Write the root and read it back. The push has happened when this returns."""
+    def look_again(self) -> None:
+        """Make sure that collections see this push, then look for them. Raises Overtaken."""
+        if not self._is_announced:
+            intent = notice.encode(Notice("intent", self.id))
+            self._remote.storage.put(layout.intent_key(self.id), intent)
+            self._is_announced = True
+        self.watch.check()
+
+    # step 4: the root
+
+    def commit(
+        self,
+        repo: str,
+        commits: Sequence[str],
+        objects: Iterable[RootObject],
+        created: str | None = None,
+    ) -> Root:
+        """Write the root and look for it. The push has happened when this returns.
+
+        Raises Overtaken if a collection has declared this session void; ``look_again`` must have
+        been called before.
+        """
         root = Root(
             self.id,
-            clock.utc_text(),
+            created or clock.utc_text(),
             repo,
             tuple(sorted(set(commits))),
             tuple(sorted(set(objects))),
@@ -204,8 +276,12 @@ class Session:
                     f"{self._remote.description} has ended this push: {key} is taken",
                     hint="run the same command again",
                 ) from None
-        if self._read_back(key) != data:
+        # This listing must be made after the root was written: a void may come until then.
+        there = {entry.key: entry for entry in storage.list(key)}
+        if not _is_proven(there.get(key), len(data), _md5(data)) and self._read_back(key) != data:
             raise self._lied(key)
+        if there.keys() - {key}:
+            raise Overtaken
         self._remote.remember_root(root)
         # 'status' asks this list first: it is shorter to read than all roots.
         self._remote.remember_seen(one.oid for one in root.objects)
@@ -222,3 +298,12 @@ class Session:
             f"{self._remote.description} said it stored {key}, and does not have it",
             hint="check its URL and endpoint with 'dver remote check'",
         )
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _is_proven(entry: Entry | None, size: int, md5: str) -> bool:
+    """Say whether a listing proves that something arrived: servers hash what they stored."""
+    return entry is not None and entry.size == size and entry.etag == md5

@@ -69,10 +69,16 @@ class Choice:
         return len(self.whole) + (max(1, -(-copied // PACK_TARGET)) if copied else 0)
 
 
-def choose(store: Store, wanted: Wanted, listed: Mapping[bytes, int]) -> Choice:
+def choose(
+    store: Store,
+    wanted: Wanted,
+    listed: Mapping[bytes, int],
+    taken: frozenset[bytes] = frozenset(),
+) -> Choice:
     """Decide for each pack of a local store whether to send it whole or to copy from it.
 
-    ``listed`` are the packs that the remote has, with their sizes.
+    ``listed`` are the packs that the remote has, with their sizes; by names that are ``taken``
+    nothing may be sent.
     """
     choice = Choice()
     small: list[tuple[bytes, int]] = []
@@ -87,7 +93,7 @@ def choose(store: Store, wanted: Wanted, listed: Mapping[bytes, int]) -> Choice:
             continue
         if listed.get(name) == size:
             choice.arrived.append((name, size))
-        elif 10 * frames.size < 9 * content:
+        elif name in taken or 10 * frames.size < 9 * content:
             choice.copied.packs[name] = frames
         elif size < SMALL_PACK:
             small.append((name, size))

@@ -14,6 +14,7 @@ from pathlib import Path
 from dver.base.oid import checksum, list_name_of, oid_of
 from dver.formats import (
     chunklist,
+    notice,
     pack,
     pointer,
     proofs,
@@ -24,9 +25,22 @@ from dver.formats import (
     tree,
 )
 from dver.formats.chunklist import ChunkList
+from dver.formats.notice import Notice, Unused
 from dver.formats.pack import Frame
 from dver.formats.pointer import Pointer
-from dver.formats.record import Record, Unused
+from dver.formats.record import (
+    Actor,
+    Code,
+    Command,
+    Environment,
+    Item,
+    Keep,
+    Metric,
+    Record,
+    RepoIdentity,
+    Run,
+    Value,
+)
 from dver.formats.root import Root, RootObject
 from dver.formats.segment import Place
 from dver.formats.storeinfo import StoreInfo
@@ -148,17 +162,17 @@ def sample_root() -> Root:
     )
 
 
-def sample_doomed() -> Record:
+def sample_doomed() -> Notice:
     """What a collection is about to delete: the sample pack, unused for fifteen days."""
     data, _ = sample_pack()
     packs = (Unused(pack_name(data), len(data), 1_768_564_800),)
-    return Record("doomed", "ffeeddccbbaa99887766554433221100", 1_769_860_800, packs)
+    return Notice("doomed", "ffeeddccbbaa99887766554433221100", 1_769_860_800, packs)
 
 
-def sample_trash() -> Record:
+def sample_trash() -> Notice:
     """The sample root, dropped."""
     old = root.encode(sample_root())
-    return Record("trash", "ffeeddccbbaa99887766554433221100", 1_769_860_800, root=old)
+    return Notice("trash", "ffeeddccbbaa99887766554433221100", 1_769_860_800, root=old)
 
 
 def sample_tree_pointer() -> Pointer:
@@ -180,6 +194,40 @@ def sample_proofs() -> bytes:
     return proofs.encode(proofs.encode_entry(oid, name) for oid, name in named)
 
 
+def sample_record() -> Record:
+    """A run that made a model out of a directory."""
+    top = sample_tree()
+    data = Item(
+        "data/train",
+        oid_of(tree.encode(top)),
+        "tree",
+        top.size,
+        top.files,
+        role="train",
+        source="dver",
+    )
+    model = Item("model.bin", oid_of(HELLO), "file", len(HELLO), 1, role="model", source="dver")
+    return Record(
+        1,
+        "run",
+        "2026-01-31T12:00:03.500Z",
+        Keep(oid_of(LABELS), 286, 7),
+        reason="more labels",
+        step="train",
+        actor=Actor("Ada", "ada@example.org", host="lab-3"),
+        repo=RepoIdentity("6f1d0c3a9be0f7c8b5a4e2d19c8f7e6d5c4b3a29", "https://example.org/m.git"),
+        code=Code("0f9e8d7c6b5a49382716f5e4d3c2b1a09f8e7d6c", "9" * 40, "main"),
+        command=Command(("python", "train.py", "--lr", "0.1")),
+        inputs=(data,),
+        outputs=(model,),
+        params=(Value("lr", "0.1", "float", "file:params.yaml"),),
+        metrics=(Metric("auc", "0.91", "float", "metrics.json"),),
+        env=Environment(python={"version": "3.12.4"}, packages=oid_of(SCRIPT)),
+        seeds={"PYTHONHASHSEED": "0"},
+        run=Run("2026-01-31T12:00:00.000Z", "2026-01-31T12:00:03.000Z", 3000, 0),
+    )
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "pack.hex": lambda: sample_pack()[0],
     "pack-empty.hex": lambda: seal_pack(pack.encode_header(SALT), b""),
@@ -195,8 +243,9 @@ FILES: dict[str, Callable[[], bytes]] = {
     "pointer-file.dver": lambda: pointer.encode(sample_file_pointer()),
     "pointer-tree.dver": lambda: pointer.encode(sample_tree_pointer()),
     "root.json": lambda: root.encode(sample_root()),
-    "record-doomed.json": lambda: record.encode(sample_doomed()),
-    "record-trash.json": lambda: record.encode(sample_trash()),
+    "record.json": lambda: record.encode(sample_record()),
+    "notice-doomed.json": lambda: notice.encode(sample_doomed()),
+    "notice-trash.json": lambda: notice.encode(sample_trash()),
     "format.json": lambda: storeinfo.encode(StoreInfo("00112233445566778899aabbccddeeff")),
 }
 
@@ -209,7 +258,8 @@ SHOWN = {
     "proofs.md": ["proofs.hex"],
     "pointer.md": ["pointer-tree.dver", "pointer-file.dver"],
     "root.md": ["root.json"],
-    "remote.md": ["record-doomed.json", "record-trash.json"],
+    "record.md": ["record.json"],
+    "remote.md": ["notice-doomed.json", "notice-trash.json"],
     "store.md": ["format.json"],
 }
 _BLOCK = re.compile(r"(<!-- example: (\S+) -->\n```\w*\n)(.*?)(```\n)", re.DOTALL)

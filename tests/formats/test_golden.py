@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from dver.base.oid import checksum, list_name_of, oid_of
-from dver.formats import chunklist, pack, pointer, proofs, record, root, segment, storeinfo, tree
+from dver.formats import (
+    chunklist,
+    notice,
+    pack,
+    pointer,
+    proofs,
+    record,
+    root,
+    segment,
+    storeinfo,
+    tree,
+)
 from dver.formats.storeinfo import StoreInfo
 from tests.formats import samples
 from tests.formats.samples import GOLDEN, PAGES, SHOWN, undump
@@ -71,9 +82,14 @@ def test_golden_root_is_read() -> None:
     assert root.decode(golden("root.json")) == samples.sample_root()
 
 
-def test_golden_records_are_read() -> None:
-    assert record.decode(golden("record-doomed.json")) == samples.sample_doomed()
-    assert record.decode(golden("record-trash.json")) == samples.sample_trash()
+def test_golden_notices_are_read() -> None:
+    assert notice.decode(golden("notice-doomed.json")) == samples.sample_doomed()
+    assert notice.decode(golden("notice-trash.json")) == samples.sample_trash()
+
+
+def test_golden_record_is_read() -> None:
+    data = golden("record.json")
+    assert record.decode(data, oid_of(data)) == samples.sample_record()
 
 
 def test_golden_store_record_is_read() -> None:

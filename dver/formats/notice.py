@@ -1,6 +1,6 @@
-"""The records by which pushes and collections of garbage in a remote take notice of each other.
+"""The notices by which pushes and collections of garbage in a remote take notice of each other.
 
-Page: ``docs/format/remote.md``, section "Records". A record is JSON with sorted keys and no
+Page: ``docs/format/remote.md``, section "Notices". A notice is JSON with sorted keys and no
 insignificant space, ended by one line feed, with its own hash inside, as a root is.
 """
 
@@ -18,7 +18,7 @@ Kind = Literal["intent", "condemned", "doomed", "swept", "void", "trash"]
 
 MAX_SIZE = 128 << 20
 _KINDS = frozenset(get_args(Kind))
-_KEYS = {"check", "dver_record", "kind", "moment", "packs", "root", "session"}
+_KEYS = {"check", "dver_notice", "kind", "moment", "packs", "root", "session"}
 _WITH_PACKS = frozenset(("condemned", "doomed", "swept"))
 _SESSION = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -36,8 +36,8 @@ class Unused(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One record.
+class Notice:
+    """One notice.
 
     ``session`` says whose it is; ``moment`` when it was written, in seconds since 1970 by the
     storage's clock; ``packs`` which packs it is about, and ``root`` the bytes of a root that was
@@ -51,50 +51,50 @@ class Record:
     root: bytes = b""
 
 
-def encode(record: Record) -> bytes:
-    """Return the bytes of a record, its own hash included under ``check``."""
+def encode(notice: Notice) -> bytes:
+    """Return the bytes of a notice, its own hash included under ``check``."""
     fields: dict[str, Any] = {
-        "dver_record": 1,
-        "kind": record.kind,
-        "moment": record.moment,
-        "packs": [[name.hex(), size, since] for name, size, since in sorted(set(record.packs))],
-        "root": record.root.decode("ascii"),
-        "session": record.session,
+        "dver_notice": 1,
+        "kind": notice.kind,
+        "moment": notice.moment,
+        "packs": [[name.hex(), size, since] for name, size, since in sorted(set(notice.packs))],
+        "root": notice.root.decode("ascii"),
+        "session": notice.session,
     }
     fields["check"] = format_oid(oid_of(_dump(fields)))
     return _dump(fields) + b"\n"
 
 
-def decode(data: bytes) -> Record:
-    """Parse a record. Raises FormatError unless it is whole, unaltered and of this version."""
+def decode(data: bytes) -> Notice:
+    """Parse a notice. Raises FormatError unless it is whole, unaltered and of this version."""
     if len(data) > MAX_SIZE:
-        raise FormatError("a record is longer than any record")
+        raise FormatError("a notice is longer than any notice")
     try:
         fields = json.loads(data.decode("ascii"))
     except (ValueError, RecursionError) as error:
-        raise FormatError("a record is not JSON") from error
-    version = fields.get("dver_record") if isinstance(fields, dict) else None
+        raise FormatError("a notice is not JSON") from error
+    version = fields.get("dver_notice") if isinstance(fields, dict) else None
     if not isinstance(version, int):
-        raise FormatError("a record is JSON, but not dver's")
+        raise FormatError("a notice is JSON, but not dver's")
     if version != 1:
         raise FormatError(
-            f"a record has format version {str(version)[:40]} and this dver reads version 1",
+            f"a notice has format version {str(version)[:40]} and this dver reads version 1",
             hint="upgrade dver",
         )
     if set(fields) != _KEYS:
-        raise FormatError("a record lacks a field or has an unknown one")
+        raise FormatError("a notice lacks a field or has an unknown one")
     try:
-        record = _record(fields)
+        notice = _notice(fields)
         # One comparison covers the hash, the order, the spelling and anything else.
-        same = encode(record) == data
+        same = encode(notice) == data
     except (TypeError, ValueError) as error:
-        raise FormatError(f"a record has a malformed field: {error}") from error
+        raise FormatError(f"a notice has a malformed field: {error}") from error
     if not same:
-        raise FormatError("a record does not match its own hash, or is not spelled canonically")
-    return record
+        raise FormatError("a notice does not match its own hash, or is not spelled canonically")
+    return notice
 
 
-def _record(fields: dict[str, Any]) -> Record:
+def _notice(fields: dict[str, Any]) -> Notice:
     kind = fields["kind"]
     if kind not in _KINDS:
         raise ValueError("its kind is unknown")
@@ -103,7 +103,7 @@ def _record(fields: dict[str, Any]) -> Record:
     if (packs and kind not in _WITH_PACKS) or bool(root) != (kind == "trash"):
         raise ValueError("it holds what its kind has no place for")
     session = _text(fields["session"], _SESSION)
-    return Record(kind, session, _number(fields["moment"]), packs, root)
+    return Notice(kind, session, _number(fields["moment"]), packs, root)
 
 
 def _unused(row: Any) -> Unused:

@@ -1,4 +1,4 @@
-"""Records come back as they were, and nothing that differs by a byte is taken for one."""
+"""Notices come back as they were, and nothing that differs by a byte is taken for one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from dver.base.errors import FormatError
 from dver.base.oid import format_oid, oid_of
-from dver.formats import record
-from dver.formats.record import Record, Unused
+from dver.formats import notice
+from dver.formats.notice import Notice, Unused
 from tests.formats import samples
 
-DOOMED = record.encode(samples.sample_doomed())
-TRASH = record.encode(samples.sample_trash())
+DOOMED = notice.encode(samples.sample_doomed())
+TRASH = notice.encode(samples.sample_trash())
 SESSIONS = st.text("0123456789abcdef", min_size=32, max_size=32)
 NUMBERS = st.integers(0, (1 << 63) - 1)
 PACKS = st.lists(
@@ -23,17 +23,17 @@ PACKS = st.lists(
     max_size=5,
     unique=True,
 )
-RECORDS = st.one_of(
+NOTICES = st.one_of(
     st.builds(
-        lambda kind, session, moment, packs: Record(kind, session, moment, tuple(sorted(packs))),
+        lambda kind, session, moment, packs: Notice(kind, session, moment, tuple(sorted(packs))),
         st.sampled_from(["condemned", "doomed", "swept"]),
         SESSIONS,
         NUMBERS,
         PACKS,
     ),
-    st.builds(Record, st.sampled_from(["intent", "void"]), SESSIONS, NUMBERS),
+    st.builds(Notice, st.sampled_from(["intent", "void"]), SESSIONS, NUMBERS),
     st.builds(
-        lambda session, root: Record("trash", session, root=root.encode()),
+        lambda session, root: Notice("trash", session, root=root.encode()),
         SESSIONS,
         st.text(st.characters(max_codepoint=127), min_size=1),
     ),
@@ -41,7 +41,7 @@ RECORDS = st.one_of(
 
 
 def redone(data: bytes = DOOMED, **changes: object) -> bytes:
-    """Return a record with fields changed and its own hash made to fit again."""
+    """Return a notice with fields changed and its own hash made to fit again."""
     fields = {**json.loads(data), **changes}
     del fields["check"]
     plain = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
@@ -49,18 +49,18 @@ def redone(data: bytes = DOOMED, **changes: object) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
-@given(RECORDS)
-def test_records_come_back(value: Record) -> None:
-    assert record.decode(record.encode(value)) == value
+@given(NOTICES)
+def test_notices_come_back(value: Notice) -> None:
+    assert notice.decode(notice.encode(value)) == value
 
 
-@given(RECORDS, st.data())
-def test_damaged_records_are_refused(value: Record, data: st.DataObject) -> None:
-    whole = bytearray(record.encode(value))
+@given(NOTICES, st.data())
+def test_damaged_notices_are_refused(value: Notice, data: st.DataObject) -> None:
+    whole = bytearray(notice.encode(value))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
     with pytest.raises(FormatError):
-        record.decode(bytes(whole))
+        notice.decode(bytes(whole))
 
 
 ROW = json.loads(DOOMED)["packs"][0]
@@ -69,8 +69,8 @@ LIES = {
     "not ASCII": (DOOMED.replace(b"doomed", "dömed".encode()), "not JSON"),
     "another file": (b"[]", "not dver's"),
     "deep": (b"[" * 100_000, "not JSON"),
-    "newer": (redone(dver_record=2), "version 2"),
-    "version is true": (redone(dver_record=True), "own hash"),
+    "newer": (redone(dver_notice=2), "version 2"),
+    "version is true": (redone(dver_notice=True), "own hash"),
     "extra field": (redone(extra=1), "unknown one"),
     "hash": (DOOMED.replace(b"doomed", b"doumed"), "malformed"),
     "moment": (DOOMED.replace(b"1769860800", b"1769860801"), "own hash"),
@@ -97,9 +97,9 @@ LIES = {
 def test_lies_are_refused(name: str) -> None:
     data, message = LIES[name]
     with pytest.raises(FormatError, match=message):
-        record.decode(data)
+        notice.decode(data)
 
 
 def test_the_samples_are_records() -> None:
-    assert record.decode(redone()) == samples.sample_doomed()
-    assert record.decode(redone(TRASH)) == samples.sample_trash()
+    assert notice.decode(redone()) == samples.sample_doomed()
+    assert notice.decode(redone(TRASH)) == samples.sample_trash()

@@ -1,0 +1,98 @@
+"""What collections of garbage wrote in a remote, for pushes and other collections to see.
+
+Docs: ``docs/format/remote.md``, section "Notices"; why it is enough: ``docs/design/gc.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dver.base.errors import CorruptError, FormatError, ObjectNotFound
+from dver.formats import notice as notice_format
+from dver.formats.notice import Kind, Notice
+from dver.storage.base import Entry, Storage
+from dver.store import layout
+
+_ENDS: dict[str, Kind] = {"": "condemned", layout.DOOMED: "doomed", layout.SWEPT: "swept"}
+
+
+def read_notice(storage: Storage, key: str, kinds: Iterable[Kind], session: str) -> Notice:
+    """Read a notice and check that it is what its key says.
+
+    Raises ObjectNotFound if it is gone, CorruptError for anything else that is not right.
+    """
+    data = storage.get(key)
+    try:
+        notice = notice_format.decode(data)
+    except FormatError as error:
+        raise CorruptError(
+            f"{key} in {storage.description} is damaged: {error.message}", hint=error.hint
+        ) from error
+    if notice.kind not in kinds or (session and notice.session != session):
+        raise CorruptError(f"{key} in {storage.description} is the notice of another")
+    return notice
+
+
+class Notices:
+    """The notices under ``condemned/``, as a listing showed them.
+
+    ``condemned``, ``doomed`` and ``swept`` are the sessions of collections that have such a notice.
+    A notice is read when it is asked for, and once.
+    """
+
+    def __init__(
+        self, storage: Storage, listed: Mapping[str, Entry], known: dict[str, Notice]
+    ) -> None:
+        self._storage = storage
+        self._known = known
+        found: dict[Kind, dict[str, Entry]] = {"condemned": {}, "doomed": {}, "swept": {}}
+        for key, entry in listed.items():
+            name = key.removeprefix(layout.CONDEMNED)
+            session, end = name[:32], name[32:]
+            if layout.is_session(session) and end in _ENDS:
+                found[_ENDS[end]][session] = entry
+        self.condemned = found["condemned"]
+        self.doomed = found["doomed"]
+        self.swept = found["swept"]
+
+    def _read(self, entry: Entry, kind: Kind) -> Notice:
+        notice = self._known.get(entry.key)
+        if notice is None:
+            session = entry.key.removeprefix(layout.CONDEMNED)[:32]
+            notice = read_notice(self._storage, entry.key, (kind,), session)
+            self._known[entry.key] = notice
+        return notice
+
+    def doomed_packs(self, *, but: str = "") -> frozenset[bytes]:
+        """Return the packs that collections other than ``but`` may delete at any moment.
+
+        Raises ObjectNotFound if a notice is gone since the listing: that collection has ended.
+        """
+        return frozenset(
+            one.name
+            for session, entry in self.doomed.items()
+            if session != but
+            for one in self._read(entry, "doomed").packs
+        )
+
+    def swept_packs(self) -> frozenset[bytes]:
+        """Return the packs that collections deleted, as far as they are remembered."""
+        found: set[bytes] = set()
+        for entry in self.swept.values():
+            try:
+                found.update(one.name for one in self._read(entry, "swept").packs)
+            except ObjectNotFound:
+                continue  # an older one that a newer collection has removed
+        return frozenset(found)
+
+    def newest(self) -> Notice | None:
+        """Return the notice that was written last, by its own word, or None if there is none."""
+        found = None
+        for entry in self.condemned.values():
+            try:
+                one = self._read(entry, "condemned")
+            except ObjectNotFound:
+                continue
+            if found is None or (one.moment, one.session) > (found.moment, found.session):
+                found = one
+        return found
