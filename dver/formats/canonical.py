@@ -1,0 +1,153 @@
+"""JSON with one spelling, for what is named by the hash of its bytes.
+
+Page: ``docs/format/record.md``. Keys are sorted, one space of indentation for each level, ASCII,
+one line feed at the end; numbers are integers of 64 bits. Dataclasses of texts, integers, oids,
+lists and other dataclasses are turned into such JSON and back by their declared types.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from dver.base.errors import FormatError
+from dver.base.oid import Oid, format_oid, parse_oid
+
+T = TypeVar("T")
+
+MAX_DEPTH = 16
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
+
+def dump(value: Any) -> bytes:
+    """Return the one spelling of a value. Raises ValueError for a float or a number too large."""
+    _check(value, 0)
+    return json.dumps(value, sort_keys=True, indent=1).encode("ascii") + b"\n"
+
+
+def load(data: bytes, what: str, limit: int) -> dict[str, Any]:
+    """Parse an object. Raises FormatError, which names ``what`` it is, for any other spelling."""
+    if len(data) > limit:
+        raise FormatError(f"{what} is longer than {limit} bytes")
+    try:
+        value = json.loads(data.decode("ascii"), parse_float=_no_float, parse_constant=_no_float)
+        if not isinstance(value, dict):
+            raise FormatError(f"{what} is no JSON object")
+        # One comparison covers order, spacing, escapes, and keys that come twice.
+        if dump(value) != data:
+            raise FormatError(f"{what} is not spelled canonically")
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{what} is not JSON of the allowed kind") from error
+    return value
+
+
+def to_plain(value: Any) -> Any:
+    """Return a dataclass as plain JSON values; fields that are as by default are left out."""
+    if isinstance(value, bytes):
+        return format_oid(Oid(value))
+    if isinstance(value, tuple):
+        return [to_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not is_dataclass(value):
+        return value
+    plain = {}
+    for field in fields(value):
+        one = getattr(value, field.name)
+        if _is_required(field) or one != _default(field):
+            plain[field.name] = to_plain(one)
+    return plain
+
+
+def from_plain(cls: type[T], value: Any, what: str) -> T:
+    """Build a dataclass from plain JSON values; unknown fields are ignored.
+
+    Raises FormatError, which names ``what`` and the field, for a wrong type or a missing field.
+    """
+    if not isinstance(value, dict):
+        raise FormatError(f"{what} is no object")
+    found = {}
+    for name, kind, required in _shape(cls):  # type: ignore[arg-type]  # classes are hashable
+        if name in value:
+            found[name] = _build(kind, value[name], f"{what}: {name}")
+        elif required:
+            raise FormatError(f"{what} lacks the field {name}")
+    return cls(**found)
+
+
+@functools.cache
+def _shape(cls: Any) -> list[tuple[str, Any, bool]]:
+    hints = get_type_hints(cls)
+    return [(one.name, hints[one.name], _is_required(one)) for one in fields(cls)]
+
+
+def _build(kind: Any, value: Any, what: str) -> Any:
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        (kind,) = [one for one in get_args(kind) if one is not type(None)]
+        return _build(kind, value, what)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise FormatError(f"{what} is none of {', '.join(get_args(kind))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise FormatError(f"{what} is no list")
+        return tuple(_build(get_args(kind)[0], one, what) for one in value)
+    if origin is not None:
+        return _texts(value, what)
+    if kind is Oid:
+        return _oid(value, what)
+    if is_dataclass(kind):
+        return from_plain(kind, value, what)  # type: ignore[arg-type]  # it is a class
+    if type(value) is not kind:
+        raise FormatError(f"{what} is not {kind.__name__}")
+    return value
+
+
+def _texts(value: Any, what: str) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+        raise FormatError(f"{what} is no object of texts")
+    return value
+
+
+def _oid(value: Any, what: str) -> Oid:
+    try:
+        if isinstance(value, str) and value.startswith("blake3:"):
+            return parse_oid(value)
+    except ValueError:
+        pass
+    raise FormatError(f"{what} is no oid")
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _default(field: Any) -> Any:
+    return field.default if field.default is not MISSING else field.default_factory()
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deep")
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if not isinstance(key, str):
+                raise TypeError("a key is no text")
+            _check(one, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _check(one, depth + 1)
+    elif isinstance(value, bool) or value is None or isinstance(value, str):
+        return
+    elif not isinstance(value, int) or not _LEAST <= value <= _MOST:
+        raise ValueError("a number is not an integer of 64 bits")
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(f"{text[:40]} is no integer")
