@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, DverError, MissingContentError, ObjectNotFound
@@ -31,6 +31,9 @@ from dver.store.packfile import check_pack, read_footer, verify_frame
 from dver.store.proofs import add_proofs, read_proofs
 from dver.store.store import LIST_KINDS, Store
 from dver.store.windows import windows
+
+if TYPE_CHECKING:
+    import tempfile
 
 #: How much of a damaged pack is read at once (bytes).
 _WINDOW = 4 << 20
@@ -305,6 +308,8 @@ class _pack_at_hand:  # noqa: N801 - used like a function
     def __enter__(self) -> str:
         path = self._storage.local_path(self._key) if self._storage.facts.local else None
         if path is None:
+            import tempfile
+
             self._temp = tempfile.TemporaryDirectory(prefix="dver-fsck-")
             path = os.path.join(self._temp.name, "pack")
             try:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from operator import add, gt
 
 from dver.base.errors import CorruptError, ObjectNotFound
 from dver.base.oid import Oid, oid_of
 from dver.formats import pack
+from dver.formats.segment import columns
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.index import Index, Segment
@@ -67,12 +69,20 @@ def check_packs(storage: Storage, index: Index) -> Iterator[Problem]:
     lost: dict[bytes, list[Oid]] = {name: [] for name in bad}
     sizes = index.packs()
     for one in index.segments:
-        for oid, place in one.places():
-            if place.pack in lost:
-                lost[place.pack].append(oid)
-            elif place.offset + pack.FRAME.size + place.stored > sizes[place.pack]:
-                key = layout.segment_key(one.name)
-                yield Problem("segment-damaged", key, "a row lies beyond its pack", (oid,))
+        ends = [sizes[name] - pack.FRAME.size for name, _ in one.packs]
+        gone = {i for i, (name, _) in enumerate(one.packs) if name in lost}
+        for first, block in one.blocks():
+            _, ordinals, offsets, stored, _ = columns(block)
+            beyond = map(gt, map(add, offsets, stored), map(ends.__getitem__, ordinals))
+            if gone.isdisjoint(ordinals) and not any(beyond):
+                continue
+            for number in range(first, first + len(ordinals)):
+                oid, place = one.row(number)
+                if place.pack in lost:
+                    lost[place.pack].append(oid)
+                elif place.offset + pack.FRAME.size + place.stored > sizes[place.pack]:
+                    key = layout.segment_key(one.name)
+                    yield Problem("segment-damaged", key, "a row lies beyond its pack", (oid,))
     rest = Index(index.segments, frozenset(bad))
     for name, (what, detail) in bad.items():
         oids = tuple(oid for oid in lost[name] if oid not in rest)

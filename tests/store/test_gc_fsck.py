@@ -9,10 +9,11 @@ import pytest
 from dver.base import fsio
 from dver.base.oid import Oid
 from dver.base.reporter import Task
-from dver.formats import pack, tree
+from dver.formats import pack, segment, tree
 from dver.storage.local import LocalStorage
 from dver.store import fsck, gc
 from dver.store.contents import check_contents
+from dver.store.index import Index, Segment
 from dver.store.mark import Marks
 from dver.store.store import Store
 
@@ -221,3 +222,14 @@ def test_marking_reports_what_is_not_there(store: Store, kind: str) -> None:
     (gone,) = Marks(store).mark(Oid(b"x" * 32), kind)
     assert gone.oid == b"x" * 32
     assert gone.path == b""
+
+
+def test_quick_fsck_finds_a_row_beyond_its_pack(store: Store) -> None:
+    dataset(store, contents(9))
+    (one,) = store.index.segments
+    rows = list(one.rows())
+    offset = max(size for _, size in one.packs) - 60
+    rows[1] = rows[1][:36] + offset.to_bytes(4, "little") + rows[1][40:]
+    wrong = Index([Segment(one.name, segment.encode(rows, one.packs, bytes(16)))])
+    (problem,) = fsck.check_packs(store.storage, wrong)
+    assert (problem.what, problem.oids) == ("segment-damaged", (rows[1][:32],))
