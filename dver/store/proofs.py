@@ -21,7 +21,8 @@ from dver.formats.proofs import Proofs
 from dver.store.index import Index
 
 DIRECTORY = "proofs"
-_FLAGS = fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+# Opening a pipe that lies there instead must not wait for a writer.
+_FLAGS = fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_proofs(directory: str) -> Proofs:

@@ -235,6 +235,13 @@ def test_a_check_does_not_fail_where_nothing_can_be_remembered(filled: Store) ->
     assert check(filled) == []
 
 
+def test_a_pipe_in_the_way_is_no_trouble(filled: Store) -> None:
+    file_of(filled).parent.mkdir()
+    os.mkfifo(file_of(filled))
+    assert check(filled) == []
+    assert check(filled) == []
+
+
 NAMES = [(oid_of(b"object %d" % i), oid_of(b"list %d" % i)) for i in range(50)]
 
 
