@@ -124,8 +124,16 @@ class Restorer:
         try:
             base = self._base_entry(wish, known_base)
             current = self._current(wish, base, task)
+            pointer = wish.pointer
+            whole_tree = pointer is not None and pointer.kind == "tree" and not wish.part
             wish.plan = plan_checkout(
-                wish.path, current, wish.desired, self._store, base=base, force=self._force
+                wish.path,
+                current,
+                wish.desired,
+                self._store,
+                base=base,
+                files=pointer.files if pointer is not None and whole_tree else None,
+                force=self._force,
             )
         except MissingContentError:
             oid = wish.desired.oid if wish.desired is not None else Oid(b"")
@@ -134,7 +142,8 @@ class Restorer:
             shown = show(self._repo.display(wish.path))
             raise CorruptError(
                 f"{shown} cannot be compared: {error.message}",
-                hint="'dver fsck --full' tells what is damaged, '--repair' puts it aside so that"
+                hint=error.hint
+                or "'dver fsck --full' tells what is damaged, '--repair' puts it aside so that"
                 " 'dver pull' brings it again; name other paths to leave it out",
             ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import AlreadyExists, CorruptError, ObjectNotFound, SystemFailure
+from dver.base.regular import open_regular
 from dver.storage import files
 from dver.storage.base import Entry, Facts, Storage, check_key, valid_key
 
@@ -55,14 +57,12 @@ class LocalStorage(Storage):
     def _opened(self, key: str) -> Iterator[tuple[int, str]]:
         path = self.local_path(key)
         try:
-            fd = os.open(path, os.O_RDONLY | fsio.OPEN_FLAGS)
-        except (FileNotFoundError, NotADirectoryError) as error:
+            fd = open_regular(path)
+        except (FileNotFoundError, NotADirectoryError, CorruptError) as error:
             raise self._missing(key) from error
         except OSError as error:
             raise fsio.failure(error, "read", path) from error
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise self._missing(key)
             yield fd, path
         finally:
             os.close(fd)
@@ -83,6 +83,8 @@ class LocalStorage(Storage):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
             raise fsio.failure(error, "look up", path) from error
         return _entry(key, found) if stat.S_ISREG(found.st_mode) else None
 
@@ -125,6 +127,8 @@ class LocalStorage(Storage):
                 except FileNotFoundError:
                     continue
                 except OSError as error:
+                    if error.errno == errno.ELOOP:
+                        continue
                     raise fsio.failure(error, "look up", entry.path) from error
                 if stat.S_ISREG(status.st_mode):
                     yield _entry(key, status)

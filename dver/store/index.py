@@ -13,6 +13,7 @@ from itertools import compress
 from dver.base.errors import CorruptError
 from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, checksum
+from dver.base.regular import open_regular
 from dver.formats import segment
 from dver.formats.segment import Place
 
@@ -49,7 +50,10 @@ class Segment:
     @classmethod
     def map(cls, path: str, name: bytes) -> Segment:
         """Map a segment file. Raises CorruptError, or OSError if it cannot be opened."""
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            fd = open_regular(path)
+        except CorruptError as error:
+            raise CorruptError(error.message, hint=_REPAIR) from error
         try:
             if os.fstat(fd).st_size < segment.HEADER.size:
                 raise CorruptError(f"{show(path)} is shorter than a segment", hint=_REPAIR)

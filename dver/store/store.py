@@ -22,6 +22,7 @@ from dver.base.errors import (
 )
 from dver.base.locking import Lock
 from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of, oid_of
+from dver.base.regular import open_regular
 from dver.formats import pack, storeinfo
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
@@ -122,7 +123,7 @@ class Store:
         top = self.local_directory()
         names = {name for one in segments for name, _ in one.packs}
         return frozenset(
-            name for name in names if not os.path.exists(os.path.join(top, layout.pack_key(name)))
+            name for name in names if not os.path.isfile(os.path.join(top, layout.pack_key(name)))
         )
 
     def local_directory(self) -> str:
@@ -408,7 +409,7 @@ class _PackFile:
     def __init__(self, path: str) -> None:
         self.fd = -1
         self.path = path
-        self.fd = os.open(path, os.O_RDONLY | fsio.OPEN_FLAGS)
+        self.fd = open_regular(path)
 
     def __del__(self) -> None:
         if self.fd >= 0:

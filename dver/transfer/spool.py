@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from dver.base import fsio
-from dver.base.errors import LockedError
+from dver.base.errors import CorruptError, LockedError
 from dver.base.locking import Lock
 from dver.base.oid import Hasher
 from dver.store import layout
@@ -108,7 +108,9 @@ class Spool:
 
 
 def hash_file(path: str | Path) -> bytes:
-    """Return the BLAKE3 of a file's bytes. Raises OSError."""
+    """Return the BLAKE3 of a file's bytes. Raises CorruptError if it is none, or OSError."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CorruptError(f"{fsio.show(path)} is no regular file")
     hasher = Hasher()
     hasher.update_mmap(path)
     return hasher.digest()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from dver.base import fsio
 from dver.base.errors import CorruptError
 from dver.base.oid import Oid
+from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.store import layout
 from dver.store.index import Index
@@ -190,9 +191,9 @@ def _verified(
     store: Store, name: bytes, frames: Frames, damaged: dict[Oid, Reason]
 ) -> Iterator[tuple[pack.Frame, bytes]]:
     try:
-        with open(pack_path(store, name), "rb", buffering=0) as file:
+        with open(open_regular(pack_path(store, name)), "rb", buffering=0) as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, CorruptError) as error:
         reason: Reason = "missing" if isinstance(error, FileNotFoundError) else "damaged"
         damaged.update((frames.oid(i), reason) for i in range(len(frames)))
         return

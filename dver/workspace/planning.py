@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left
 from typing import Literal, Protocol
 
-from dver.base.errors import MissingContentError
+from dver.base.errors import FormatError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats.statindex import NO_OID
 from dver.formats.tree import DIRECTORY, EMPTY, EMPTY_OID, EXECUTABLE, FILE, SYMLINK, Entry, Tree
@@ -47,6 +47,7 @@ def plan_checkout(
     store: Objects,
     *,
     base: Entry | None = None,
+    files: int | None = None,
     force: bool = False,
 ) -> CheckoutPlan:
     """Return what turns ``current`` into ``desired`` at a path of the repository.
@@ -55,11 +56,12 @@ def plan_checkout(
     scan, with the trees built, or the state of the file there. None stands for nothing, on either
     side. ``base`` is what was last added or checked out there, None if that is not known: extra
     files that it does not have were never tracked, and are kept. Where it is not known, extra
-    files go if the store has their content. Raises MissingContentError if a tree that is needed
-    is not in the store.
+    files go if the store has their content. ``files`` is how many files and symlinks a directory
+    is said to have, None if nobody says. Raises MissingContentError if a tree that is needed is not
+    in the store, and FormatError for a tree that is not of the size that is claimed for it.
     """
     plan = CheckoutPlan(path, current, desired)
-    planner = _Planner(plan, store, force)
+    planner = _Planner(plan, store, force, files)
     directory, _, name = path.rpartition(b"/")
     wanted = None if desired is None else Entry(desired.kind, name, desired.size, desired.oid)
     if isinstance(current, Scan):
@@ -88,12 +90,13 @@ def _origin_of_file(base: Entry | None) -> Origin:
 class _Planner:
     """One plan being made. Inner paths are relative to the plan's own path."""
 
-    def __init__(self, plan: CheckoutPlan, store: Objects, force: bool) -> None:
+    def __init__(self, plan: CheckoutPlan, store: Objects, force: bool, files: int | None) -> None:
         self.plan = plan
         self._states: dict[bytes, DirState] = {}
         self._touched = 0
         self._store = store
         self._force = force
+        self._files = files
         self._budget = Budget()
         self._batch: Batch | None = None
 
@@ -113,20 +116,23 @@ class _Planner:
             base_oid = base.oid if base.kind == DIRECTORY else EMPTY_OID
         if wanted is not None and wanted.kind == DIRECTORY:
             if scan.top.tree != wanted.oid:
-                self._directory(b"", wanted.oid, base_oid, 0)
+                self._directory(b"", wanted.oid, wanted.size, base_oid, 0)
+            else:
+                self._check(wanted.oid, scan.top.size, wanted.size, scan.top.files, 0)
         elif self._clear(b"", base_oid, in_the_way=wanted is not None) and wanted is not None:
             self._write(directory, wanted, DIR_ROW)
         self.close_batch()
         there = sum(len(one.names) - one.kinds.count(DIRECTORY) for one in scan.dirs)
         plan.unchanged = there - self._touched
 
-    def _directory(self, inner: bytes, wanted: Oid, base: Oid | None, depth: int) -> None:
+    def _directory(
+        self, inner: bytes, wanted: Oid, size: int, base: Oid | None, depth: int
+    ) -> None:
         state = self._states[inner]
-        tree = self._store.read_tree(wanted)
-        self._budget.spend(tree, depth)
+        tree = self._read(wanted, size, depth)
         base_tree = self._base_tree(base)
         where = self._path(inner)
-        deeper: list[tuple[bytes, Oid, Oid | None]] = []
+        deeper: list[tuple[bytes, Oid, int, Oid | None]] = []
         for old, new in unequal(state.as_tree(), tree):
             if old is None:
                 self.leaf(where, None, None, new, "unknown", depth)
@@ -137,15 +143,35 @@ class _Planner:
             if old.kind != DIRECTORY:
                 self.leaf(where, old, row, new, origin, depth)
             elif new is not None and new.kind == DIRECTORY:
-                deeper.append((below, new.oid, base_below))
+                deeper.append((below, new.oid, new.size, base_below))
             elif new is not None:
                 if self._clear(below, base_below, in_the_way=True):
                     self._write(where, new, row)
             else:
                 self._clear_extra(below, base_below, origin)
         self.close_batch()
-        for below, oid, base_below in deeper:
-            self._directory(below, oid, base_below, depth + 1)
+        for below, oid, below_size, base_below in deeper:
+            self._directory(below, oid, below_size, base_below, depth + 1)
+
+    def _read(self, oid: Oid, size: int, depth: int) -> Tree:
+        """Return a tree that is to have files of so many bytes in it, at a depth."""
+        tree = self._store.read_tree(oid)
+        self._budget.spend(tree, depth)
+        self._check(oid, tree.size, size, tree.files, depth)
+        return tree
+
+    def _check(self, oid: Oid, size: int, claimed: int, files: int, depth: int) -> None:
+        hint = None if depth else "take the pointer back from a commit: it was edited or damaged"
+        if size != claimed:
+            raise FormatError(
+                f"the tree {oid.hex()} has {size:,} bytes of files, and {claimed:,} are claimed",
+                hint=hint,
+            )
+        if not depth and self._files not in (None, files):
+            raise FormatError(
+                f"the tree {oid.hex()} has {files:,} files, and {self._files:,} are claimed",
+                hint=hint,
+            )
 
     def _clear(self, inner: bytes, base: Oid | None, *, in_the_way: bool) -> bool:
         """Plan to delete a directory that is there; return whether all of it may go."""
@@ -199,7 +225,9 @@ class _Planner:
         if new is None:
             return
         if new.kind == DIRECTORY:
-            self.plan.new.append(self._new(join(directory, new.name), new.oid, row, depth + 1))
+            # What is wanted at the plan's own path is at depth 0, whatever is there now.
+            top = join(directory, new.name) == self.plan.path
+            self.plan.new.append(self._new(directory, new, row, 0 if top else depth + 1))
         else:
             self._write(directory, new, row)
 
@@ -252,16 +280,18 @@ class _Planner:
             self.plan.batches.append(self._batch)
             self._batch = None
 
-    def _new(self, path: bytes, oid: Oid, replaced: Row | None, depth: int) -> NewDirectory:
+    def _new(
+        self, directory: bytes, entry: Entry, replaced: Row | None, depth: int
+    ) -> NewDirectory:
+        path = join(directory, entry.name)
         batches = []
-        stack: list[tuple[bytes, Oid, int]] = [(path, oid, depth)]
+        stack: list[tuple[bytes, Oid, int, int]] = [(path, entry.oid, entry.size, depth)]
         while stack:
-            where, tree_oid, level = stack.pop()
-            tree = self._store.read_tree(tree_oid)
-            self._budget.spend(tree, level)
+            where, tree_oid, size, level = stack.pop()
+            tree = self._read(tree_oid, size, level)
             batches.append(Batch(where, tree.names, tree.kinds, tree.sizes, tree.oids))
             stack.extend(
-                (join(where, tree.names[i]), tree.oid(i), level + 1)
+                (join(where, tree.names[i]), tree.oid(i), tree.sizes[i], level + 1)
                 for i in reversed(directories(tree))
             )
         return NewDirectory(path, batches, replaced)
