@@ -22,7 +22,7 @@ Keep = Callable[[dict[str, Any]], None]
 
 def growth(lab: Lab, args: argparse.Namespace, keep: Keep) -> int:
     """Measure, print, and keep {"files": {program: {step: {count: figures}}}, "bytes": ...}."""
-    counts = sorted({lab.many(int(one)) for one in args.growth_sizes.split(",")})
+    counts = sorted({lab.many(int(one)) for one in args.growth_sizes.split(",") if one})
     found: dict[str, Any] = {}
     keep({"files": found})
     programs: dict[str, Callable[[Lab, int], list[Contender]]] = {"dver": dver_steps}
