@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 PACKS = "packs/"
 INDEX = "index/"
 ROOTS = "roots/"
@@ -11,6 +13,7 @@ INTENTS = "intents/"
 TRASH = "trash/"
 DOOMED = ".doomed"
 SWEPT = ".swept"
+_ZEROS = "0" * 8
 
 
 def pack_key(name: bytes) -> str:
@@ -47,6 +50,21 @@ def trash_key(session: str) -> str:
 def void_key(session: str, collection: str) -> str:
     """Return the key by which a collection declares the session of a push void."""
     return f"{ROOTS}{session}.{collection}"
+
+
+def new_session(*, collection: bool = False) -> str:
+    """Return a random session. Those of collections begin with eight zeros, and no others do."""
+    while True:
+        text = os.urandom(16).hex()
+        if collection:
+            return _ZEROS + text[len(_ZEROS) :]
+        if not is_collection(text):
+            return text
+
+
+def is_collection(session: str) -> bool:
+    """Tell a collection's session from one of a push."""
+    return session.startswith(_ZEROS)
 
 
 def is_session(text: str) -> bool:

@@ -171,7 +171,7 @@ class _Push:
                 " their content is sent again"
             )
             return
-        if len(self._listed) < len(listed):
+        if not watch.doomed.isdisjoint(listed.keys() & remote.index.packs().keys()):
             # What a root needs may lie in packs that a collection deletes, if the root goes too.
             return
         # A root whose object no segment has must have lost its segment, unnoticed by this clone.

@@ -44,6 +44,7 @@ from dver.transfer.workers import each
 _LISTED = (layout.ROOTS, layout.CONDEMNED, layout.INDEX, layout.PACKS, storeinfo.KEY)
 _COVERED = "covered.json"
 _MAX_COVERED = 20
+_LOOKS = 5
 #: What a listing said of format.json when that was read.
 _TAG = "format.tag"
 
@@ -255,7 +256,16 @@ class Remote:
         With ``whole`` every segment is here and verified afterwards; without it, long ones
         stay in the remote but for their heads.
         """
-        self.index.refresh(self._list(layout.INDEX), whole=whole)
+        self._take_index(self._list(layout.INDEX), whole=whole)
+
+    def _take_index(self, listed: Mapping[str, Entry], *, whole: bool) -> None:
+        """Read the segments of a listing; of a new one, if garbage was collected meanwhile."""
+        self.index.refresh(listed, whole=whole)
+        for _ in range(_LOOKS):
+            if not self.index.is_outdated:
+                break
+            self._snapshot.pop(layout.INDEX, None)
+            self.index.refresh(self._list(layout.INDEX), whole=whole)
 
     def open_index(self) -> None:
         """Read the index for a fetch, and the identity if that was never read.
@@ -265,7 +275,7 @@ class Remote:
         first = self.info is None and not self.storage.facts.local
         listed = self._list(layout.INDEX) if first else None
         self.require_format()
-        self.index.refresh(self._list(layout.INDEX) if listed is None else listed, whole=False)
+        self._take_index(self._list(layout.INDEX) if listed is None else listed, whole=False)
 
     def list_packs(self) -> dict[bytes, int]:
         """List the packs that are there now: name to size in bytes."""

@@ -46,10 +46,13 @@ class RemoteIndex:
         self.lost: frozenset[bytes] = frozenset()
         #: Segments in the last listing whose bytes are not what they should be; they are ignored.
         self.damaged: set[bytes] = set()
+        #: Whether a listed segment was gone when it was to be read: what replaces it is not listed.
+        self.is_outdated = False
 
     def refresh(self, listed: Mapping[str, Entry], *, whole: bool) -> None:
         """Take over a listing of ``index/`` and read the segments that are new in it."""
         self.names = {}
+        self.is_outdated = False
         self.damaged.clear()
         for key, entry in listed.items():
             name = layout.name_of(key)
@@ -226,6 +229,7 @@ class RemoteIndex:
                     return self._download(name)
                 return self._open_distant(name)
             except ObjectNotFound:
+                self.is_outdated = True
                 return None
             except CorruptError:
                 self.damaged.add(name)

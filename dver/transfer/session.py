@@ -11,7 +11,6 @@ them collections of garbage know that a push is under way.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +66,7 @@ class Session:
     """
 
     def __init__(self, remote: Remote, reporter: Reporter, jobs: int) -> None:
-        self.id = os.urandom(16).hex()
+        self.id = layout.new_session()
         self.watch = Watch(remote)
         self.sent_packs = 0
         self.sent_bytes = 0
@@ -182,6 +181,8 @@ class Session:
     def _verify_packs(self, *, listed: bool) -> None:
         for one, size in self._sizes_there(listed=listed):
             if size != one.size:
+                # A collection that came between may have deleted what nothing named yet.
+                self.watch.check()
                 raise RemoteError(
                     f"{self._remote.description} said it stored pack {one.name.hex()} of"
                     f" {one.size} bytes, and has {'nothing' if size is None else size} there",
@@ -216,6 +217,7 @@ class Session:
         for one in self._segments:
             entry = listed.get(one.key)
             if not _is_proven(entry, one.size, one.md5) and not self._is_there(one):
+                self.watch.check()
                 raise self._lied(one.key)
         self._segments.clear()
 
@@ -278,10 +280,10 @@ class Session:
                 ) from None
         # This listing must be made after the root was written: a void may come until then.
         there = {entry.key: entry for entry in storage.list(key)}
-        if not _is_proven(there.get(key), len(data), _md5(data)) and self._read_back(key) != data:
-            raise self._lied(key)
         if there.keys() - {key}:
             raise Overtaken
+        if not _is_proven(there.get(key), len(data), _md5(data)) and self._read_back(key) != data:
+            raise self._lied(key)
         self._remote.remember_root(root)
         # 'status' asks this list first: it is shorter to read than all roots.
         self._remote.remember_seen(one.oid for one in root.objects)

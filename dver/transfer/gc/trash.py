@@ -1,0 +1,109 @@
+"""Dropping roots into a remote's trash, and bringing them back as a push would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dver.base.errors import MissingContentError, NotFoundError, RemoteError
+from dver.base.reporter import Reporter
+from dver.formats import notice
+from dver.formats import root as roots_format
+from dver.formats.notice import Notice
+from dver.formats.root import Root, RootObject
+from dver.store import layout
+from dver.store.store import Store
+from dver.transfer.gc.reach import Reach
+from dver.transfer.gc.survey import read_trash
+from dver.transfer.push import ATTEMPTS
+from dver.transfer.remote import Remote
+from dver.transfer.session import Session
+from dver.transfer.watch import Overtaken
+
+
+def put_and_check(remote: Remote, key: str, data: bytes) -> None:
+    """Write a key and read it back. Raises RemoteError if it is not there then."""
+    remote.storage.put(key, data)
+    if remote.storage.get(key) != data:
+        raise RemoteError(
+            f"{remote.description} said it stored {key}, and has something else there",
+            hint="check its URL and endpoint with 'dver remote check'",
+        )
+
+
+def drop(remote: Remote, root: Root, own: str, now: int) -> None:
+    """Move a root to the trash."""
+    held = Notice("trash", own, now, root=roots_format.encode(root))
+    put_and_check(remote, layout.trash_key(root.session), notice.encode(held))
+    remote.storage.delete(layout.root_key(root.session))
+
+
+def reissue(
+    local: Store,
+    remote: Remote,
+    root: Root,
+    objects: Sequence[RootObject],
+    commits: Sequence[str],
+    reporter: Reporter,
+) -> Root:
+    """Write a new root for some of what a root names, all of which must be there.
+
+    It is a push that sends nothing, and as safe. Raises MissingContentError if it is too late.
+    """
+    for _ in range(ATTEMPTS):
+        session = Session(remote, reporter, remote.jobs)
+        remote.forget_listing()
+        session.watch.begin()
+        remote.refresh_index(whole=True)
+        listed = remote.list_packs()
+        doomed = session.watch.doomed
+        usable = {name: size for name, size in listed.items() if name not in doomed}
+        session.watch.rely(usable)
+        holes = Reach(remote, local, remote.index.segments(), usable).add(
+            [Root(root.session, root.created, root.repo, (), tuple(objects))]
+        )
+        if holes:
+            raise MissingContentError(
+                f"what the root {root.session[:12]} names is not all in {remote.description}"
+                " any more",
+                paths=sorted({one.object.path for one in holes}),
+                hint="another collection is under way there: try again when it has ended"
+                if doomed
+                else f"'dver push --all -r {remote.name}' sends it from a clone that has it",
+            )
+        try:
+            session.look_again()
+            return session.commit(root.repo, commits, objects, created=root.created)
+        except Overtaken:
+            continue
+    raise RemoteError(
+        f"garbage was collected in {remote.description} {ATTEMPTS} times meanwhile",
+        hint="run the same command again",
+    )
+
+
+def restore(
+    local: Store, remote: Remote, wanted: Sequence[str], reporter: Reporter
+) -> list[tuple[str, Root]]:
+    """Bring roots back from the trash; return (old session, new root) of each.
+
+    ``wanted`` are sessions or unique beginnings of them, none for all that is there. Raises
+    NotFoundError, before anything is done, for one that is not in the trash.
+    """
+    trash = read_trash(remote)
+    chosen: dict[str, None] = {}
+    for text in wanted:
+        found = [session for session in trash if session.startswith(text)]
+        if len(found) != 1:
+            several = "is the beginning of several roots" if found else "is not"
+            raise NotFoundError(
+                f"{text!r} {several} in the trash of {remote.description}",
+                hint=f"'dver gc -r {remote.name} --trash' lists what is there",
+            )
+        chosen[found[0]] = None
+    restored = []
+    for session in chosen if wanted else sorted(trash):
+        old = trash[session].root
+        new = reissue(local, remote, old, old.objects, old.commits, reporter)
+        remote.storage.delete(layout.trash_key(session))
+        restored.append((session, new))
+    return restored
