@@ -92,6 +92,8 @@ WAIVED = {
     ("base.workers", "open to write"): "the pipe to the parent process, no file",
     ("base.workers", "sys.stdin"): "the pipe from the parent process",
     ("git.process", "os.environ"): "git is given the environment that dver was given",
+    ("lineage.observer.sitecustomize", "os.environ"): "runs in the observed program",
+    ("lineage.observer.sitecustomize", "open to write"): "a list of paths, for the observer",
     ("storage.base", "write_bytes"): "what get_file promises: a new file, not synced",
     ("storage.wrappers", "open to write"): "the fault injector tears files, for tests",
     ("workspace.statindex", "os.replace"): "a cache; losing it costs time only",

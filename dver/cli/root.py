@@ -28,6 +28,9 @@ SECTIONS = {
         "mv": "Move or rename tracked data.",
         "rm": "Stop tracking data and remove it from the workspace.",
     },
+    "Make and ask": {
+        "run": "Run a command, and record what it made out of what.",
+    },
     "Look at any version": {
         "log": "List every version of some data across git history.",
         "ls": "List tracked data at any revision.",

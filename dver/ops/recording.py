@@ -6,20 +6,18 @@ lock, until the pointers are written.
 
 from __future__ import annotations
 
-import itertools
 import stat
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base.errors import MissingContentError, NotFoundError, RefusedError
 from dver.base.fsio import show
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import Oid
 from dver.base.reporter import Reporter, Task
 from dver.formats import pack
 from dver.formats.pointer import Pointer
-from dver.formats.statindex import NO_OID, KnownTree
+from dver.formats.statindex import KnownTree
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry
 from dver.ops.placement import Placement
 from dver.ops.selection import Job, refuse_symlink
@@ -31,17 +29,14 @@ from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import IgnoreRules, load_rules
 from dver.workspace.links import LinkCache
 from dver.workspace.scan import find_twins, scan_directory
-from dver.workspace.state import DirState, FileState, Scan
+from dver.workspace.state import FileState, Scan
 from dver.workspace.statindex import StatIndex
+from dver.workspace.stored import forget_unstored, is_stored
 
 if TYPE_CHECKING:
     from dver.repo import Repo
     from dver.store.store import Store
     from dver.store.writer import Writer
-
-_OID = struct.Struct(f"{OID_SIZE}s")
-#: So many entries are looked up together.
-_AT_ONCE = 1 << 18
 
 
 @dataclass(slots=True)
@@ -134,14 +129,10 @@ class Recorder:
             links=self._links,
             task=task,
         )
-        if one.known is not None and not self._is_stored(one.known):
+        if one.known is not None and not is_stored(one.known, self._store):
             forget_unstored(scan, self._store)
         self._warn_of_twins(one.job.path, scan, one.known)
         one.scans[inner] = scan
-
-    def _is_stored(self, known: KnownTree) -> bool:
-        """Tell whether all that is remembered was found in the store's index as it is now."""
-        return known.stored != 0 and known.stored == self._store.index.state
 
     def _look(self, one: Recording, inner: bytes) -> None:
         path = self._repo.absolute(_join(one.job.path, inner))
@@ -324,34 +315,6 @@ class Recorder:
             self.index.save_entry(path, inner, None, moment=one.moment, base=base)
 
 
-def forget_unstored(scan: Scan, store: Store) -> None:
-    """Take back the oids that a scan remembers of content which the store does not have."""
-    group: list[DirState] = []
-    count = 0
-    for state in scan.dirs:
-        group.append(state)
-        count += len(state.names)
-        if count >= _AT_ONCE:
-            _forget_absent(group, store)
-            group, count = [], 0
-    _forget_absent(group, store)
-
-
-def _forget_absent(group: Sequence[DirState], store: Store) -> None:
-    wanted: set[Oid] = set()
-    for state in group:
-        wanted.update(_oids(state))
-    wanted.discard(NO_OID)
-    absent = store.index.absent(wanted)
-    if not absent:
-        return
-    for state in group:
-        for i, (kind, oid) in enumerate(zip(state.kinds, _oids(state), strict=True)):
-            if oid in absent and kind != DIRECTORY:
-                state.set_oid(i, NO_OID)
-                state.tree = None
-
-
 def _deepest(source: TreeSource, top: Oid, inner: bytes) -> tuple[Entry | None, bytes]:
     """Return the last recorded entry on the way to a path inside a directory, and its path."""
     entry: Entry | None = None
@@ -364,10 +327,6 @@ def _deepest(source: TreeSource, top: Oid, inner: bytes) -> tuple[Entry | None, 
             break
         entry, at = below, at + b"/" + name if at else name
     return entry, at
-
-
-def _oids(state: DirState) -> Iterator[Oid]:
-    return itertools.chain.from_iterable(_OID.iter_unpack(state.oids))
 
 
 def _known(oid: Oid | None) -> Oid:

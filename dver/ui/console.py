@@ -51,6 +51,7 @@ class Console:
         self.verbose = False
         self.json = False
         self._color: ColorChoice = "auto"
+        self._broken = False
         for stream in (self._out, self._err):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -116,6 +117,21 @@ class Console:
         self.flush()
         return cast("BinaryIO", _Bytes(self._out.buffer))
 
+    def pass_on(self, which: Literal["out", "err"], data: bytes) -> None:
+        """Write what another program printed, at once and as it is.
+
+        With ``--json`` standard output is for the result alone, and all goes to standard error.
+        """
+        stream = self._out if which == "out" and not self.json else self._err
+        if self._broken:
+            return  # who reads no more must not stop the program
+        try:
+            stream.flush()
+            stream.buffer.write(data)
+            stream.buffer.flush()
+        except (OSError, ValueError):
+            self._broken = True
+
     def talk(self, text: str) -> None:
         """Write a line to standard error unless ``--quiet``."""
         if not self.quiet:
@@ -126,6 +142,12 @@ class Console:
         with contextlib.suppress(OSError, ValueError):
             self._err.write(text + "\n")
             self._err.flush()
+
+    def plain(self, text: str) -> str:
+        """Return what somebody else may have worded without secrets and escape codes."""
+        from dver.base.redact import printable, redact
+
+        return printable(redact(text, self._environ))
 
     def warn(self, message: str, hint: str | None = None) -> None:
         """Write a warning, and what to do about it, to standard error."""

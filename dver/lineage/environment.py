@@ -1,0 +1,214 @@
+"""What a run depends on beside code and data: interpreter, packages, system, hardware.
+
+Asking takes a while, so it happens in processes of its own while the command runs. Environment
+variables are recorded only if they are on a list: no rule could tell which of the others are
+secret.
+"""
+
+from __future__ import annotations
+
+import json
+import locale
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dver.base.oid import oid_of
+from dver.formats.canonical import dump, to_plain
+from dver.formats.record import Environment
+
+#: Variables that are known to change results, and never hold a secret.
+RECORDED = (
+    "PYTHONHASHSEED",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "TF_DETERMINISTIC_OPS",
+    "TF_CUDNN_DETERMINISTIC",
+    "XLA_FLAGS",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+)
+_SECONDS = 30.0
+#: Runs in the interpreter that the command uses, which need not have dver.
+_PROBE = """
+import importlib.metadata as m, json, platform, sys, sysconfig
+packages = set()
+for one in m.distributions():
+    name = one.metadata["Name"] or ""
+    line = "%s==%s" % (name.lower().replace("_", "-"), one.version)
+    try:
+        url = json.loads(one.read_text("direct_url.json") or "{}")
+    except Exception:
+        url = {}
+    vcs = url.get("vcs_info") or {}
+    if vcs.get("commit_id"):
+        line += " @ %s@%s" % (vcs.get("vcs", "git"), vcs["commit_id"])
+    elif (url.get("dir_info") or {}).get("editable"):
+        line += " (editable)"
+    if name:
+        packages.add(line)
+print(json.dumps({"python": {"version": platform.python_version(),
+    "implementation": platform.python_implementation(), "platform": sysconfig.get_platform(),
+    "abi": sysconfig.get_config_var("SOABI") or ""}, "packages": sorted(packages)}))
+"""
+_GPU_QUERY = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """An environment, and the text of its list of packages, one on each line."""
+
+    environment: Environment
+    packages: bytes
+
+
+class Capture:
+    """Asks for the environment of a command, while it runs. Call :meth:`finish` at the end."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        self._env = dict(env)
+        self._python = _start([interpreter(argv, env), "-c", _PROBE], self._env)
+        smi = shutil.which("nvidia-smi", path=env.get("PATH"))
+        self._gpu = _start([smi, *_GPU_QUERY], self._env) if smi else None
+
+    def finish(self, variables: Sequence[str] = (), container: str = "") -> Captured:
+        """Return what was found. What cannot be asked is left out; that is no error."""
+        answer = _answer(self._python)
+        try:
+            facts: dict[str, Any] = json.loads(answer)
+        except ValueError:
+            facts = {}
+        packages = "".join(f"{line}\n" for line in facts.get("packages", ())).encode()
+        found = Environment(
+            python={key: str(value) for key, value in facts.get("python", {}).items() if value},
+            packages=oid_of(packages) if packages else None,
+            system=system(),
+            cpu=cpu(),
+            gpus=_gpus(_answer(self._gpu)),
+            libraries=_libraries(packages),
+            container=container or self._env.get("DVER_CONTAINER_DIGEST", ""),
+        )
+        named = [*RECORDED, *variables]
+        values = {name: self._env[name] for name in sorted(set(named)) if name in self._env}
+        return Captured(
+            replace(found, vars=values, fingerprint=oid_of(dump(to_plain(found)))), packages
+        )
+
+
+def interpreter(argv: Sequence[str], env: Mapping[str, str]) -> str:
+    """Return the Python that a command runs with: its own, that of its script, or PATH's."""
+    path = env.get("PATH")
+    program = shutil.which(argv[0], path=path) if argv else None
+    if program is not None:
+        if os.path.basename(program).lower().startswith(("python", "pypy")):
+            return program
+        script = _shebang(program)
+        if script is not None:
+            return script
+    for name in ("python3", "python"):
+        found = shutil.which(name, path=path)
+        if found is not None:
+            return found
+    return sys.executable
+
+
+def _shebang(program: str) -> str | None:
+    try:
+        with open(program, "rb") as file:
+            line = os.fsdecode(file.readline(512)) if file.read(2) == b"#!" else ""
+    except OSError:
+        return None
+    words = line.split()
+    if words and "python" in os.path.basename(words[0]) and os.path.isabs(words[0]):
+        return words[0]
+    return None
+
+
+def system() -> dict[str, str]:
+    """Return the operating system, its C library, locale and time zone."""
+    libc = " ".join(platform.libc_ver()).strip()
+    found = {
+        "name": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+        "libc": libc,
+        "locale": ".".join(one for one in locale.getlocale() if one),
+        "timezone": time.tzname[0],
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def cpu() -> dict[str, str]:
+    """Return the processor's model, and how many of it this process may use."""
+    model = platform.processor()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model na")]
+        model = names[0] if names else model
+    except OSError:
+        pass
+    from dver.base.workers import usable_cores
+
+    found = {"model": model, "count": str(usable_cores())}
+    return {key: value for key, value in found.items() if value}
+
+
+def _gpus(answer: str) -> tuple[Mapping[str, str], ...]:
+    found = []
+    for line in answer.splitlines():
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) == 3:
+            found.append(dict(zip(("model", "driver", "memory"), cells, strict=True)))
+    return tuple(found)
+
+
+def _libraries(packages: bytes) -> dict[str, str]:
+    """Return versions of what computes on the hardware, as far as packages tell."""
+    wanted = {"nvidia-cuda-runtime": "cuda", "nvidia-cudnn": "cudnn", "nvidia-cublas": "cublas"}
+    found = {}
+    for line in packages.decode().splitlines():
+        name, _, version = line.partition("==")
+        for prefix, short in wanted.items():
+            if name.startswith(prefix):
+                found[short] = version
+    return found
+
+
+def _start(argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
+    # The probe must see what the command will see, but not be observed, and not be slowed down.
+    plain = {name: value for name, value in env.items() if name != "PYTHONSTARTUP"}
+    try:
+        return subprocess.Popen(
+            argv,
+            env=plain,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+
+
+def _answer(process: subprocess.Popen[bytes] | None) -> str:
+    if process is None:
+        return ""
+    try:
+        out, _ = process.communicate(timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return ""
+    return out.decode("utf-8", "replace") if process.returncode == 0 else ""

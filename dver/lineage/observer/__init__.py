@@ -1,0 +1,1 @@
+"""What runs inside of an observed command; see :mod:`dver.lineage.observing`."""
