@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError
 from dver.base.oid import Checksummer, Oid, checksum, list_name_of, oid_of
+from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.store.codec import Buffer, decompress
 
@@ -45,7 +46,6 @@ class PackBuilder:
     def __init__(self, directory: str, syncing: ThreadPoolExecutor | None = None) -> None:
         self._fd, self.temp = fsio.create_temp(directory, mode=0o444)
         self._header = pack.encode_header(os.urandom(16))
-        fsio.write_all(self._fd, self._header, self.temp)
         self._pending: list[Buffer] = []
         self._pending_size = 0
         self._written = Checksummer()
@@ -54,6 +54,11 @@ class PackBuilder:
         self._synced: Future[None] | None = None
         self._name = b""
         self.size = len(self._header)
+        try:
+            fsio.write_all(self._fd, self._header, self.temp)
+        except BaseException:
+            self.abandon()
+            raise
 
     def add(self, oid: Oid, kind: int, codec: int, stored: Buffer, raw_length: int) -> None:
         """Append one frame. ``stored`` must not change before the next :meth:`flush`."""
@@ -162,7 +167,7 @@ def verify_frame(data: Buffer, where: str) -> tuple[pack.Frame, Buffer]:
 
 def read_rows(path: str | os.PathLike[str]) -> bytes:
     """Return a pack file's footer rows, unchecked. Raises CorruptError, or OSError."""
-    with open(path, "rb", buffering=0) as file:
+    with open(open_regular(path), "rb", buffering=0) as file:
         fd = file.fileno()
         return _ends(lambda length, at: fsio.pread(fd, length, at), os.fstat(fd).st_size)[1]
 
@@ -179,7 +184,7 @@ def read_ends(fd: int) -> tuple[bytes, bytes, bytes, int]:
 
 def read_footer(path: str) -> list[pack.Frame]:
     """Return the frames that a local pack file lists. Raises CorruptError, or OSError."""
-    with open(path, "rb", buffering=0) as file:
+    with open(open_regular(path), "rb", buffering=0) as file:
         fd = file.fileno()
         try:
             return _footer(lambda length, at: fsio.pread(fd, length, at), os.fstat(fd).st_size)
@@ -192,7 +197,7 @@ def walk_footer(path: str | os.PathLike[str]) -> Iterator[pack.Frame]:
 
     That the footer is sound as a whole is only known at its end.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open(open_regular(path), "rb", buffering=0) as file:
         fd = file.fileno()
         size = os.fstat(fd).st_size
         trailer, rows = _ends(lambda length, at: fsio.pread(fd, length, at), size)
@@ -206,7 +211,7 @@ def check_pack(path: str | os.PathLike[str], name: bytes) -> bytes:
     That is shown by the name and checksums, not by hashing contents: whoever does not trust the
     pack's writer must still compare each content with its oid. Raises CorruptError, or OSError.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open(open_regular(path), "rb", buffering=0) as file:
         fd = file.fileno()
         size = os.fstat(fd).st_size
         trailer, rows = _ends(lambda length, at: fsio.pread(fd, length, at), size)

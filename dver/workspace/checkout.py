@@ -11,6 +11,7 @@ Nothing is synced: all of it can be written again from the store, which is durab
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -231,7 +232,8 @@ class _Checkout:
                 )
                 output.rows[5 * at : 5 * at + 5] = type(output.rows)("Q", row)
             except (DverError, OSError) as error:
-                output.failures.append((at, *describe(error, batch.names[at])))
+                path = join(batch.path, batch.names[at])
+                output.failures.append((at, *describe(error, path)))
             task.advance()
             at = batch.kinds.find(SYMLINK, at + 1)
 
@@ -331,8 +333,13 @@ class _Checkout:
             os.rmdir(name, dir_fd=self._safe.open(directory))
         except FileNotFoundError:
             pass
-        except (DverError, OSError):
-            return  # something that is not tracked is in it, and stays
+        except DverError:
+            return  # it is none any more, and stays
+        except OSError as error:
+            # Something that is not tracked is in it, and stays.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                self._fail(path, None, error)
+            return
         self._safe.forget()
         self._removed.add(path)
         note_directory(self._edits, path, gone=True)

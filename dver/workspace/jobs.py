@@ -144,6 +144,7 @@ def _group(part: _Part) -> Group:
         array("Q", [sizes[i] for i in positions]),
         b"".join([oids[i * OID_SIZE : (i + 1) * OID_SIZE] for i in positions]),
         None if replaces is None else [replaces[i] for i in positions],
+        batch.path,
     )
 
 

@@ -58,5 +58,7 @@ def folds_names(safe: SafeRoot) -> bool:
                 os.stat(os.fsencode(other), dir_fd=fd, follow_symlinks=False)
                 return True
     finally:
-        os.unlink(os.fsencode(name), dir_fd=fd)
+        # What cannot be removed now goes with a later collection.
+        with contextlib.suppress(OSError):
+            os.unlink(os.fsencode(name), dir_fd=fd)
     return False

@@ -22,6 +22,7 @@ from dver.base.oid import OID_SIZE, Oid
 from dver.formats.statindex import NO_ROW, ROW_SIZE, STAT_FIELDS, Buffer
 from dver.formats.tree import EXECUTABLE
 from dver.store.store import Store
+from dver.store.walk import join
 from dver.store.windows import copy_content, windows
 from dver.workspace.links import LinkCache, LinkMode, place_link
 from dver.workspace.reading import read_small
@@ -45,7 +46,8 @@ Failure = tuple[int, str, str]
 class Group:
     """Files to write into one directory, by column; see :class:`~dver.workspace.plan.Batch`.
 
-    ``directory`` is where to write now, which may be inside a temporary directory.
+    ``directory`` is where to write now, which may be inside a temporary directory; ``path`` is
+    where it will be, for messages. Both are relative to the root.
     """
 
     directory: bytes
@@ -54,12 +56,18 @@ class Group:
     sizes: array[int]
     oids: bytes
     replaces: Sequence[Row | None] | None
+    path: bytes
+
+    def shown(self, i: int) -> bytes:
+        """Return the path of the i-th file, for messages."""
+        return join(self.path, self.names[i])
 
     def pack(self) -> tuple[object, ...]:
         """Return the group as values that can travel between processes."""
         names = b"\0".join(self.names)
         replaces = None if self.replaces is None else list(self.replaces)
-        return self.directory, names, self.kinds, self.sizes.tobytes(), self.oids, replaces
+        sizes = self.sizes.tobytes()
+        return self.directory, names, self.kinds, sizes, self.oids, replaces, self.path
 
     def oid(self, i: int) -> Oid:
         """Return the oid of the i-th file."""
@@ -68,8 +76,8 @@ class Group:
     @classmethod
     def unpack(cls, packed: tuple[Any, ...]) -> Group:
         """Return the group of packed values."""
-        directory, names, kinds, sizes, oids, replaces = packed
-        return cls(directory, names.split(b"\0"), kinds, array("Q", sizes), oids, replaces)
+        directory, names, kinds, sizes, oids, replaces, path = packed
+        return cls(directory, names.split(b"\0"), kinds, array("Q", sizes), oids, replaces, path)
 
 
 class GroupWriter:
@@ -100,8 +108,9 @@ class GroupWriter:
             try:
                 row = put(dir_fd, group, i, content)
             except (DverError, OSError) as error:
-                _give_up_if_hopeless(error, group.names[i])
-                failures.append((i, *describe(error, group.names[i])))
+                path = group.shown(i)
+                _give_up_if_hopeless(error, path)
+                failures.append((i, *describe(error, path)))
             else:
                 _put_row(rows, i * ROW_SIZE, *row)
         return bytes(rows), failures
@@ -115,7 +124,7 @@ class GroupWriter:
         """Create a new file and return its stat row."""
         name = group.names[i]
         if content is not None and len(content) == group.sizes[i]:
-            return _write_whole(dir_fd, name, group.kinds[i], content)
+            return _write_whole(dir_fd, group, i, content)
         if self._modes and self._link(dir_fd, name, group, i):
             return stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
         fd = self._copy(dir_fd, name, group, i, content)
@@ -175,9 +184,9 @@ class GroupWriter:
         fd = os.open(name, _CREATE, mode, dir_fd=dir_fd)
         try:
             if content is not None:
-                fsio.write_all(fd, content, name)
+                fsio.write_all(fd, content, group.shown(i))
             else:
-                copy_content(self._store, group.oid(i), size, fd, name)
+                copy_content(self._store, group.oid(i), size, fd, group.shown(i))
         except BaseException:
             os.close(fd)
             with contextlib.suppress(OSError):
@@ -186,16 +195,20 @@ class GroupWriter:
         return fd
 
 
-def _write_whole(dir_fd: int, name: bytes, kind: int, content: Buffer) -> Row:
+def _write_whole(dir_fd: int, group: Group, i: int, content: Buffer) -> Row:
     """Do what ``_copy`` does in fewer steps: nearly all files of a checkout go this way."""
+    name = group.names[i]
     fsio.step("create")
-    fd = os.open(name, _CREATE, 0o777 if kind == EXECUTABLE else 0o666, dir_fd=dir_fd)
+    mode = 0o777 if group.kinds[i] == EXECUTABLE else 0o666
+    fd = os.open(name, _CREATE, mode, dir_fd=dir_fd)
     try:
         fsio.write_all(fd, content, name)
         return stat_row(os.fstat(fd))
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(name, dir_fd=dir_fd)
+        if isinstance(error, SystemFailure) and isinstance(error.__cause__, OSError):
+            raise fsio.failure(error.__cause__, "write", group.shown(i)) from error.__cause__
         raise
     finally:
         os.close(fd)
@@ -222,7 +235,7 @@ def _wrong_size(oid: Oid, size: int) -> CorruptError:
     return CorruptError(f"the object {oid.hex()} is not {size} bytes long, as its tree says")
 
 
-def _give_up_if_hopeless(error: Exception, name: bytes) -> None:
+def _give_up_if_hopeless(error: Exception, path: bytes) -> None:
     """Raise what would befall every other file too, such as a full disk."""
     import errno
 
@@ -230,7 +243,7 @@ def _give_up_if_hopeless(error: Exception, name: bytes) -> None:
     number = cause.errno if isinstance(cause, OSError) else None
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE):
         if isinstance(error, OSError):
-            raise fsio.failure(error, "write", name) from error
+            raise fsio.failure(error, "write", path) from error
         raise error
 
 

@@ -1,0 +1,94 @@
+"""A sample of the campaign on bad disks in the ordinary test run, and what it once found."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.disk import CAUSES, VICTIMS, Fault, Lab, Layer, campaign, files, prepare, trial
+from tests.support.cli import Dver
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Lab]]:
+    """The repositories, made once: each trial begins with a copy."""
+    return {}
+
+
+@pytest.fixture
+def lab(shared: dict[str, Lab], tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    if not shared:
+        shared["lab"] = prepare(tmp_path_factory.mktemp("disk") / "lab")
+    shared["lab"].reset()
+    return shared["lab"]
+
+
+@pytest.mark.parametrize("name", VICTIMS)
+def test_a_bad_disk_loses_nothing(lab: Lab, name: str) -> None:
+    for number in CAUSES:
+        most = 2 if number in (errno.ENOSPC, errno.EIO) else 1
+        calls, codes, wrong = campaign(lab, name, number, most=most)
+        assert calls > 5
+        assert not wrong, "\n".join(wrong)
+        assert codes.total() == most
+
+
+def test_a_full_disk_is_told_with_the_path_of_the_file(lab: Lab) -> None:
+    victim = VICTIMS["pull"]
+    told = set()
+    for nth in (104, 108, 112, 116, 120, 124, 128, 132):
+        lab.reset()
+        with Layer(Fault(errno.ENOSPC, nth, lasting=False)):
+            done = Dver(victim.cwd(lab)).attempt(*victim.args)
+        if done.exit_code:
+            told.add(done.stderr.partition(": no space")[0].removeprefix("error: cannot write "))
+    paths = {path for path in told if not path.startswith(("/", "error: "))}
+    assert len(paths) > 2
+    assert paths <= {f"data/{path}" for path in lab.versions["v2"]}
+
+
+def test_a_directory_that_cannot_be_removed_is_told(lab: Lab) -> None:
+    victim = VICTIMS["checkout"]
+    victim.before(lab)
+    here = Dver(lab.here)
+    with Layer(Fault(errno.EIO, 0, lasting=False)) as layer:
+        layer.only = "rmdir"
+        layer.fault = Fault(errno.EIO, 1, lasting=True)
+        done = here.attempt(*victim.args)
+    assert done.exit_code == 10
+    assert "could not be checked out" in done.stderr
+    assert "data/v3" in done.stderr
+    here(*victim.args)
+    victim.done(lab)
+
+
+def test_a_pack_that_cannot_be_begun_leaves_no_file(lab: Lab) -> None:
+    victim = VICTIMS["pull"]
+    codes = []
+    for nth in range(1, 8):
+        lab.reset()
+        with Layer(Fault(errno.ENOSPC, nth, lasting=False)) as layer:
+            layer.only = "write"
+            codes.append(Dver(victim.cwd(lab)).attempt(*victim.args).exit_code)
+        assert not list(lab.top.rglob(".dver-tmp-*"))
+    assert codes.count(10) > 3
+
+
+def test_a_layer_that_fails_nothing_changes_nothing(lab: Lab) -> None:
+    with Layer(Fault(errno.EIO, 0, lasting=True)) as layer:
+        Dver(lab.here)("add", "new")
+    assert layer.count > 20
+    assert not layer.hit
+
+
+def test_what_a_fault_spoils_is_found(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The campaign's own eyes: a command that claims to have done what it has not is noticed."""
+    before = files(lab)
+    assert before == files(lab)
+    (lab.here / "one.txt").write_text("spoilt")
+    assert before != files(lab)
+    monkeypatch.setattr("dver.ops.add.write_pointers", lambda *args: [])
+    with pytest.raises(AssertionError, match="new"):
+        trial(lab, VICTIMS["add"], Fault(errno.ENOSPC, 1, lasting=False))
