@@ -89,6 +89,27 @@ def show(path: PathLike) -> str:
     return '"' + "".join(map(_escaped, text)) + '"'
 
 
+def symlink_above(
+    root: bytes, path: bytes, seen: dict[bytes, bytes | None] | None = None
+) -> bytes | None:
+    """Return the first directory on the way from ``root`` to a relative path that is a symlink.
+
+    None if none is. The path itself is not looked at. ``seen`` keeps what was found, for many
+    paths at once.
+    """
+    parent = path.rpartition(b"/")[0]
+    if not parent:
+        return None
+    if seen is not None and parent in seen:
+        return seen[parent]
+    found = symlink_above(root, parent, seen)
+    if found is None and os.path.islink(os.path.join(root, parent)):
+        found = parent
+    if seen is not None:
+        seen[parent] = found
+    return found
+
+
 _QUOTED = {
     '"': '\\"',
     "\\": "\\\\",
@@ -117,7 +138,8 @@ def _escaped(char: str) -> str:
 def create_temp(directory: PathLike, *, mode: int = 0o666) -> tuple[int, str]:
     """Create a new empty file in a directory and return (descriptor open for read/write, path).
 
-    ``mode`` is subject to the umask. The directory is created when it is missing.
+    ``mode`` is subject to the umask, but for what a group shares: see :func:`shared_bits`. The
+    directory is created when it is missing.
     """
     base = os.fsdecode(directory) or "."
     attempts = 0
@@ -125,17 +147,44 @@ def create_temp(directory: PathLike, *, mode: int = 0o666) -> tuple[int, str]:
         path = os.path.join(base, TEMP_PREFIX + os.urandom(8).hex())
         step("create")
         try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, mode), path
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, mode)
         except OSError as error:
             # A taken name is next to impossible; a directory may go between the two calls, or
             # be a deleted one that still answers. Neither may become an endless loop.
             attempts += 1
             if attempts == _ATTEMPTS or not isinstance(error, (FileExistsError, FileNotFoundError)):
                 raise failure(error, "create a file in", base) from error
+        else:
+            share(fd, base, mode)
+            return fd, path
         make_dirs(base)
 
 
 _ATTEMPTS = 10
+
+
+def shared_bits(directory: PathLike) -> int:
+    """Return the mode bits that whatever is made in a directory owes to its group, 0 for none.
+
+    They are those of a directory that hands its group on (setgid) and lets the group write: what
+    one account makes there is to be of use to the others, whatever that account's umask is.
+    """
+    try:
+        mode = os.stat(directory).st_mode
+    except OSError:
+        return 0
+    wanted = stat.S_ISGID | stat.S_IWGRP
+    return mode & (stat.S_ISGID | stat.S_IRWXG) if mode & wanted == wanted else 0
+
+
+def share(fd: int, directory: PathLike, mode: int) -> None:
+    """Give a new file the rights of the group that ``mode`` has, if its directory is shared."""
+    wanted = shared_bits(directory) & mode & (stat.S_IRGRP | stat.S_IWGRP)
+    if wanted:
+        with contextlib.suppress(OSError):
+            found = os.fstat(fd).st_mode
+            if found & wanted != wanted:
+                os.fchmod(fd, stat.S_IMODE(found) | wanted)
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview, path: PathLike) -> None:
@@ -338,6 +387,9 @@ def make_dirs(path: PathLike, *, mode: int = 0o777) -> None:
         with explained("create the directory", name):
             try:
                 os.mkdir(name, mode)
+                bits = shared_bits(os.path.dirname(name) or ".")
+                if bits:
+                    os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | bits)
             except FileExistsError:
                 if not os.path.isdir(name):
                     raise

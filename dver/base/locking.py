@@ -11,7 +11,7 @@ from typing import Self
 
 from dver.base import clock
 from dver.base.errors import LockedError
-from dver.base.fsio import OPEN_FLAGS, SYNC_UNSUPPORTED, explained, make_dirs, show
+from dver.base.fsio import OPEN_FLAGS, SYNC_UNSUPPORTED, explained, make_dirs, share, show
 
 
 class Lock:
@@ -56,15 +56,23 @@ class Lock:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+            return self._create()
         except FileNotFoundError:
             make_dirs(self.path.parent)
-            return os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+            return self._create()
         except PermissionError:
             if self.exclusive:
                 raise
             # A reader of somebody else's store: a descriptor open for reading locks as well.
             return os.open(self.path, os.O_RDONLY | OPEN_FLAGS)
+
+    def _create(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | OPEN_FLAGS)
+        except FileNotFoundError:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | OPEN_FLAGS, 0o666)
+            share(fd, self.path.parent, 0o666)
+            return fd
 
     def _wait(self) -> None:
         deadline = clock.monotonic() + self.timeout

@@ -14,9 +14,9 @@ import click
 import dver
 from dver.base.errors import EXIT_BUG, EXIT_INTERRUPTED, DverError, SystemFailure, UsageError
 from dver.base.fsio import failure, show
+from dver.base.redact import printable, redact, without_homes
 from dver.cli.command import UnknownCommandError
 from dver.cli.context import App
-from dver.cli.redact import redact
 from dver.cli.stopping import StoppedError
 from dver.ui.console import Console, OutputClosedError
 
@@ -54,7 +54,7 @@ def _report(app: App, error: BaseException) -> int:
         return code
     if app.debug:
         trace = "".join(traceback.format_exception(error)).rstrip()
-        app.console.complain(redact(trace, app.environ))
+        app.console.complain(_public(trace, app))
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         app.console.complain(error.format_message())
         return error.exit_code
@@ -113,8 +113,8 @@ def _show(
     hint: str | None = None,
     paths: Sequence[str] = (),
 ) -> None:
-    message = redact(message, app.environ)
-    hint = None if hint is None else redact(hint, app.environ)
+    message = printable(redact(message, app.environ))
+    hint = None if hint is None else printable(redact(hint, app.environ))
     console = app.console
     if console.json:
         from dver.ui import jsonout
@@ -151,21 +151,26 @@ def _bug(app: App, error: BaseException) -> int:
     where = _where(error)
     again = f"dver --debug {app.command} ..." if app.command else "dver --debug ..."
     if app.console.json:
-        _show(app, "bug", f"this is a bug in dver: {text} ({where})", EXIT_BUG, hint=again)
+        text = _public(f"this is a bug in dver: {text} ({where})", app)
+        _show(app, "bug", text, EXIT_BUG, hint=again)
         return EXIT_BUG
     label = app.console.style("error:", "red", "bold", on="err")
-    app.console.complain(
-        redact(
-            f"{label} this is a bug in dver: {text}\n"
-            f"  at       {where}\n"
-            f"  command  dver {app.command}\n"
-            f"  version  dver {dver.__version__}, python {platform.python_version()},"
-            f" {platform.system().lower()} {platform.machine()}\n"
-            f"hint: '{again}' shows the traceback; report it with these lines",
-            app.environ,
-        )
+    lines = _public(
+        f"this is a bug in dver: {text}\n"
+        f"  at       {where}\n"
+        f"  command  dver {app.command}\n"
+        f"  version  dver {dver.__version__}, python {platform.python_version()},"
+        f" {platform.system().lower()} {platform.machine()}\n"
+        f"hint: '{again}' shows the traceback; report it with these lines",
+        app,
     )
+    app.console.complain(f"{label} {lines}")
     return EXIT_BUG
+
+
+def _public(text: str, app: App) -> str:
+    """Return what is made to be pasted into a report without secrets and names of people."""
+    return printable(without_homes(redact(text, app.environ), app.environ))
 
 
 def _where(error: BaseException) -> str:

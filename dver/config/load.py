@@ -266,21 +266,18 @@ _SECRET_PARAMETERS = (
     "apikey",
     "sig",
     "key",
+    "keyid",
+    "auth",
+    "pass",
+    "pwd",
+    "sas",
+    "jwt",
 )
 
 
 def check_url(key: str, text: str) -> None:
     """Raise ConfigError, which does not repeat the value, if a URL carries credentials."""
-    if not key.endswith((".url", ".endpoint_url")) or "://" not in text:
-        return
-    scheme, _, rest = text.partition("://")
-    address, *parameters = re.split("[?#&]", rest)
-    user, at, _ = address.partition("/")[0].rpartition("@")
-    names = [parameter.partition("=")[0].lower() for parameter in parameters]
-    secret = any(
-        name.replace("-", "").replace("_", "").endswith(_SECRET_PARAMETERS) for name in names
-    )
-    if secret or (at and (":" in user or scheme.lower() not in _USER_SCHEMES)):
+    if key.endswith((".url", ".endpoint_url")) and carries_credentials(text):
         raise ConfigError(
             f"{key} holds credentials",
             hint="leave them out of the URL; dver takes them from the environment and the"
@@ -288,5 +285,29 @@ def check_url(key: str, text: str) -> None:
         )
 
 
+def carries_credentials(url: str) -> bool:
+    """Tell whether a URL, or what was meant to be one, holds a password, a key or a token.
+
+    A secret that was not percent-encoded may hold slashes; those of AWS often do.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return re.match(r"[^/\\:@]{2,}:[^\\@]*@", url) is not None
+    address, *parameters = re.split("[?#&;]", rest)
+    names = [parameter.partition("=")[0].lower() for parameter in parameters]
+    if any(name.replace("-", "").replace("_", "").endswith(_SECRET_PARAMETERS) for name in names):
+        return True
+    authority, _, path = address.partition("/")
+    user, at, _ = authority.rpartition("@")
+    if at:
+        return ":" in user or scheme.lower() not in _USER_SCHEMES
+    _, colon, port = authority.partition(":")
+    if scheme.lower() in _BUCKET_SCHEMES:
+        return bool(colon)
+    return bool(colon) and "@" in path and not (port.isdecimal() or authority.startswith("["))
+
+
+# What stands where other URLs have a host is a bucket, and has no port.
+_BUCKET_SCHEMES = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
 # For these a user name is an address and no secret.
 _USER_SCHEMES = frozenset({"sftp", "ssh", "hdfs", "webhdfs", "smb", "ftp", "abfs", "abfss"})

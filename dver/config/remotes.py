@@ -11,7 +11,7 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import ConfigError, NotFoundError, RefusedError, UsageError
 from dver.config import edit, schema, trust
-from dver.config.load import Config
+from dver.config.load import Config, check_url
 from dver.config.schema import Level, Scalar
 
 _FILE_LEVELS: tuple[Level, ...] = ("local", "repository", "user")
@@ -163,6 +163,7 @@ def add_remote(
     another name by case alone.
     """
     schema.check_remote_name(name)
+    check_url(f"remote.{name}.url", url)
     written = normal_url(config, url, level=level, cwd=cwd)
     edit.check(level, f"remote.{name}.url", written)
     names = config.remote_names()
@@ -284,6 +285,7 @@ def set_option(
     setting = schema.find(key)
     chosen = level or ("local" if home == "repository" and not setting.committed else home)
     if option == "url":
+        check_url(key, value)
         value = normal_url(config, value, level=chosen, cwd=cwd)
     elif setting.kind == "path" and not value.startswith("~"):
         value = os.path.normpath(cwd / value)

@@ -55,7 +55,7 @@ def decode(data: bytes) -> StoreInfo:
     import json
 
     try:
-        fields: Any = json.loads(data)
+        fields: Any = json.loads(data, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise FormatError("format.json is not JSON: this is not a dver store") from error
     if not isinstance(fields, dict) or not _is_number(fields.get("dver_store"), 1, 1 << 31):
@@ -71,6 +71,13 @@ def decode(data: bytes) -> StoreInfo:
     if not isinstance(store_id, str) or not _is_id(store_id):
         raise FormatError("format.json's store_id is not 32 hex digits")
     return StoreInfo(store_id, _chunker(fields["chunker"]))
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field stands there twice")
+    return fields
 
 
 def _chunker(fields: Any) -> Chunker:

@@ -10,7 +10,8 @@ from dver.base.errors import RemoteError, RepositoryError
 from dver.git import process
 from dver.git.repository import Git
 
-_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+# A password that was not percent-encoded may hold '/' and '@'.
+_USERINFO = re.compile(r"(?<=://)(?:[^/:@\s']*:[^\s']*|[^/\s']*)@")
 
 
 def clone_bare(

@@ -88,6 +88,13 @@ def _edit(
 ) -> None:
     """Edit one file, and if it changes note in ``changed`` what it held (None: no such file)."""
     path = _ignore_file(git, directory)
+    link = fsio.symlink_above(os.fsencode(git.root), _join(directory, NAME))
+    if link is not None:
+        raise RefusedError(
+            f"{fsio.show(link)} is a symlink where a directory is needed, and dver never writes"
+            " through symlinks",
+            hint="move it away and run the same command again",
+        )
     before = _read(path)
     after = _with_lines(before or b"", [ignore_line(name) for name in add_names])
     after = _without_lines(after, {ignore_line(name) for name in remove_names})

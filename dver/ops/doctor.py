@@ -1,7 +1,7 @@
 """A report on this set-up: versions, places, capabilities, and what is wrong with them.
 
-It is made to be pasted into a public issue: no secrets, no values of environment variables, and
-the home directory written as ``~``.
+It is made to be pasted into a public issue: no secrets, no values of environment variables, the
+home directory written as ``~``, and no names of other people's.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import dver
+from dver.base import fsio
 from dver.base.errors import DverError
+from dver.base.redact import printable, redact, without_homes
 from dver.base.reporter import Reporter
 from dver.base.workers import usable_cores
 from dver.config import remotes
@@ -95,16 +98,15 @@ def doctor(
             checks += _guarded(section, look, repo)
         if not options.offline:
             checks += _remotes(repo, reporter)
-    home = environ.get("HOME") or os.path.expanduser("~")
-    return DoctorResult(tuple(_without_home(check, home) for check in checks))
+    return DoctorResult(tuple(_public(check, environ) for check in checks))
 
 
-def _without_home(check: Check, home: str) -> Check:
-    if len(home) < 3:
-        return check
-    pattern = re.compile(re.escape(home) + r"(?![^/\\\s'\":)])")
-    hint = None if check.hint is None else pattern.sub("~", check.hint)
-    return replace(check, value=pattern.sub("~", check.value), hint=hint)
+def _public(check: Check, environ: Mapping[str, str]) -> Check:
+    def masked(text: str) -> str:
+        return printable(without_homes(redact(text, environ), environ))
+
+    hint = None if check.hint is None else masked(check.hint)
+    return replace(check, name=masked(check.name), value=masked(check.value), hint=hint)
 
 
 def _guarded(section: str, look: Callable[[Repo], Iterator[Check]], repo: Repo) -> list[Check]:
@@ -199,6 +201,7 @@ def _store(repo: Repo) -> Iterator[Check]:
     if not os.path.isdir(path):
         yield Check("store", "state", "not made yet", "note")
         return
+    yield from _sharing(path)
     packs = repo.store.index.packs()
     total = sum(packs.values())
     number = "1 pack" if len(packs) == 1 else f"{len(packs):,} packs"
@@ -208,6 +211,20 @@ def _store(repo: Repo) -> Iterator[Check]:
     hint = "free some space, or move the store with 'dver config set store.path DIR'"
     state: State = "note" if low else "ok"
     yield Check("store", "free space", "", state, hint if low else None, size=free)
+
+
+def _sharing(path: Path) -> Iterator[Check]:
+    """Tell whether all accounts of a group can use a store that is set up for a group."""
+    bits = fsio.shared_bits(path)
+    if not bits:
+        return
+    inner = [entry for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+    closed = sorted(entry.name for entry in inner if entry.stat().st_mode & bits != bits)
+    if closed:
+        value = f"no, the group cannot write to {', '.join(closed)}"
+        yield Check("store", "shared", value, "problem", f"chmod -R g+rwX {fsio.show(path)}")
+    else:
+        yield Check("store", "shared", "with its group")
 
 
 def _links(repo: Repo) -> Iterator[Check]:

@@ -10,6 +10,7 @@ from typing import Literal
 from dver.base import fsio
 from dver.base.errors import DverError, RemoteError
 from dver.base.fsio import show
+from dver.base.redact import printable, redact
 from dver.base.reporter import Reporter
 from dver.config import remotes, schema
 from dver.config.remotes import RemoteSettings
@@ -114,7 +115,9 @@ def check_remote(repo: Repo, name: str | None, reporter: Reporter) -> RemoteChec
                 raise found.problem
             exists = remote.read_format() is not None
     except DverError as error:
-        return replace(result, problem=error.message, hint=error.hint, exit_code=error.exit_code)
+        problem = printable(redact(error.message, repo.environ))
+        hint = None if error.hint is None else printable(redact(error.hint, repo.environ))
+        return replace(result, problem=problem, hint=hint, exit_code=error.exit_code)
     result = replace(
         result,
         exists=exists,

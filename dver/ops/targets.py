@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base import fsio
@@ -44,15 +44,27 @@ def load_targets(repo: Repo, under: Sequence[bytes] = (b"",)) -> dict[bytes, Tar
     """
     root = os.fsencode(repo.root)
     found = {}
+    seen: dict[bytes, bytes | None] = {}
     for file in in_workspace(repo.git, under, ancestors=True):
         path = data_path(file.path)
-        found[path] = read_target(root, path, file)
+        found[path] = read_target(root, path, file, seen)
     return dict(sorted(found.items()))
 
 
-def read_target(root: bytes, path: bytes, file: PointerFile | None = None) -> Target:
-    """Read the pointer file for a data path; ``file`` is what git sees of it, if that was asked."""
+def read_target(
+    root: bytes,
+    path: bytes,
+    file: PointerFile | None = None,
+    seen: dict[bytes, bytes | None] | None = None,
+) -> Target:
+    """Read the pointer file for a data path; ``file`` is what git sees of it, if that was asked.
+
+    What lies beyond a symlink is not in the work tree, as for git. ``seen`` is for
+    :func:`~dver.base.fsio.symlink_above`.
+    """
     file = file or PointerFile(pointer_path(path), None)
+    if fsio.symlink_above(root, path, seen) is not None:
+        return Target(path, file, present=False)
     try:
         data = read_pointer(os.path.join(root, file.path))
         if data is None:
@@ -123,8 +135,10 @@ def present_targets(targets: Mapping[bytes, Target]) -> dict[bytes, Target]:
 def write_pointers(repo: Repo, pointers_by_path: Mapping[bytes, Pointer]) -> list[bytes]:
     """Write the pointers of data paths, durably; return the paths of the pointer files.
 
-    Each is replaced in one step. A directory is synced once, however many pointers it got.
+    Each is replaced in one step. A directory is synced once, however many pointers it got. Raises
+    RefusedError, with nothing written, if one would be written through a symlink.
     """
+    refuse_symlinks_above(os.fsencode(repo.root), pointers_by_path)
     written = []
     directories: dict[str, None] = {}
     for path, pointer in pointers_by_path.items():
@@ -137,6 +151,20 @@ def write_pointers(repo: Repo, pointers_by_path: Mapping[bytes, Pointer]) -> lis
     for directory in directories:
         fsio.sync_dir(directory)
     return written
+
+
+def refuse_symlinks_above(root: bytes, paths: Iterable[bytes]) -> None:
+    """Raise RefusedError if one of the paths lies beyond a symlink."""
+    seen: dict[bytes, bytes | None] = {}
+    for path in paths:
+        link = fsio.symlink_above(root, path, seen)
+        if link is not None:
+            raise RefusedError(
+                f"{fsio.show(link)} is a symlink where a directory is needed, and dver never"
+                " writes through symlinks",
+                hint="move it away and run the same command again",
+                paths=[os.fsdecode(path)],
+            )
 
 
 def _replace(directory: str, final: str, data: bytes) -> None:

@@ -182,13 +182,17 @@ class Index:
     """All segments of one store that no other segment supersedes, newest first.
 
     What lies in a pack of ``lost_packs``, which are named and not there, is not found: it counts
-    as missing, and so can be fetched or added again.
+    as missing, and so can be fetched or added again. ``foreign_packs`` belong to other accounts.
     """
 
     def __init__(
-        self, segments: Iterable[Segment] = (), lost_packs: frozenset[bytes] = frozenset()
+        self,
+        segments: Iterable[Segment] = (),
+        lost_packs: frozenset[bytes] = frozenset(),
+        foreign_packs: frozenset[bytes] = frozenset(),
     ) -> None:
         self.lost_packs = lost_packs
+        self.foreign_packs = foreign_packs
         found = list(segments)
         present = {one.name for one in found}
         gone = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -116,15 +117,27 @@ class Store:
             except OSError as error:
                 raise fsio.failure(error, "read", os.path.join(directory, text)) from error
         segments.sort(key=len, reverse=True)
-        self.index = Index(segments, self._lost_packs(segments))
+        self.index = Index(segments, *self._odd_packs(segments))
 
-    def _lost_packs(self, segments: Iterable[Segment]) -> frozenset[bytes]:
-        """Return the packs that are named and not there; one look per pack of 64 MiB."""
+    def _odd_packs(self, segments: Iterable[Segment]) -> tuple[frozenset[bytes], frozenset[bytes]]:
+        """Return the packs that are named and not there, and those of other accounts.
+
+        That is one look per pack of 64 MiB.
+        """
         top = self.local_directory()
-        names = {name for one in segments for name, _ in one.packs}
-        return frozenset(
-            name for name in names if not os.path.isfile(os.path.join(top, layout.pack_key(name)))
-        )
+        account = os.geteuid() if hasattr(os, "geteuid") else 0
+        lost, foreign = set(), set()
+        for name in {name for one in segments for name, _ in one.packs}:
+            try:
+                found = os.stat(os.path.join(top, layout.pack_key(name)))
+            except OSError:
+                lost.add(name)
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                lost.add(name)
+            elif found.st_uid != account:
+                foreign.add(name)
+        return frozenset(lost), frozenset(foreign)
 
     def local_directory(self) -> str:
         """Return the directory of a local store. Raises ValueError for any other."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Self
 
 from dver.base import fsio
+from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid, list_name_of, oid_of
 from dver.formats import chunklist, pack, segment
 from dver.store import layout
@@ -31,12 +32,15 @@ _PROBE = 4
 class PackSet:
     """Objects going into new packs: data in one, trees in another, each closed at 64 MiB.
 
-    Nothing is written that the store's index or this set has already. The packs stay invisible
-    temporary files until a :class:`Writer` publishes them.
+    Nothing is written that the store's index or this set has already. What lies in the pack of
+    another account counts as there only once it was read and hashed: nobody's word is taken for
+    content that only this account may have. The packs stay invisible temporary files until
+    a :class:`Writer` publishes them.
     """
 
     def __init__(self, store: Store, directory: str, *, ignore_index: bool = False) -> None:
         self._index = Index() if ignore_index else store.index
+        self._store = store
         self.chunker = store.info.chunker
         self._directory = directory
         self._syncing: ThreadPoolExecutor | None = None
@@ -48,7 +52,30 @@ class PackSet:
         self.new_objects = 0
 
     def __contains__(self, oid: Oid) -> bool:
-        return oid in self._seen or oid in self._index
+        if oid in self._seen:
+            return True
+        return oid in self._index and (not self._index.foreign_packs or self._is_sound(oid))
+
+    def _is_sound(self, oid: Oid) -> bool:
+        """Say whether an object in the index is what it should be, if another account put it there.
+
+        One that is not is stored once more; ``dver fsck --repair`` puts the bad one aside.
+        """
+        place = self._index.find(oid)
+        if place is None or place.pack not in self._index.foreign_packs:
+            return place is not None
+        try:
+            if place.kind == pack.LIST:
+                sound = self._store.list_name(oid) == oid
+            else:
+                for _ in self._store.stream(oid):
+                    pass
+                sound = True
+        except (CorruptError, MissingContentError):
+            return False
+        if sound:
+            self._seen.add(oid)
+        return sound
 
     def sync_in_background(self) -> None:
         """Let a thread wait for the disk whenever a pack is full, beside the caller's work."""

@@ -90,11 +90,12 @@ class ConsoleReporter(Reporter):
 
     def note(self, message: str) -> None:
         """Say something useful that is not a result."""
-        self._above(lambda: self._console.talk(message))
+        self._above(lambda: self._console.talk(self._console.plain(message)))
 
     def warn(self, message: str, *, hint: str | None = None) -> None:
         """Say something that the user should act on."""
-        self._above(lambda: self._console.warn(message, hint))
+        plain = self._console.plain
+        self._above(lambda: self._console.warn(plain(message), hint and plain(hint)))
 
     def close(self) -> None:
         """Remove what is drawn and stop drawing."""

@@ -19,6 +19,8 @@ from dver.storage.s3.awsfiles import AwsFiles
 
 # botocore renews keys that expire within 15 minutes; asking it this often costs nothing.
 _ASK_AGAIN_SECONDS = 300.0
+#: No real key is shorter; one of a test may be a word that stands in a message.
+_SHORTEST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,18 @@ class CredentialSource:
         """Return keys that are valid now. Raises RemoteError if there are none."""
         raise NotImplementedError
 
+    def held(self) -> Credentials | None:
+        """Return the keys that were used last, asking nobody."""
+        raise NotImplementedError
+
+    def masked(self, text: str) -> str:
+        """Return what a server said without the keys: some repeat what they were sent."""
+        keys = self.held()
+        for one in (keys.secret_key, keys.token, keys.access_key) if keys is not None else ():
+            if one and len(one) >= _SHORTEST:
+                text = text.replace(one, "***")
+        return text
+
 
 class FixedCredentials(CredentialSource):
     """Keys that never change; with None, requests go out unsigned."""
@@ -45,6 +59,10 @@ class FixedCredentials(CredentialSource):
         self._credentials = credentials
 
     def current(self) -> Credentials | None:
+        """Return the keys."""
+        return self._credentials
+
+    def held(self) -> Credentials | None:
         """Return the keys."""
         return self._credentials
 
@@ -68,6 +86,10 @@ class BotocoreCredentials(CredentialSource):
                 self._held = self._ask()
                 self._asked = now
             return self._held
+
+    def held(self) -> Credentials | None:
+        """Return the keys that were found last, None before the first question."""
+        return self._held
 
     def _ask(self) -> Credentials:
         try:

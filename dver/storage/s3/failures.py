@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 
 from dver.base.errors import ObjectNotFound, RemoteError, TransientError
-from dver.storage.s3.answers import parse_error
+from dver.storage.s3.answers import is_number, parse_error, plain_region
 from dver.storage.s3.settings import S3Settings
 
 _TRANSIENT_CODES = frozenset(
@@ -59,7 +59,7 @@ def refusal(
 ) -> RemoteError:
     """Return the error for an answer other than the one hoped for."""
     code, message, region = parse_error(body)
-    region = headers.get("x-amz-bucket-region") or region
+    region = plain_region(headers.get("x-amz-bucket-region")) or region
     said = f"HTTP {status}" + (f" {code}" if code else "")
     start = f"cannot {doing} {settings.description}"
     if status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES:
@@ -80,7 +80,9 @@ def refusal(
         return RemoteError(f"{start}: {cause} ({said})", hint=hint)
     if not code:
         return not_s3(settings, doing, said)
-    return RemoteError(f"{start}: {_clip(message) or 'the server refused'} ({said})")
+    return RemoteError(
+        f"{start}: {_clip(settings.source.masked(message)) or 'the server refused'} ({said})"
+    )
 
 
 def not_s3(settings: S3Settings, doing: str, what: str) -> RemoteError:
@@ -132,7 +134,7 @@ def explained(settings: S3Settings, doing: str, *, reached: bool) -> Iterator[No
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+    return float(value) if is_number(value) else None
 
 
 def _clip(text: str) -> str:

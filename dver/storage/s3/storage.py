@@ -22,7 +22,7 @@ from dver.base.errors import (
 from dver.storage import files
 from dver.storage.base import Entry, Facts, Storage, check_key, valid_key
 from dver.storage.s3 import failures
-from dver.storage.s3.answers import NotS3Error, Page, parse_error, parse_page
+from dver.storage.s3.answers import NotS3Error, Page, is_number, parse_error, parse_page
 from dver.storage.s3.settings import S3Settings
 from dver.storage.s3.wire import Answer, Body, Wire, body_of, body_of_file
 
@@ -33,7 +33,7 @@ CONNECTIONS = 16
 SINGLE_PUT = 100 << 20
 
 _CREATE = {"if-none-match": "*"}
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 
 
 class S3Storage(Storage):
@@ -159,7 +159,7 @@ class S3Storage(Storage):
             raise failures.refusal(self._wire.settings, doing, status, headers, body)
         size = headers.get("content-length", "")
         etag = headers.get("etag", "").strip('"')
-        if not size.isdecimal() or not etag:
+        if not is_number(size) or not etag:
             raise self._strange(doing, "an answer without size or ETag")
         return Entry(key, int(size), _http_seconds(headers.get("last-modified", "")), etag)
 
@@ -348,5 +348,5 @@ def _http_seconds(text: str) -> float | None:
 
     try:
         return parsedate_to_datetime(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from dver.base import clock, fsio
 from dver.base.errors import ConfigError, RemoteError, TransientError
 from dver.storage.s3 import failures
-from dver.storage.s3.answers import parse_error
+from dver.storage.s3.answers import parse_error, plain_region
 from dver.storage.s3.pace import PacedResponse
 from dver.storage.s3.settings import S3Settings, aws_host
 from dver.storage.s3.signing import EMPTY_SHA256, encode_path, encode_query, sign
@@ -25,6 +25,8 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 15.0
 BUFFER = 1 << 20
 _MAX_SMALL = 32 << 20
+#: So much memory is taken for an answer on the word of the server (bytes): a pack.
+_MAX_AT_ONCE = 64 << 20
 _SEND = 128 << 10
 
 
@@ -107,12 +109,20 @@ class Answer:
         return bytes(data)
 
     def read_exactly(self, length: int) -> bytes:
-        """Return a body of known length without copying it twice."""
-        data = bytearray(length)
-        view = memoryview(data)
+        """Return a body of known length without copying it twice.
+
+        Of a length that only the server speaks of, no more is allocated than comes.
+        """
+        data = bytearray(min(length, _MAX_AT_ONCE))
         got = 0
         try:
-            while got < length and (count := self._response.readinto(view[got:])):
+            while got < length:
+                if got == len(data):
+                    data += bytes(min(length - got, _MAX_AT_ONCE))
+                with memoryview(data) as view:
+                    count = self._response.readinto(view[got:])
+                if not count:
+                    break
                 got += count
             if got != length:
                 raise RemoteDisconnected(f"{got} of {length} bytes came")
@@ -198,11 +208,11 @@ class Wire:
         if code == "RequestTimeTooSkewed" and not self._skew and "date" in answer.headers:
             from email.utils import parsedate_to_datetime
 
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, OverflowError, OSError):
                 theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
                 self._skew = theirs - clock.now_ns() / 1e9
             return bool(self._skew)
-        region = answer.headers.get("x-amz-bucket-region") or region
+        region = plain_region(answer.headers.get("x-amz-bucket-region")) or region
         if region and region != self.settings.region and not self.settings.region_fixed:
             host, base_path = aws_host(self.settings.bucket, region)
             self.settings = replace(
