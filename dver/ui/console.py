@@ -149,12 +149,6 @@ class Console:
 
         return printable(redact(text, self._environ))
 
-    def plain(self, text: str) -> str:
-        """Return what somebody else may have worded without secrets and escape codes."""
-        from dver.base.redact import printable, redact
-
-        return printable(redact(text, self._environ))
-
     def warn(self, message: str, hint: str | None = None) -> None:
         """Write a warning, and what to do about it, to standard error."""
         self.complain(f"{self.style('warning:', 'yellow', 'bold', on='err')} {message}")
