@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "dver"
 #: From the top to the bottom; packages of one row are independent of each other.
 LAYERS = [
     {"__main__"},
-    {"cli"},
+    {"cli", "api"},
     {"ui"},
     {"ops"},
     {"lineage", "registry"},

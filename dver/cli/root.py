@@ -30,6 +30,12 @@ SECTIONS = {
     },
     "Make and ask": {
         "run": "Run a command, and record what it made out of what.",
+        "lineage": "Tell what made something, or what was made with it.",
+        "runs": "List recorded runs, with their parameters and metrics.",
+        "compare": "Put runs side by side.",
+        "metrics": "Show and compare recorded metrics.",
+        "params": "Show and compare recorded parameters.",
+        "reproduce": "Make something again from its record, and grade what comes out.",
     },
     "Look at any version": {
         "log": "List every version of some data across git history.",

@@ -5,7 +5,6 @@ Page: ``docs/format/record.md``, which says what each field means and in which u
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,9 +15,6 @@ from dver.formats.canonical import dump, from_plain, load, to_plain
 
 MAX_SIZE = 16 << 20
 VERSION = 1
-#: Where records lie in a git repository.
-DIRECTORY = b".dver/records"
-_PATH = re.compile(rb"\.dver/records/([0-9a-f]{2})/([0-9a-f]{64})\.json")
 
 Kind = Literal["run", "reproduce", "import"]
 ItemKind = Literal["file", "tree"]
@@ -240,17 +236,3 @@ def decode(data: bytes, expected: Oid | None = None) -> Record:
             hint="upgrade dver",
         )
     return from_plain(Record, fields, "a record")
-
-
-def path_of(record_id: Oid) -> bytes:
-    """Return the path of a record's file in its git repository."""
-    digits = record_id.hex().encode()
-    return b"%s/%s/%s.json" % (DIRECTORY, digits[:2], digits)
-
-
-def id_of(path: bytes) -> Oid | None:
-    """Return the id of the record that a path in a git repository is for, or None."""
-    match = _PATH.fullmatch(path)
-    if match is None or not match[2].startswith(match[1]):
-        return None
-    return Oid(bytes.fromhex(match[2].decode()))

@@ -1,17 +1,21 @@
 """How pointer files changed throughout git's history, and which contents git still holds.
 
-Paths and selections are those of :mod:`dver.git.pointers`.
+Paths and selections are those of :mod:`dver.git.pointers`. Records of lineage, which are files in
+git as pointers are, are found here as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dver.formats import recordpath
 from dver.git.pointers import REGULAR, is_pointer_path, pathspecs
 from dver.git.process import split_nul
 from dver.git.repository import Git
 from dver.git.revisions import COMMIT_FIELDS, COMMIT_FORMAT, Commit, parse_commit
+
+_RECORDS = b":(top,literal)" + recordpath.DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,31 @@ def history(
     it, or held by a commit that it excludes. A merge is yielded for what it took from neither
     side. Renames are a removal and an addition. One git process, in bounded memory.
     """
+    if under:
+        yield from _changes(git, revs, pathspecs(under, ancestors), is_pointer_path)
+
+
+def record_history(git: Git, revs: Sequence[str]) -> Iterator[PointerChange]:
+    """Yield every record that a set of commits holds, as :func:`history` yields pointers."""
+    yield from _changes(git, revs, [_RECORDS], is_record_path)
+
+
+def uncommitted_records(git: Git) -> list[bytes]:
+    """Return the paths of record files that are in the working tree and not in its index."""
+    if git.is_bare:
+        return []
+    with git.pipe("ls-files", "-z", "--others", "--", _RECORDS) as out:
+        return [path for path in split_nul(out) if is_record_path(path)]
+
+
+def is_record_path(path: bytes) -> bool:
+    """Tell whether a path is that of a record's file."""
+    return recordpath.id_of(path) is not None
+
+
+def _changes(
+    git: Git, revs: Sequence[str], specs: Sequence[bytes], wanted: Callable[[bytes], bool]
+) -> Iterator[PointerChange]:
     args = ["-c", "log.showSignature=false", "-c", "log.showRoot=true"]
     # With a pathspec and log.follow git can stop at an assertion of its own.
     args += ["-c", "log.follow=false", "log", "--stdin", "-z"]
@@ -43,14 +72,13 @@ def history(
     options = [rev for rev in revs if rev.startswith("-")]
     # Revisions travel by standard input since there may be more than a command line holds.
     stdin = "".join(f"{rev}\n" for rev in revs if not rev.startswith("-"))
-    if not revs or not under:
+    if not revs:
         return
-    specs = pathspecs(under, ancestors)
     with git.pipe(*args, *options, "--", *specs, stdin=stdin.encode()) as out:
-        yield from _parse_log(split_nul(out))
+        yield from _parse_log(split_nul(out), wanted)
 
 
-def _parse_log(tokens: Iterator[bytes]) -> Iterator[PointerChange]:
+def _parse_log(tokens: Iterator[bytes], wanted: Callable[[bytes], bool]) -> Iterator[PointerChange]:
     commit: Commit | None = None
     for token in tokens:
         if token.startswith(b"\x01"):
@@ -61,7 +89,7 @@ def _parse_log(tokens: Iterator[bytes]) -> Iterator[PointerChange]:
         if not facts or commit is None:
             continue
         path = next(tokens)
-        if is_pointer_path(path):
+        if wanted(path):
             change = _parse_raw(facts, path, commit)
             if change is not None:
                 yield change
@@ -80,7 +108,7 @@ def _parse_raw(facts: bytes, path: bytes, commit: Commit) -> PointerChange | Non
 
 
 def reachable_blobs(git: Git) -> dict[str, bytes]:
-    """Return every pointer content that git still holds on to, with one path that it is at.
+    """Return every pointer and record that git still holds on to, with one path that it is at.
 
     That is: all commits of all refs, the HEAD and index of every working tree, stashes, reflogs,
     and a merge or rebase under way. Working tree files that were never added are not in git:
@@ -90,12 +118,17 @@ def reachable_blobs(git: Git) -> dict[str, bytes]:
     # 'git replace' hides commits from view that git holds on to all the same.
     plain = git.with_environment({"GIT_NO_REPLACE_OBJECTS": "1"})
     present = _existing_commits(plain, plain.pseudo_commits())
-    for change in history(plain, ["--all", "--reflog", *present]):
+    specs = [*pathspecs([b""], ancestors=False), _RECORDS]
+    for change in _changes(plain, ["--all", "--reflog", *present], specs, _is_either):
         if change.blob is not None:
             found.setdefault(change.blob, change.path)
     for directory in git.git_dirs():
         found.update(_index_blobs(git, str(directory)))
     return found
+
+
+def _is_either(path: bytes) -> bool:
+    return is_pointer_path(path) or is_record_path(path)
 
 
 def _existing_commits(git: Git, commits: Sequence[str]) -> list[str]:
@@ -115,8 +148,8 @@ def _index_blobs(git: Git, git_dir: str) -> Iterator[tuple[str, bytes]]:
     }
     env["GIT_DIR"] = git_dir
     env["GIT_WORK_TREE"] = str(git.root)
-    out = git.run("ls-files", "-z", "--stage", "--", ":(top,glob)**/*.dver", env=env)
+    out = git.run("ls-files", "-z", "--stage", "--", ":(top,glob)**/*.dver", _RECORDS, env=env)
     for entry in out.split(b"\0"):
         facts, _, path = entry.partition(b"\t")
-        if facts[:6] in REGULAR and is_pointer_path(path):
+        if facts[:6] in REGULAR and _is_either(path):
             yield facts.split(b" ")[1].decode(), path

@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Mapping
 
+from dver.base.redact import without_userinfo
 from dver.formats.record import Actor, RepoIdentity
 from dver.git.repository import Git
 
@@ -41,7 +42,6 @@ _SERVICES: dict[str, tuple[str, dict[str, str]]] = {
     ),
 }
 _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
-_USERINFO = re.compile(r"(?<=://)[^/@]*@")
 
 
 def who(git: Git, environ: Mapping[str, str]) -> Actor:
@@ -77,9 +77,7 @@ def identity(git: Git) -> RepoIdentity:
 
 def without_credentials(url: str) -> str:
     """Return a URL without user and password, and without its query."""
-    if "://" not in url:
-        return url
-    return _USERINFO.sub("", url).partition("?")[0]
+    return without_userinfo(url).partition("?")[0] if "://" in url else url
 
 
 def _config(git: Git, key: str) -> str:

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,6 +106,39 @@ class Capture:
         return Captured(
             replace(found, vars=values, fingerprint=oid_of(dump(to_plain(found)))), packages
         )
+
+
+def differences(
+    recorded: Environment, now: Environment, packages: bytes, packages_now: bytes
+) -> Iterator[str]:
+    """Yield a line for each thing in an environment that is not as it was recorded."""
+    for what in ("python", "system", "cpu", "libraries"):
+        before, after = getattr(recorded, what), getattr(now, what)
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                yield f"{what} {key}: {before.get(key, 'nothing')} -> {after.get(key, 'nothing')}"
+    if recorded.gpus != now.gpus:
+        models = [
+            " and ".join(one.get("model", "?") for one in env.gpus) for env in (recorded, now)
+        ]
+        yield f"gpu: {models[0] or 'none'} -> {models[1] or 'none'}"
+    if recorded.container != now.container:
+        yield f"container: {recorded.container or 'none'} -> {now.container or 'none'}"
+    if packages:
+        yield from _package_differences(packages, packages_now)
+
+
+def _package_differences(packages: bytes, packages_now: bytes) -> Iterator[str]:
+    before, after = versions_of(packages), versions_of(packages_now)
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            yield f"package {name}: {before.get(name, 'none')} -> {after.get(name, 'none')}"
+
+
+def versions_of(packages: bytes) -> dict[str, str]:
+    """Return the version of each package in a recorded list."""
+    lines = (line.partition("==") for line in packages.decode("utf-8", "replace").splitlines())
+    return {name: version for name, _, version in lines}
 
 
 def interpreter(argv: Sequence[str], env: Mapping[str, str]) -> str:

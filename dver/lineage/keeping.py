@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base.errors import NotFoundError
-from dver.base.fsio import show
-from dver.base.oid import Oid
+from dver.base.fsio import failure, show
+from dver.base.oid import Hasher, Oid, finish
 from dver.formats import pack
 from dver.formats import tree as trees
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE
 from dver.formats.record import Item, Keep
+from dver.formats.statindex import KnownFile
 from dver.formats.tree import Entry
 from dver.workspace.building import build_trees, pointer_of
 from dver.workspace.filescan import scan_file
@@ -22,11 +23,13 @@ from dver.workspace.hashing import fill_files, fill_scan
 from dver.workspace.ignore import load_rules
 from dver.workspace.links import LinkCache
 from dver.workspace.scan import scan_directory
+from dver.workspace.state import Scan
 from dver.workspace.statindex import StatIndex
 from dver.workspace.stored import forget_unstored, is_stored
 
 if TYPE_CHECKING:
     from dver.repo import Repo
+    from dver.store.store import Store
     from dver.store.writer import Writer
 
 
@@ -38,6 +41,7 @@ class Keeper:
 
     def __init__(self, repo: Repo, writer: Writer) -> None:
         self._repo = repo
+        self._store = repo.store
         self._writer = writer
         self._index = StatIndex(repo.state_dir)
         self._links = LinkCache(repo.store.local_directory())
@@ -49,48 +53,70 @@ class Keeper:
         lies in, if there is one. Raises NotFoundError if nothing is there.
         """
         absolute = self._repo.absolute(path)
-        try:
-            mode = os.stat(absolute).st_mode
-        except FileNotFoundError as error:
+        if not os.path.exists(absolute):
             shown = show(self._repo.display(path))
-            raise NotFoundError(f"there is no {shown}", hint=f"dver pull {shown}") from error
-        name = os.fsdecode(path)
-        if stat.S_ISDIR(mode):
-            return self._directory(name, path, target)
-        known = self._index.load_file(path) if target == path else None
-        state = scan_file(absolute, known, links=self._links)
-        if state is None:
-            raise NotFoundError(f"there is no {show(self._repo.display(path))}")
-        if state.oid is not None and not self._repo.store.is_complete(state.oid):
-            state.oid = None
-        fill_files([(absolute, state)], self._writer)
-        if state.oid is None:
-            raise NotFoundError(f"{show(self._repo.display(path))} could not be read")
-        executable = state.kind == EXECUTABLE
-        return Item(name, state.oid, "file", state.size, 1, executable)
-
-    def _directory(self, name: str, path: bytes, target: bytes) -> Item:
-        known = self._index.load_tree(target) if target else None
+            raise NotFoundError(f"there is no {shown}", hint=f"dver pull {shown}")
+        if not os.path.isdir(absolute):
+            known = self._index.load_file(path) if target == path else None
+            if known is not None and not self._store.is_complete(known.oid):
+                known = None
+            return _file(absolute, os.fsdecode(path), self._writer, known, self._links)
         top = target or path
+        known_tree = self._index.load_tree(target) if target else None
         scan = scan_directory(
             self._repo.absolute(top),
-            known,
+            known_tree,
             load_rules(self._repo.absolute(b""), path),
             target=top,
             start=path[len(top) + 1 :],
             links=self._links,
         )
-        if known is not None and not is_stored(known, self._repo.store):
-            forget_unstored(scan, self._repo.store)
-        fill_scan(scan, self._writer)
-        for _, data in build_trees(scan, known=self._repo.store.has):
-            self._writer.add(data, pack.TREE)
-        pointer = pointer_of(scan)
-        return Item(name, pointer.oid, "tree", pointer.size, pointer.files)
+        if known_tree is not None and not is_stored(known_tree, self._store):
+            forget_unstored(scan, self._store)
+        return _directory(scan, os.fsdecode(path), self._writer, self._store)
 
-    def text(self, data: bytes) -> Oid:
-        """Store some bytes."""
-        return self._writer.add(data, pack.BLOB)
+
+def keep_outside(place: Path, name: str, writer: Writer, store: Store) -> Item:
+    """Store a file or directory that is in no repository, as an item of that name."""
+    absolute = os.fsencode(place)
+    if place.is_dir() and not place.is_symlink():
+        return _directory(scan_directory(absolute), name, writer, store)
+    return _file(absolute, name, writer)
+
+
+def _file(
+    absolute: bytes,
+    name: str,
+    writer: Writer,
+    known: KnownFile | None = None,
+    links: LinkCache | None = None,
+) -> Item:
+    state = scan_file(absolute, known, links=links)
+    if state is not None:
+        fill_files([(absolute, state)], writer)
+    if state is None or state.oid is None:
+        raise NotFoundError(f"{show(name)} vanished while it was read")
+    return Item(name, state.oid, "file", state.size, 1, state.kind == EXECUTABLE)
+
+
+def _directory(scan: Scan, name: str, writer: Writer, store: Store) -> Item:
+    fill_scan(scan, writer)
+    for _, data in build_trees(scan, known=store.has):
+        writer.add(data, pack.TREE)
+    pointer = pointer_of(scan)
+    return Item(name, pointer.oid, "tree", pointer.size, pointer.files)
+
+
+def content_of(path: str | Path) -> Oid:
+    """Return the oid of a file's content. Raises SystemFailure if it cannot be read."""
+    hasher = Hasher()
+    try:
+        with open(path, "rb") as file:
+            while data := file.read(1 << 20):
+                hasher.update(data)
+    except OSError as error:
+        raise failure(error, "read", path) from error
+    return finish(hasher)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dver.base import clock, fsio
 from dver.base.errors import CorruptError
 from dver.base.oid import Oid, oid_of
-from dver.formats import pack, record
+from dver.formats import pack, record, recordpath
 from dver.formats.record import (
     Actor,
     Code,
@@ -118,7 +118,7 @@ def write(repo: Repo, record_id: Oid, data: bytes) -> bytes:
 
     It is never replaced: a file of that name either has this content, or CorruptError is raised.
     """
-    path = record.path_of(record_id)
+    path = recordpath.path_of(record_id)
     absolute = os.fsdecode(repo.absolute(path))
     try:
         with open(absolute, "rb") as file:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dver.base import fsio
+from dver.base import clock, fsio
 from dver.base.errors import CorruptError, FormatError, RefusedError
-from dver.base.oid import Oid
+from dver.base.oid import Oid, oid_of
 from dver.base.reporter import Reporter
-from dver.formats import pointer, tree
+from dver.formats import pointer, record, tree
 from dver.git import history, pointers
 from dver.git.repository import Git
+from dver.ops.gcremote import RemoteGc, RemoteGcOptions, gc_remote
 from dver.ops.placed import load_placed
 from dver.ops.targets import read_pointer
 from dver.ops.temporaries import stale_temporaries
@@ -27,16 +28,22 @@ from dver.store.store import Store
 from dver.store.users import other_users
 from dver.workspace.statindex import StatIndex
 
-#: How much of a pointer with conflict markers is looked at (bytes).
+#: How much of a pointer with conflict markers, or of a record, is looked at (bytes).
 _MOST_READ = 16 * pointer.MAX_SIZE
+_MOST_READ_OF_RECORDS = record.MAX_SIZE
+#: So many contents are read from git at once.
+_AT_ONCE = 1000
+#: What a run has stored is kept for so long without a record that names it (seconds).
+_LONGEST_RUN = 60 * 86_400
 _OID_TEXT = re.compile(rb"blake3:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
 class GcOptions:
-    """``dry_run`` says what would go, and removes nothing."""
+    """``dry_run`` says what would go, and removes nothing. ``remote`` collects there instead."""
 
     dry_run: bool = False
+    remote: RemoteGcOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ class GcResult:
     """What was removed, or would be. Sizes are in bytes.
 
     ``kept_objects`` counts stored objects and chunks that something refers to, ``removed_objects``
-    those that nothing does; ``leftovers`` are files of interrupted commands.
+    those that nothing does; ``leftovers`` are files of interrupted commands. ``remote`` is what
+    was done in a remote, where one was named; then nothing was done here.
     """
 
     dry_run: bool
@@ -55,6 +63,7 @@ class GcResult:
     packs_rewritten: int
     leftovers: int
     freed_bytes: int
+    remote: RemoteGc | None = None
 
 
 def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
@@ -65,6 +74,9 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
     is removed: what lies below could not be told from garbage.
     """
     repo.require_init()
+    if options.remote is not None:
+        done = gc_remote(repo, options.remote, reporter)
+        return GcResult(options.remote.dry_run, 0, 0, 0, 0, 0, 0, done.freed_bytes, done)
     store = repo.store
     with store.hold(exclusive=True, timeout=60.0):
         # Whoever joined in sharing the store joined before now, or waits for the lock.
@@ -128,20 +140,23 @@ def _other_repositories(repo: Repo) -> Iterator[Git]:
 
 
 def _pointer_contents(git: Git) -> Iterator[bytes]:
-    """Yield the bytes of every distinct pointer that anything in a repository refers to."""
+    """Yield the bytes of every distinct pointer and record that a repository refers to."""
     seen: set[bytes] = set()
     # A pointer may move from a work tree into git meanwhile ('git stash') or out of it ('git stash
     # pop'): whoever looks on both sides of the move sees it on one.
-    for contents in (_in_working_trees, _in_git, _in_working_trees):
+    for contents in (_of_runs, _in_working_trees, _in_git, _in_working_trees):
         for data in contents(git):
             if data not in seen:
                 seen.add(data)
                 yield data
 
 
-def _in_git(git: Git) -> Iterable[bytes]:
-    blobs = history.reachable_blobs(git)
-    return pointers.read_blobs(git, blobs, limit=_MOST_READ).values()
+def _in_git(git: Git) -> Iterator[bytes]:
+    blobs = list(history.reachable_blobs(git).items())
+    for is_record, limit in ((False, _MOST_READ), (True, _MOST_READ_OF_RECORDS)):
+        some = [blob for blob, path in blobs if history.is_record_path(path) == is_record]
+        for at in range(0, len(some), _AT_ONCE):
+            yield from pointers.read_blobs(git, some[at : at + _AT_ONCE], limit=limit).values()
 
 
 def _in_working_trees(git: Git) -> Iterator[bytes]:
@@ -152,6 +167,7 @@ def _in_working_trees(git: Git) -> Iterator[bytes]:
         placed = load_placed(state_dir)
         names.update(map(pointers.pointer_path, placed))
         yield from _of_leftovers(inside, state_dir, placed)
+        yield from _uncommitted_records(inside)
         for name in sorted(names):
             path = os.path.join(os.fsencode(inside.root), name)
             # What cannot be read stops the collection; what is no file names no data.
@@ -159,6 +175,27 @@ def _in_working_trees(git: Git) -> Iterator[bytes]:
                 data = read_pointer(path, limit=_MOST_READ)
                 if data is not None:
                     yield data
+
+
+def _uncommitted_records(git: Git) -> Iterator[bytes]:
+    for path in history.uncommitted_records(git):
+        name = os.path.join(os.fsencode(git.root), path)
+        with contextlib.suppress(FormatError):
+            data = read_pointer(name, limit=_MOST_READ_OF_RECORDS)
+            if data is not None:
+                yield data
+
+
+def _of_runs(git: Git) -> Iterator[bytes]:
+    """Yield what runs that have not ended yet have stored; see dver.ops.run."""
+    directory = Layout(git.root, git.git_dir, git.common_dir).runs_dir
+    oldest = clock.now_ns() // 1_000_000_000 - _LONGEST_RUN
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                fsio.remove(path)
+            else:
+                yield path.read_bytes()
 
 
 def _of_leftovers(git: Git, state_dir: Path, placed: Iterable[bytes]) -> Iterator[bytes]:
@@ -186,26 +223,55 @@ def _working_trees(git: Git) -> Iterator[Git]:
 
 
 def _mark(marks: Marks, data: bytes) -> None:
+    if not data:
+        return  # of a run that has stored nothing yet
+    if data.startswith(b"{"):
+        _mark_record(marks, data)
+        return
     try:
         one = pointer.decode(data)
     except FormatError:
-        # A pointer in a merge conflict, or of a newer version: keep whatever it may mean.
-        for text in _OID_TEXT.findall(data):
-            oid = Oid(bytes.fromhex(text.decode()))
-            for kind in ("file", "tree"):
-                _ignore(marks.mark(oid, kind))
+        _mark_all(marks, data)
         return
+    _mark_pointer(marks, one)
+
+
+def _mark_record(marks: Marks, data: bytes) -> None:
+    # What a record names may never have been here: it is another clone's. So nothing is required.
+    _ignore(marks.mark(oid_of(data), "file"))
+    try:
+        kept = record.decode(data).keep
+    except FormatError:
+        _mark_all(marks, data)
+        return
+    for problem in marks.mark(kept.oid, "tree"):
+        if isinstance(problem.error, CorruptError) and not isinstance(problem.error, FormatError):
+            raise _cannot_tell(problem) from problem.error
+
+
+def _mark_all(marks: Marks, data: bytes) -> None:
+    """Keep whatever a text may mean: it is in a merge conflict, or of a newer version."""
+    for text in _OID_TEXT.findall(data):
+        oid = Oid(bytes.fromhex(text.decode()))
+        for kind in ("file", "tree"):
+            _ignore(marks.mark(oid, kind))
+
+
+def _cannot_tell(problem: Unreachable) -> CorruptError:
+    return CorruptError(
+        f"nothing was removed, since not all that must stay can be told: {problem.error.message}",
+        hint="'dver fsck' names the versions that need it",
+    )
+
+
+def _mark_pointer(marks: Marks, one: pointer.Pointer) -> None:
     for problem in marks.mark(one.oid, one.kind):
         if isinstance(problem.error, FormatError) and _is_no_tree(marks.store, problem.oid):
             # Somebody wrote "tree" into the pointer of a file: nothing can lie below that.
             _ignore(marks.mark(problem.oid, "file"))
             continue
         if isinstance(problem.error, CorruptError) or marks.store.has(problem.oid):
-            raise CorruptError(
-                f"nothing was removed, since not all that must stay can be told:"
-                f" {problem.error.message}",
-                hint="'dver fsck' names the versions that need it",
-            ) from problem.error
+            raise _cannot_tell(problem) from problem.error
 
 
 def _is_no_tree(store: Store, oid: Oid) -> bool:

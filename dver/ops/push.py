@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.formats.root import RootObject
 from dver.formats.tree import DIRECTORY
+from dver.ops.healing import HealedRemote, Healing
 from dver.ops.lost import lost_error
+from dver.ops.records import record_offers
 from dver.ops.select import Selected, Selection, add_older, select
 from dver.ops.versions import no_such_path, version_at
 from dver.store import walk
@@ -32,7 +34,8 @@ class PushOptions:
     revisions or ranges ``A..B`` whose pointers are pushed; ``all`` takes every ref. With neither,
     the pointers of the workspace and of HEAD are pushed, and older versions that HEAD's history
     names as far as they are here. ``jobs`` is how many requests may be under way at once.
-    ``dry_run`` finds out what would be sent and writes nothing anywhere.
+    ``dry_run`` finds out what would be sent and writes nothing anywhere. ``repair`` reads all of
+    the remote first, and heals what is damaged there by what is good there and here.
     """
 
     remote: str | None = None
@@ -41,6 +44,7 @@ class PushOptions:
     all: bool = False
     jobs: int | None = None
     dry_run: bool = False
+    repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class PushResult:
     ``versions`` counts the distinct versions looked at. ``objects`` counts files, links and
     directories that the remote did not have, ``packs`` and ``bytes`` what was uploaded for them.
     ``requests`` is the number of requests made. ``session`` names the root record, None when
-    nothing was written. ``skipped`` are older versions that could not be pushed.
+    nothing was written. ``skipped`` are older versions that could not be pushed. ``healed`` says
+    what a repair found and did, None without one.
     """
 
     remote: str
@@ -72,6 +77,7 @@ class PushResult:
     requests: int
     session: str | None
     skipped: tuple[SkippedVersion, ...] = ()
+    healed: HealedRemote | None = None
 
 
 def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
@@ -86,26 +92,35 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     remote = repo.open_remote(options.remote, write=not options.dry_run)
     if options.jobs is not None:
         remote.set_jobs(options.jobs)
+    healing = Healing(repo, remote, reporter) if options.repair else None
+    if healing is not None:
+        healing.look()
+        if not options.dry_run:
+            healing.begin()
     with_history = not options.revisions and not options.all
     if with_history:
-        if not remote.is_new_directory():
-            remote.look_around()
-            remote.refresh_roots()
-        add_older(repo, selection, remote.covered())
+        _add_history(repo, selection, remote)
     for problem in selection.broken:
         reporter.warn(f"left out: {problem}")
     lost: list[tuple[Selected, Lost]] = []
     offers = list(_offers(repo, selection, remote, lost))
+    if not selection.paths:
+        offers += record_offers(repo, _record_revisions(repo, options, remote.covered()))
+    if healing is not None:
+        offers += healing.offers()
     required = [one for version, one in lost if version.required]
     pushed = transfer(
         repo.store,
         remote,
         offers,
         commits=() if required else selection.commits,
-        repo_id=_repo_id(repo),
+        repo_id=repo_id(repo),
         dry_run=options.dry_run,
+        damaged=None if healing is None else healing.distrusted,
         reporter=reporter,
     )
+    if healing is not None:
+        healing.end()
     required += pushed.lost
     skipped = [*(one for version, one in lost if not version.required), *pushed.skipped]
     if required:
@@ -130,7 +145,27 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
             SkippedVersion(repo.display(os.fsencode(one.path)), format_oid(one.oid), one.commit)
             for one in skipped
         ),
+        None if healing is None else healing.result,
     )
+
+
+def _add_history(repo: Repo, selection: Selection, remote: Remote) -> None:
+    """Add older versions, but for those that retention dropped there: nobody asked for them."""
+    if not remote.is_new_directory():
+        remote.look_around()
+        remote.refresh_roots()
+    add_older(repo, selection, remote.covered())
+    named = remote.kept()
+    new = {
+        one.pointer.oid
+        for one in selection.versions
+        if not one.required and one.pointer.oid not in named
+    }
+    if new and not remote.is_new_directory():
+        retired = remote.retired() & new
+        selection.versions = [
+            one for one in selection.versions if one.required or one.pointer.oid not in retired
+        ]
 
 
 def _offers(
@@ -169,6 +204,16 @@ def _offers(
             raise no_such_path(repo, version_at(repo, None), part)
 
 
-def _repo_id(repo: Repo) -> str:
+def _record_revisions(repo: Repo, options: PushOptions, covered: Iterable[str]) -> list[str]:
+    """Return arguments for git to name the commits whose records are sent."""
+    head = ["HEAD"] if repo.git.head() is not None else []
+    if options.all:
+        return ["--all", *head]
+    if options.revisions:
+        return [arg for rev in options.revisions for arg in repo.git.resolve_range(rev).args()]
+    return ["--ignore-missing", *head, *(f"^{commit}" for commit in covered)] if head else []
+
+
+def repo_id(repo: Repo) -> str:
     """Return what names the project across clones, or "" where that cannot be known."""
     return "" if repo.git.is_shallow else min(repo.git.root_commits(), default="")

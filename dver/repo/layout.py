@@ -53,6 +53,11 @@ class Layout:
         return self.state_dir / "stat"
 
     @property
+    def runs_dir(self) -> Path:
+        """What runs under way have stored and no record names yet, as pointers."""
+        return self.common_state_dir / "runs"
+
+    @property
     def workspace_lock(self) -> Path:
         """Taken by whatever changes this working tree."""
         return self.state_dir / "workspace.lock"

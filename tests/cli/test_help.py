@@ -14,6 +14,7 @@ from dver.base.errors import DverError
 from dver.cli import reference
 from dver.cli.command import EXIT_MEANINGS, Command, Lazy
 from dver.cli.root import root
+from dver.ops.reproduce import EXIT_OF
 from tests.support.cli import Dver
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
@@ -85,7 +86,8 @@ def test_options_are_spelled_the_same_everywhere() -> None:
                     if len(name) == 2 and longs:
                         short.setdefault(name, set()).add(longs[0])
     assert {name: longs for name, longs in short.items() if len(longs) > 1} == {
-        "-n": {"--dry-run", "--max-count"},
+        "-n": {"--dry-run", "--max-count", "--name"},
+        "-o": {"--out", "--output"},
         "-r": {"--recursive", "--remote"},
     }
 
@@ -124,5 +126,6 @@ def test_exit_codes_are_those_of_the_errors() -> None:
         errors.EXIT_INTERRUPTED,
         141,
         143,
+        *EXIT_OF.values(),
     } == set(EXIT_MEANINGS)
     assert len({kind.code for kind in kinds}) == len(kinds)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dver.base.errors import FormatError
 from dver.base.oid import EMPTY, oid_of
-from dver.formats import record
+from dver.formats import record, recordpath
 from dver.formats.canonical import MAX_DEPTH, dump
 from dver.formats.record import Environment, Graded, Item, Keep, Record, Value, Verdict
 from tests.formats.samples import sample_record
@@ -143,10 +143,10 @@ def test_what_cannot_be_spelled_is_not_written() -> None:
 
 def test_names_of_files() -> None:
     one = oid_of(DATA)
-    path = record.path_of(one)
+    path = recordpath.path_of(one)
     assert path == b".dver/records/%s/%s.json" % (one.hex()[:2].encode(), one.hex().encode())
-    assert record.id_of(path) == one
+    assert recordpath.id_of(path) == one
     wrong = path.replace(b"/" + path[14:16] + b"/", b"/zz/", 1)
-    assert record.id_of(wrong) is None
-    assert record.id_of(path + b".dver") is None
-    assert record.id_of(b"sub/" + path) is None
+    assert recordpath.id_of(wrong) is None
+    assert recordpath.id_of(path + b".dver") is None
+    assert recordpath.id_of(b"sub/" + path) is None

@@ -85,12 +85,14 @@ def command(app: App, argv: tuple[str, ...], **asked: object) -> int:
     recorded without its outputs, and dver ends with the command's exit code.
     """
     options_given = RunOptions(argv=argv, **asked)  # type: ignore[arg-type]  # as declared above
-    result = run(app.repo, options_given, _sink(app.console), app.reporter)
+    result = run(app.repo, options_given, sink_of(app.console), app.reporter)
     code = 130 if result.interrupted else result.exit
     return app.finish(result, _render, exit_code=code)
 
 
-def _sink(console: Console) -> Sink:
+def sink_of(console: Console) -> Sink:
+    """Return what passes a command's output on to the streams of this one."""
+
     def show_output(stream: Stream, data: bytes) -> None:
         console.pass_on("out" if stream == "stdout" else "err", data)
 

@@ -1,0 +1,64 @@
+"""``dver lineage``."""
+
+from __future__ import annotations
+
+import click
+
+from dver.base.errors import UsageError
+from dver.cli.command import declare
+from dver.cli.context import App
+from dver.cli.contrasttext import render_diff
+from dver.cli.lineagetext import as_dot, as_mermaid, as_tree
+from dver.ops.contrast import ContrastOptions, contrast
+from dver.ops.lineage import LineageOptions, LineageResult, lineage
+from dver.ui.console import Console
+
+
+@declare(
+    "lineage",
+    result=LineageResult,
+    exits=(4, 7),
+    examples=[
+        ("what made this model", "dver lineage model.pkl"),
+        (
+            "what was made with this file, which may be one of a directory",
+            "dver lineage --down data/train/labels.csv@v1.0",
+        ),
+        ("draw it", "dver lineage --format mermaid model.pkl"),
+        ("what changed between two models", "dver lineage diff model.pkl@v1.0 model.pkl"),
+    ],
+)
+@click.argument("targets", metavar="PATH[@REV]|RECORD|OID", nargs=-1, required=True)
+@click.option("--down", is_flag=True, help="Tell what was made with it, not what made it.")
+@click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Go so many records far.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(("tree", "dot", "mermaid")),
+    default="tree",
+    help="How to draw it (default: tree).",
+)
+def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, shape: str) -> int:
+    """Tell what made something, or what was made with it.
+
+    All records that any branch or tag reaches are asked. TARGET is a path at any revision, a
+    record's id, an oid, or a file on disk that some record knows by its content.
+
+    'dver lineage diff A B' says what changed between the runs that made two things: which files of
+    data and code, parameters, seeds, environment and hardware.
+    """
+    if targets[0] == "diff" and len(targets) == 3:
+        found = contrast(app.repo, ContrastOptions(targets[1:], files=True))
+        return app.finish(found, render_diff)
+    if len(targets) > 1:
+        raise UsageError(
+            "the lineage of one thing at a time", hint="'dver lineage diff A B' compares two"
+        )
+    result = lineage(app.repo, LineageOptions(targets[0], down, depth))
+
+    def render(console: Console, result: LineageResult) -> None:
+        draw = {"dot": as_dot, "mermaid": as_mermaid}.get(shape)
+        for line in as_tree(console, result) if draw is None else draw(result):
+            console.print(line)
+
+    return app.finish(result, render)

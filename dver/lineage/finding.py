@@ -1,0 +1,155 @@
+"""Finding records: in the work tree, in all of git's history, and one by its id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from dver.base.errors import FormatError, MissingContentError, NotFoundError
+from dver.base.oid import Oid, oid_of
+from dver.formats import record, recordpath
+from dver.formats.record import Record
+from dver.git.history import is_record_path, record_history, uncommitted_records
+from dver.git.pointers import read_blobs
+from dver.git.process import split_nul
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+#: So many records are read from git at once.
+_AT_ONCE = 1000
+
+
+def record_files(repo: Repo, revs: Sequence[str]) -> Iterator[tuple[bytes, bytes, str]]:
+    """Yield (path, bytes, commit) of the records of some commits, and of uncommitted ones.
+
+    ``revs`` are arguments for git; the commit is "" for records that are only in the work tree.
+    The bytes are not checked in any way.
+    """
+    found: dict[bytes, tuple[str, str]] = {}
+    for change in record_history(repo.git, revs) if revs else ():
+        if change.blob is not None:
+            found.setdefault(change.path, (change.blob, change.commit.id))
+    paths = list(found)
+    for at in range(0, len(paths), _AT_ONCE):
+        some = paths[at : at + _AT_ONCE]
+        blobs = read_blobs(repo.git, [found[path][0] for path in some], limit=record.MAX_SIZE)
+        for path in some:
+            blob, commit = found[path]
+            yield path, blobs[blob], commit
+    for path in uncommitted_records(repo.git):
+        if path not in found:
+            data = read_record_file(repo, path)
+            if data is not None:
+                yield path, data, ""
+
+
+def read_record_file(repo: Repo, path: bytes) -> bytes | None:
+    """Return the bytes of a record file in the work tree, None if there is no such file."""
+    try:
+        with open(repo.absolute(path), "rb", opener=_no_link) as file:
+            return file.read(record.MAX_SIZE + 1)
+    except OSError:
+        return None
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def all_revisions(repo: Repo) -> list[str]:
+    """Return arguments for git to name every commit that any ref reaches."""
+    return ["--all", *(["HEAD"] if repo.git.head() is not None else [])]
+
+
+def load(repo: Repo, record_id: Oid) -> Record:
+    """Return a record by its id: from the work tree, the store, or git's history.
+
+    Raises MissingContentError if it is nowhere, and FormatError if it is not what its name says.
+    """
+    path = recordpath.path_of(record_id)
+    data = read_record_file(repo, path)
+    if data is None or oid_of(data) != record_id:
+        data = None
+        if repo.store.has(record_id):
+            data = repo.store.read(record_id)
+    if data is None:
+        for change in record_history(repo.git, all_revisions(repo)):
+            if change.path == path and change.blob is not None:
+                data = read_blobs(repo.git, [change.blob], limit=record.MAX_SIZE)[change.blob]
+                break
+    if data is None:
+        raise MissingContentError(
+            f"the record {record_id.hex()[:10]} is not here",
+            hint="'git fetch --all' brings the records of other branches",
+        )
+    return record.decode(data, record_id)
+
+
+def all_records(repo: Repo) -> Iterator[tuple[Oid, Record]]:
+    """Yield every record that any ref reaches or the work tree holds, oldest first.
+
+    What does not parse, or is not what its name says, is left out: it proves nothing.
+    """
+    found: dict[Oid, Record] = {}
+    for path, data, _ in record_files(repo, all_revisions(repo)):
+        record_id = recordpath.id_of(path)
+        if record_id is None or record_id in found:
+            continue
+        try:
+            found[record_id] = record.decode(data, record_id)
+        except FormatError:
+            continue
+    yield from sorted(found.items(), key=lambda item: (item[1].created, item[0]))
+
+
+def records_at(repo: Repo, rev: str) -> Iterator[tuple[Oid, Record]]:
+    """Yield the records that a revision holds, or with "" those in the work tree.
+
+    What does not parse, or is not what its name says, is left out.
+    """
+    listed = _listed_at(repo, repo.git.resolve(rev)) if rev else _listed_here(repo)
+    for path, data in listed:
+        record_id = recordpath.id_of(path)
+        if record_id is not None:
+            with contextlib.suppress(FormatError):
+                yield record_id, record.decode(data, record_id)
+
+
+def _listed_at(repo: Repo, commit: str) -> Iterator[tuple[bytes, bytes]]:
+    args = ("ls-tree", "-r", "-z", "--full-tree", commit, "--", recordpath.DIRECTORY)
+    found: dict[bytes, str] = {}
+    with repo.git.pipe(*args) as out:
+        for entry in split_nul(out):
+            facts, _, path = entry.partition(b"\t")
+            if is_record_path(path):
+                found[path] = facts.split()[2].decode()
+    blobs = read_blobs(repo.git, found.values(), limit=record.MAX_SIZE)
+    for path, blob in found.items():
+        yield path, blobs[blob]
+
+
+def _listed_here(repo: Repo) -> Iterator[tuple[bytes, bytes]]:
+    top = repo.absolute(recordpath.DIRECTORY)
+    for where, _, names in sorted(os.walk(top)):
+        for name in sorted(names):
+            path = os.path.relpath(os.path.join(where, name), repo.absolute(b""))
+            data = read_record_file(repo, path) if is_record_path(path) else None
+            if data is not None:
+                yield path, data
+
+
+def by_prefix(repo: Repo, text: str) -> Oid | None:
+    """Return the id of the one record that begins with some hex digits, or None.
+
+    Raises NotFoundError if there are several.
+    """
+    digits = text.lower().removeprefix("blake3:")
+    if len(digits) < 4 or not set(digits) <= set("0123456789abcdef"):
+        return None
+    found = {one for one, _ in all_records(repo) if one.hex().startswith(digits)}
+    if len(found) > 1:
+        raise NotFoundError(f"{text!r} is the beginning of {len(found)} records; type more of it")
+    return found.pop() if found else None

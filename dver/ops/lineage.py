@@ -1,0 +1,153 @@
+"""What made something, and what was made with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from dver.base.errors import NotFoundError
+from dver.base.fsio import show
+from dver.base.oid import Oid, format_oid
+from dver.formats.record import Record
+from dver.lineage.graph import Edge, Graph, Walker
+from dver.lineage.index import LineageIndex
+from dver.ops.making import Asked, find
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class LineageOptions:
+    """Of what to tell the lineage: ``PATH[@REV]``, a record's id, an oid, or a file on disk.
+
+    ``down`` asks what was made with it, else what made it. ``depth`` bounds how many records lie
+    one behind the other.
+    """
+
+    target: str
+    down: bool = False
+    depth: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineageObject:
+    """Some content: its oid in text form, whether it is a file or a tree, its size in bytes."""
+
+    oid: str
+    kind: str
+    size: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageRecord:
+    """One record: what ran, when (UTC), of which commit, how it ended, who recorded it."""
+
+    id: str
+    kind: str
+    step: str
+    command: tuple[str, ...]
+    created: str
+    commit: str
+    dirty: bool
+    exit: int | None
+    actor: str
+    reason: str
+    metrics: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageEdge:
+    """An object is an ``input`` of a record or an ``output``; ``role`` as it was recorded."""
+
+    object: str
+    record: str
+    kind: Literal["input", "output"]
+    role: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineageResult:
+    """What a walk found. ``start`` are the objects it began with, oids in text form.
+
+    ``inside`` names for an object the recorded directories that hold it. ``complete`` is false
+    if there is more than was walked. What no record names is not known: data may have been
+    used without any.
+    """
+
+    target: str
+    down: bool
+    start: tuple[str, ...]
+    objects: tuple[LineageObject, ...]
+    records: tuple[LineageRecord, ...]
+    edges: tuple[LineageEdge, ...]
+    inside: Mapping[str, tuple[str, ...]]
+    complete: bool
+
+
+def lineage(repo: Repo, options: LineageOptions) -> LineageResult:
+    """Walk the records of all refs, from something up to what made it, or down.
+
+    Raises NotFoundError for what is unknown, or if no record names it.
+    """
+    with LineageIndex(repo) as index:
+        asked = find(repo, index, options.target)
+        walker = Walker(index, repo.store)
+        graph = _walk(walker, asked, options)
+    if not graph.records:
+        if options.down:
+            raise NotFoundError(
+                f"no record says that anything was made with {show(options.target)}",
+                hint="'dver run -d PATH -- COMMAND' records what a command reads",
+            )
+        raise NotFoundError(
+            f"no record says what made {show(options.target)}",
+            hint="'dver run -o PATH -- COMMAND' records what a command makes",
+        )
+    return LineageResult(
+        options.target,
+        options.down,
+        tuple(map(format_oid, graph.start)),
+        tuple(
+            LineageObject(format_oid(one.oid), one.kind, one.size, one.paths)
+            for one in graph.objects.values()
+        ),
+        tuple(told(one, value) for one, value in graph.records.items()),
+        tuple(_edge(one) for one in graph.edges),
+        {format_oid(one): tuple(map(format_oid, two)) for one, two in graph.inside.items()},
+        not graph.cut,
+    )
+
+
+def _walk(walker: Walker, asked: Asked, options: LineageOptions) -> Graph:
+    if asked.record is not None:
+        return walker.from_record(asked.record, options.depth, down=options.down)
+    start = [asked.oid] if asked.oid is not None else []
+    if options.down:
+        return walker.down(start, options.depth)
+    return walker.up(start, options.depth)
+
+
+def told(record_id: Oid, value: Record) -> LineageRecord:
+    """Return what is told of a record."""
+    return LineageRecord(
+        record_id.hex(),
+        value.kind,
+        value.step,
+        value.command.argv if value.command is not None else (),
+        value.created,
+        value.code.commit,
+        value.code.dirty,
+        value.run.exit if value.run is not None else None,
+        value.actor.name or value.actor.user,
+        value.reason,
+        {one.name: one.value for one in value.metrics},
+    )
+
+
+def _edge(one: Edge) -> LineageEdge:
+    kind: Literal["input", "output"] = "output" if one.output else "input"
+    return LineageEdge(format_oid(one.oid), one.record.hex(), kind, one.role, one.path)

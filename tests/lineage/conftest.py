@@ -1,0 +1,61 @@
+"""A small project that trains something, for runs to be recorded and made again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Done, Dver
+from tests.support.gitrepo import GitRepo
+
+TRAIN = """\
+import json, sys
+from pathlib import Path
+
+params = json.loads(Path("params.json").read_text())
+rows = [int(line) for line in Path("data/rows.csv").read_text().split()]
+weight = sum(rows) * params["rate"]
+Path("model.json").write_text(json.dumps({"weight": weight}))
+Path("metrics.json").write_text(json.dumps({"loss": 1 / (1 + weight), "rows": len(rows)}))
+print("trained on", len(rows))
+"""
+
+
+class Project:
+    """A git repository with data, code and parameters, and dver in it."""
+
+    def __init__(self, git: GitRepo) -> None:
+        self.git = git
+        self.path = git.path
+        self.dver = Dver(git.path)
+        self.dver("init", "-q")
+        self.write("data/rows.csv", "1\n2\n3\n")
+        self.write("train.py", TRAIN)
+        self.write("params.json", '{"rate": 0.5, "opt": {"name": "sgd"}}')
+        self.dver("add", "-q", "data")
+        self.commit("one")
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the work tree."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def train(self, *options: str, code: int = 0, script: str = "train.py") -> Done:
+        """Record a training run; return the result."""
+        args = ("-n", "train", "-d", "data:train", "-p", "params.json", "-o", "model.json:model")
+        args += ("-m", "metrics.json", *options, "--", sys.executable, script)
+        return self.dver("run", "--json", *args, code=code)
+
+    def commit(self, message: str = "more") -> str:
+        """Commit all there is; return the commit."""
+        self.git.git("add", "-A")
+        return self.git.commit_staged(message)
+
+
+@pytest.fixture
+def project(git_repo: GitRepo) -> Project:
+    return Project(git_repo)
