@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import sys
 import threading
@@ -80,11 +81,13 @@ def show(path: PathLike) -> str:
     That is git's quoting with ``core.quotePath`` off: a name with a double quote, a backslash or
     anything that does not print stands in double quotes with C escapes, and letters of any script
     stay readable. What git would still print raw but a terminal could be fooled by, such as a
-    right-to-left override, is escaped byte by byte.
+    right-to-left override, is escaped byte by byte; and so that a hint with such a name in it can
+    be pasted into a shell, what a shell would act on is put in quotes too, ``$`` and the backquote
+    escaped.
     """
     plain = os.fspath(path)
     text = plain.decode("utf-8", "surrogateescape") if isinstance(plain, bytes) else plain
-    if text.isprintable() and not any(char in text for char in _MUST_QUOTE):
+    if text.isprintable() and _MUST_QUOTE.search(text) is None:
         return text
     return '"' + "".join(map(_escaped, text)) + '"'
 
@@ -120,9 +123,11 @@ _QUOTED = {
     "\v": "\\v",
     "\f": "\\f",
     "\r": "\\r",
+    "$": "\\044",
+    "`": "\\140",
 }
 # On Windows a backslash is a separator of directories, and no file name can hold one.
-_MUST_QUOTE = '"' if os.name == "nt" else '"\\'
+_MUST_QUOTE = re.compile(r"""["`$;&|<>]""" if os.name == "nt" else r"""["`$;&|<>\\]""")
 
 
 def _escaped(char: str) -> str:
@@ -332,13 +337,15 @@ def publish(temp: PathLike, final: PathLike, *, replace: bool = False) -> bool:
 
 def write_atomic(
     path: PathLike,
-    data: bytes,
+    data: bytes | Sequence[bytes | bytearray | memoryview],
     *,
     mode: int = 0o666,
     durable: bool = True,
     replace: bool = True,
 ) -> bool:
     """Create or replace a small file so that a crash leaves the old or the new one, never a mix.
+
+    ``data`` may be pieces, which are not joined in memory.
 
     Returns False when ``replace`` is off and the name was taken. An existing file's permission
     bits are kept; a symbolic link is itself replaced, never written through. With ``durable`` the
@@ -348,7 +355,10 @@ def write_atomic(
     directory = os.path.dirname(final) or "."
     fd, temp = create_temp(directory, mode=mode)
     try:
-        write_all(fd, data, final)
+        if isinstance(data, bytes):
+            write_all(fd, data, final)
+        else:
+            write_pieces(fd, data, final)
         if replace and hasattr(os, "fchmod"):
             with contextlib.suppress(OSError):
                 old = os.stat(final, follow_symlinks=False).st_mode

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dver.base.errors import FormatError
-from dver.base.oid import OID_SIZE, Oid, checksum
+from dver.base.oid import OID_SIZE, Checksummer, Oid, checksum
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE
 from dver.formats.pointer import Pointer
 
@@ -97,6 +97,14 @@ class KnownFile(NamedTuple):
 
 def encode_tree(known: KnownTree) -> bytes:
     """Return the bytes of a tree file. Directories are written in the order of ``known.dirs``."""
+    return b"".join(tree_pieces(known))
+
+
+def tree_pieces(known: KnownTree) -> list[Buffer]:
+    """Return the bytes of a tree file in pieces, most of them those that were given.
+
+    For a million files they are 100 MB, which need not be in memory twice.
+    """
     dirs = list(known.dirs.values())
     rows = [
         _DIR.pack(len(one.kinds), len(one.names), one.size, one.files, one.ignore, one.tree)
@@ -106,10 +114,13 @@ def encode_tree(known: KnownTree) -> bytes:
     columns = [[one.kinds for one in dirs], [one.sizes for one in dirs]]
     columns += [[one.stats for one in dirs], [one.oids for one in dirs]]
     names = [one.names for one in dirs]
-    body = b"".join([*rows, paths, *(part for column in columns for part in column), *names])
+    body = [b"".join(rows), paths, *(part for column in columns for part in column), *names]
+    check = Checksummer()
+    for piece in body:
+        check.update(piece)
     entries = sum(len(one.kinds) for one in dirs)
     lengths = (len(dirs), entries, len(paths), sum(map(len, names)))
-    return _header(TREE, lengths, known.base, body, known.stored) + body
+    return [_header(TREE, lengths, known.base, check.intdigest(), known.stored), *body]
 
 
 def decode_tree(data: bytes) -> KnownTree:
@@ -173,7 +184,7 @@ def encode_table(files: Iterable[tuple[bytes, KnownFile]]) -> bytes:
             paths,
         )
     )
-    return _header(TABLE, (0, count, len(paths), 0), None, body) + body
+    return _header(TABLE, (0, count, len(paths), 0), None, checksum(body)) + body
 
 
 class Table(Mapping[bytes, KnownFile]):
@@ -245,10 +256,10 @@ def with_base(data: bytes, base: Pointer | None) -> bytes:
 
 
 def _header(
-    what: int, lengths: Sequence[int], base: Pointer | None, body: bytes, stored: int = 0
+    what: int, lengths: Sequence[int], base: Pointer | None, checked: int, stored: int = 0
 ) -> bytes:
     fields = _base_fields(base)
-    header = HEADER.pack(MAGIC, 1, what, *lengths, *fields, stored, checksum(body))
+    header = HEADER.pack(MAGIC, 1, what, *lengths, *fields, stored, checked)
     return header + _NUMBER.pack(checksum(header))
 
 

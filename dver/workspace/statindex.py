@@ -15,12 +15,13 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dver.base import fsio
-from dver.base.errors import FormatError, SystemFailure
+from dver.base.errors import CorruptError, FormatError, SystemFailure
 from dver.base.oid import oid_of
+from dver.base.regular import open_regular
 from dver.formats import statindex as form
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import (
@@ -111,7 +112,7 @@ class StatIndex:
         if not scan.start:
             self._trees.pop(target, None)
             dirs = {state.path: _known_dir(state, moment) for state in scan.dirs}
-            self._write(self._path(target), form.encode_tree(KnownTree(dirs, base, stored)))
+            self._write(self._path(target), form.tree_pieces(KnownTree(dirs, base, stored)))
             return
         whole = known or KnownTree()
         whole.base, whole.stored = base, 0
@@ -215,7 +216,7 @@ class StatIndex:
     def save(self) -> None:
         """Write everything that was kept until now."""
         for target, known in self._trees.items():
-            self._write(self._path(target), form.encode_tree(known))
+            self._write(self._path(target), form.tree_pieces(known))
         self._trees.clear()
         if not self._files:
             return
@@ -238,7 +239,7 @@ class StatIndex:
         return os.path.join(self.directory, oid_of(target).hex())
 
     @staticmethod
-    def _write(path: str, data: bytes) -> None:
+    def _write(path: str, data: bytes | Sequence[form.Buffer]) -> None:
         with contextlib.suppress(SystemFailure):
             fsio.write_atomic(path, data, durable=False)
 
@@ -304,7 +305,7 @@ def _untrusted(state: DirState, moment: int) -> set[int]:
 
 def _read(path: str, length: int = -1) -> bytes | None:
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(open_regular(path), "rb", buffering=0) as file:
             return file.read(length)
-    except OSError:
+    except (OSError, CorruptError):
         return None
