@@ -149,6 +149,14 @@ def decode(data: bytes) -> Tree:
     return Tree(kinds, sizes, oids, names, size, files)
 
 
+def totals(data: bytes) -> tuple[int, int]:
+    """Return the bytes and the number of files that a tree's header claims, and check no more."""
+    if len(data) < _HEADER.size or not data.startswith(MAGIC):
+        raise FormatError("a tree does not begin with its header")
+    _, _, _, size, files, _ = _HEADER.unpack_from(data)
+    return size, files
+
+
 def _names(block: bytes, count: int) -> list[bytes]:
     if count == 0:
         if block:

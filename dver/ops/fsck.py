@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dver.base.errors import CorruptError, DverError, FormatError, UsageError
 from dver.base.oid import Oid, format_oid
@@ -13,73 +14,61 @@ from dver.config.remotes import list_remotes
 from dver.formats import root
 from dver.formats.pointer import Pointer
 from dver.formats.storeinfo import StoreInfo
-from dver.git import pointers
-from dver.git.history import history
+from dver.ops.mending import Repaired, mend, open_store
+from dver.ops.recorded import (
+    Affected,
+    Finding,
+    Version,
+    explain,
+    false_claims,
+    versions,
+)
 from dver.ops.remembered import remembered
-from dver.ops.targets import decode_at, read_pointer
+from dver.ops.tidying import Cleaned, tidy, tidy_remote
 from dver.repo import Repo
 from dver.storage.base import Storage
 from dver.store import layout
-from dver.store.contents import AsFound, check_contents
+from dver.store.contents import TORN, AsFound, check_contents
 from dver.store.fsck import Problem, by_cause, check_packs, check_segments
+from dver.store.index import Index
 from dver.store.mark import Marks
-from dver.store.repair import repair
 from dver.store.store import Store
+from dver.store.strays import in_unindexed_packs, irregular, with_what_segments_named
+from dver.store.verified import Subset, note_times, read_times
+
+__all__ = ["Affected", "Finding", "FsckOptions", "FsckResult", "fsck"]
 
 
 @dataclass(frozen=True, slots=True)
 class FsckOptions:
     """``full`` reads and hashes every byte; ``remote`` checks that remote, None the local store.
 
-    ``repair`` first makes the local store sound by what is still good in it, which reads all of it.
+    ``subset`` reads a part of the packs instead: "5%" or "500M" of those that were not read for
+    longest, or "1/7", the first of seven groups that each pack is in one of. ``repair`` first makes
+    the local store sound by what is still good in it, which reads all of it, and fetches what is
+    lost from the remote ``source``. ``clean`` removes what interrupted commands left, and what
+    repairs set aside more than 30 days ago, with ``at_once`` all of that. ``dry_run`` only says
+    what a repair and a cleaning would do.
     """
 
     full: bool = False
     remote: str | None = None
     repair: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Affected:
-    """A version that a problem takes away: the data's path, and the commit if it is committed."""
-
-    path: str
-    commit: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: its kind, the key or path it is at, what it costs.
-
-    ``lost`` counts objects and chunks; ``affected`` lists versions that need one of them.
-    """
-
-    what: str
-    where: str
-    detail: str
-    lost: int
-    affected: tuple[Affected, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """What a repair did.
-
-    ``quarantined`` are the damaged files, by their keys, now in the store's ``quarantine/``;
-    ``salvaged`` counts the good objects and chunks saved out of them, ``lost`` those that are gone
-    until a fetch brings them.
-    """
-
-    quarantined: tuple[str, ...]
-    salvaged: int
-    lost: int
+    source: str | None = None
+    subset: str | None = None
+    clean: bool = False
+    at_once: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FsckResult:
     """The verdict. ``not_here`` counts versions whose content a remote has and this store not.
 
-    ``repaired`` says what a repair did, None without one.
+    Of the packs ``read_packs`` were read, which are ``read_bytes``. If something is not here,
+    ``unindexed`` counts the packs that no index segment names: an interrupted command left them, or
+    a segment is lost. ``repaired`` says what a repair did, and ``cleaned`` what a cleaning did,
+    None without one.
     """
 
     store: str
@@ -90,201 +79,274 @@ class FsckResult:
     versions: int
     not_here: int
     findings: tuple[Finding, ...]
+    read_packs: int = 0
+    read_bytes: int = 0
+    unindexed: int = 0
     repaired: Repaired | None = None
+    cleaned: Cleaned | None = None
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.findings
-
-
-@dataclass(frozen=True, slots=True)
-class _Version:
-    """One version of some data: where it was, what it is. ``required`` in HEAD or workspace."""
-
-    path: bytes
-    commit: str | None
-    pointer: Pointer
+        """Whether nothing is wrong, and nothing is left that a repair should have brought back."""
+        done = self.repaired
+        is_mended = done is None or not (done.still_lost or (done.dry_run and done.quarantined))
+        return is_mended and not self.findings
 
 
 def fsck(repo: Repo, options: FsckOptions, reporter: Reporter) -> FsckResult:
     """Check the local store, or a remote, and the versions that rest on it.
 
-    Changes nothing that is stored, unless a repair is asked for. Problems are findings, not errors;
-    what cannot be read at all (a remote that is down, a directory without permission) is an error.
+    Changes nothing that is stored, unless a repair or a cleaning is asked for. Problems are
+    findings, not errors; what cannot be read at all (a remote that is down, a directory without
+    permission) is an error.
     """
+    subset = _subset(options)
     if options.remote is not None:
         if options.repair:
             raise UsageError(
-                "a remote cannot be repaired from here",
-                hint=f"'dver push -r {options.remote}' sends again what is lost there",
+                "a remote is not repaired by fsck",
+                hint=f"'dver push --repair -r {options.remote}' heals it by what is here",
             )
-        remote = repo.open_remote(options.remote, write=False, reporter=reporter)
-        return _check(repo, remote.storage, remote.require_format(), options, reporter)
-    store = _open_store(repo)
-    done = _repair(store, reporter) if options.repair else None
-    checked = _check(repo, store.storage, store.info, options, reporter)
-    return replace(checked, repaired=done)
+        remote = repo.open_remote(options.remote, write=options.clean, reporter=reporter)
+        info = remote.require_format()
+        cleaned = None
+        if options.clean:
+            cleaned = tidy_remote(
+                remote.storage,
+                at_once=options.at_once,
+                dry_run=options.dry_run,
+                reporter=reporter,
+            )
+        checked = _check(repo, remote.storage, info, options, subset, remote.cache, reporter)
+        return replace(checked, cleaned=cleaned)
+    repaired = cleaned = None
+    if options.repair:
+        repaired = mend(repo, options.source, dry_run=options.dry_run, reporter=reporter)
+    store = open_store(repo)
+    if options.clean:
+        cleaned = tidy(
+            repo, store, at_once=options.at_once, dry_run=options.dry_run, reporter=reporter
+        )
+    where = Path(store.local_directory())
+    checked = _check(repo, store.storage, store.info, options, subset, where, reporter)
+    return replace(checked, repaired=repaired, cleaned=cleaned)
 
 
-def _open_store(repo: Repo) -> Store:
-    """Open the local store, even if its index cannot be read."""
-    from dver.storage.local import LocalStorage
-
-    try:
-        return repo.store
-    except CorruptError:
-        return Store.open_unindexed(LocalStorage(repo.store_path))
-
-
-def _repair(store: Store, reporter: Reporter) -> Repaired:
-    with store.hold(exclusive=True, timeout=60.0):
-        total = sum(store.index.packs().values())
-        with reporter.task("Repairing", unit="bytes", total=total) as task:
-            found = repair(store, task)
-    return Repaired(found.quarantined, found.salvaged, len(found.lost))
+def _subset(options: FsckOptions) -> Subset | None:
+    """Return the part of the packs that is asked for. Raises UsageError for what does not fit."""
+    if options.source is not None and not options.repair:
+        raise UsageError("--from goes with --repair", hint="dver fsck --repair --from NAME")
+    if options.at_once and not options.clean:
+        raise UsageError("--now goes with --clean", hint="dver fsck --clean --now")
+    if options.dry_run and not (options.repair or options.clean):
+        raise UsageError(
+            "there is nothing to foretell: a check changes nothing",
+            hint="--dry-run goes with --repair and with --clean",
+        )
+    if options.subset is None:
+        return None
+    if options.full:
+        raise UsageError("all and a part cannot both be read", hint="leave out --full")
+    return Subset.parse(options.subset)
 
 
 def _check(
-    repo: Repo, storage: Storage, info: StoreInfo, options: FsckOptions, reporter: Reporter
+    repo: Repo,
+    storage: Storage,
+    info: StoreInfo,
+    options: FsckOptions,
+    subset: Subset | None,
+    memory: Path,
+    reporter: Reporter,
 ) -> FsckResult:
     index, problems = check_segments(storage)
+    problems += irregular(storage)
+    problems = with_what_segments_named(storage, index, problems)
     problems += check_packs(storage, index)
     store = AsFound(storage, info, index)
-    total = sum(index.packs().values())
-    if options.full:
-        with reporter.task("Checking", unit="bytes", total=total) as task:
-            lost = {oid for problem in problems for oid in problem.oids}
-            problems += check_contents(store, task, lost=lost)
-    problems = by_cause(problems)
-    findings: list[Finding] = []
+    sizes = index.packs()
+    chosen: set[bytes] = set()
+    if options.full or subset is not None:
+        chosen = set(sizes) if subset is None else subset.choose(sizes, read_times(memory))
+        problems += _read(store, problems, chosen, options, memory, reporter)
+    problems = list(_lost_only(index, by_cause(problems)))
     if options.remote is not None:
-        not_here, count = 0, 0
-        findings += _check_roots(store, problems)
+        not_here = count = unindexed = 0
+        findings = _of_remote(repo, store, problems)
     else:
-        versions, broken = _versions(repo)
-        findings += broken
-        count = len(versions)
-        not_here = _check_versions(repo, store, versions, problems)
-        findings += _explain(repo, store, versions, problems)
-    if options.remote is not None:
-        findings += [_plain(problem) for problem in problems]
+        recorded, findings = versions(repo)
+        count = len(recorded)
+        not_here, unindexed = _check_versions(repo, store, recorded, problems)
+        findings += explain(repo, store, recorded, problems)
+        findings += false_claims(repo, store, recorded)
+        if options.full:
+            findings += _of_links(repo, store, recorded)
     return FsckResult(
         storage.description,
         options.full,
-        len(index.packs()),
+        len(sizes),
         len(index),
-        total,
+        sum(sizes.values()),
         count,
         not_here,
         tuple(findings),
+        len(chosen),
+        sum(sizes[name] for name in chosen),
+        unindexed,
     )
 
 
-def _plain(problem: Problem) -> Finding:
-    return Finding(problem.what, problem.key, problem.detail, len(problem.oids), ())
+def _lost_only(index: Index, problems: Sequence[Problem]) -> Iterator[Problem]:
+    """Yield problems of packs without the objects that also lie in a pack without any problem."""
+    bad = frozenset(
+        name
+        for one in problems
+        if one.key.startswith(layout.PACKS) and (name := layout.name_of(one.key)) is not None
+    )
+    rest = Index(index.segments, bad)
+    for one in problems:
+        if one.key.startswith(layout.PACKS) and one.what != TORN:
+            yield replace(one, oids=tuple(oid for oid in one.oids if oid not in rest))
+        else:
+            yield one
 
 
-def _versions(repo: Repo) -> tuple[list[_Version], list[Finding]]:
-    """Return every version in history and in the workspace, and the pointers that are broken."""
-    found: list[_Version] = []
-    findings: list[Finding] = []
-    revs = ["--all", *(["HEAD"] if repo.git.head() else [])]
-    changes = [change for change in history(repo.git, revs) if change.blob]
-    contents = pointers.read_blobs(repo.git, [change.blob for change in changes if change.blob])
-    for change in changes:
-        data = contents[change.blob or ""]
-        try:
-            one = decode_at(pointers.data_path(change.path), data)
-        except FormatError as error:
-            where = f"{change.commit.id[:10]}:{os.fsdecode(change.path)}"
-            findings.append(Finding("pointer-broken", where, error.message, 0, ()))
-            continue
-        found.append(_Version(pointers.data_path(change.path), change.commit.id, one))
-    for file in pointers.in_workspace(repo.git):
-        try:
-            here = read_pointer(repo.absolute(file.path))
-            if here is None:
-                continue
-            one = decode_at(pointers.data_path(file.path), here)
-        except FormatError as error:
-            where = repo.display(file.path)
-            findings.append(Finding("pointer-broken", where, error.message, 0, ()))
-            continue
-        found.append(_Version(pointers.data_path(file.path), None, one))
-    return found, findings
+def _read(
+    store: Store,
+    problems: Sequence[Problem],
+    chosen: set[bytes],
+    options: FsckOptions,
+    memory: Path,
+    reporter: Reporter,
+) -> list[Problem]:
+    """Read packs, and remember when that was; a check that is interrupted did what it did."""
+    sizes = store.index.packs()
+    bad = {name for one in problems if (name := layout.name_of(one.key)) is not None}
+    sound: set[bytes] = set()
+
+    def is_read(name: bytes, is_sound: bool) -> None:
+        (sound if is_sound and name not in bad else bad).add(name)
+
+    total = sum(sizes[name] for name in chosen)
+    lost = {oid for problem in problems for oid in problem.oids}
+    try:
+        with reporter.task("Checking", unit="bytes", total=total) as task:
+            found = check_contents(
+                store,
+                task,
+                lost=lost,
+                only=None if options.full else chosen,
+                is_read=is_read,
+                is_remote=options.remote is not None,
+            )
+            return list(found)
+    finally:
+        note_times(memory, sound - bad, bad, sizes)
+
+
+# -- the local store -------------------------------------------------------------------------
 
 
 def _check_versions(
-    repo: Repo, store: Store, versions: list[_Version], problems: list[Problem]
-) -> int:
-    """Walk every version; add what is lost to ``problems`` and count what is only elsewhere."""
+    repo: Repo, store: Store, recorded: Sequence[Version], problems: list[Problem]
+) -> tuple[int, int]:
+    """Walk every version, and add what is lost to ``problems``.
+
+    Returns how many versions are only elsewhere, and how many packs no segment names though
+    something is not here.
+    """
     marks = Marks(store)
     elsewhere = [remembered(repo, one.name) for one in list_remotes(repo.config)]
     known = {oid for problem in problems for oid in problem.oids}
     not_here: set[Oid] = set()
-    for version in versions:
+    unnamed: dict[Oid, bytes] | None = None
+    torn: dict[bytes, list[Oid]] = {}
+    for version in recorded:
         for gone in marks.mark(version.pointer.oid, version.pointer.kind):
             if gone.oid in known:
                 continue
             known.add(gone.oid)
+            if unnamed is None:
+                unnamed = in_unindexed_packs(store.storage, store.index)
             if isinstance(gone.error, CorruptError):
                 where = format_oid(gone.oid)
                 problems.append(Problem("object-damaged", where, gone.error.message, (gone.oid,)))
             elif any(gone.oid in one for one in elsewhere):
+                # A fetch that was interrupted leaves this, even with a pack that has it.
                 not_here.add(version.pointer.oid)
+            elif gone.oid in unnamed:
+                torn.setdefault(unnamed[gone.oid], []).append(gone.oid)
             else:
                 where = format_oid(gone.oid)
                 detail = "it is neither in the local store nor known to be in a remote"
                 problems.append(Problem("object-missing", where, detail, (gone.oid,)))
-    return len(not_here)
+    for name, oids in torn.items():
+        detail = "no index segment names it, and what is in it is needed"
+        problems.append(Problem("pack-unindexed", layout.pack_key(name), detail, tuple(oids)))
+    return len(not_here), len(set(unnamed.values())) if unnamed else 0
 
 
-def _explain(
-    repo: Repo, store: Store, versions: list[_Version], problems: list[Problem]
-) -> Iterator[Finding]:
-    """Turn problems into findings that name the versions they take away."""
-    lost = {oid for problem in problems for oid in problem.oids}
-    needs: list[tuple[_Version, set[Oid]]] = []
-    done: dict[tuple[Oid, str], set[Oid]] = {}
-    for version in versions if lost else ():
-        key = (version.pointer.oid, version.pointer.kind)
-        if key not in done:
-            done[key] = _needed(store, *key, lost)
-        if done[key]:
-            needs.append((version, done[key]))
-    for problem in problems:
-        affected = [
-            Affected(repo.display(version.path), version.commit)
-            for version, oids in needs
-            if not oids.isdisjoint(problem.oids)
-        ]
-        yield Finding(problem.what, problem.key, problem.detail, len(problem.oids), tuple(affected))
+def _of_links(repo: Repo, store: Store, recorded: Sequence[Version]) -> Iterator[Finding]:
+    """Yield the damaged files of the cache that checkouts link to, and what of the workspace is."""
+    from dver.workspace.links import LinkCache
+
+    cache = LinkCache(store.local_directory())
+    detail = "it is not what it was, and neither are the files that are linked to it"
+    problems = [
+        Problem("link-damaged", cache.key(path), detail, (oid,)) for path, oid in cache.damaged()
+    ]
+    here = [version for version in recorded if version.commit is None]
+    for finding in explain(repo, store, here, problems):
+        yield replace(finding, lost=0)
 
 
-def _needed(store: Store, oid: Oid, kind: str, lost: set[Oid]) -> set[Oid]:
-    """Return which of the lost objects a version needs, as far as its trees can be read."""
-    marks = Marks(store)
-    found = {gone.oid for gone in marks.mark(oid, kind)} & lost
-    return found | {one for one in lost if one in marks}
+# -- a remote --------------------------------------------------------------------------------
 
 
-def _check_roots(store: Store, problems: list[Problem]) -> Iterator[Finding]:
-    """Check that every root of a remote is whole and that all it names is there."""
+def _of_remote(repo: Repo, store: Store, problems: Sequence[Problem]) -> list[Finding]:
+    """Return what is wrong with a remote: its roots must be whole, and all they name be there."""
+    findings: list[Finding] = []
+    named: dict[Version, None] = {}
     marks = Marks(store)
     known = {oid for problem in problems for oid in problem.oids}
-    for entry in store.storage.list(layout.ROOTS):
-        try:
-            record = root.decode(store.storage.get(entry.key))
-        except FormatError as error:
-            yield Finding("root-damaged", entry.key, error.message, 0, ())
+    missing: dict[str, tuple[dict[Oid, None], DverError]] = {}
+    keys = [entry.key for entry in store.storage.list(layout.ROOTS)]
+    # A push that a collection declared void has not happened.
+    void = {key.partition(".")[0] for key in keys if "." in key}
+    for key in keys:
+        session = key.removeprefix(layout.ROOTS)
+        if not layout.is_session(session) or key in void:
             continue
+        try:
+            record = root.decode(store.storage.get(key))
+            if record.session != session:
+                raise FormatError("it is the root of another session")
+        except FormatError as error:
+            findings.append(Finding("root-damaged", key, error.message, 0, ()))
+            continue
+        commit = record.commits[0] if len(record.commits) == 1 else None
         for one in record.objects:
-            lost: list[DverError] = []
+            pointer = Pointer("tree" if one.kind == "tree" else "file", one.oid, one.size)
+            named[Version(os.fsencode(one.path), commit, pointer)] = None
             for gone in marks.mark(one.oid, one.kind):
                 if gone.oid not in known:
                     known.add(gone.oid)
-                    lost.append(gone.error)
-            if lost:
-                affected = (Affected(one.path, None),)
-                yield Finding("object-missing", entry.key, str(lost[0]), len(lost), affected)
+                    missing.setdefault(key, ({}, gone.error))[0][gone.oid] = None
+    told = [
+        *problems,
+        *(
+            Problem("object-missing", key, error.message, tuple(oids))
+            for key, (oids, error) in missing.items()
+        ),
+    ]
+    if told:
+        findings += explain(repo, store, _versions_of_remote(repo, list(named)), told)
+    return findings
+
+
+def _versions_of_remote(repo: Repo, named: Sequence[Version]) -> list[Version]:
+    """Return the versions of this repository that roots name, and what else those name."""
+    wanted = {one.pointer.oid for one in named}
+    ours = [one for one in versions(repo)[0] if one.commit and one.pointer.oid in wanted]
+    known = {one.pointer.oid for one in ours}
+    return [*ours, *(one for one in named if one.pointer.oid not in known)]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
-from dver.base.errors import SystemFailure
+from dver.base.errors import CorruptError, SystemFailure
+from dver.base.regular import open_regular
 from dver.ops import naming
 from dver.ops.scope import Scope
 
@@ -27,8 +28,9 @@ NAME = "placed"
 def load_placed(state_dir: Path) -> set[bytes]:
     """Return the paths of the targets; none if there is no list."""
     try:
-        data = (state_dir / NAME).read_bytes()
-    except OSError:
+        with open(open_regular(state_dir / NAME), "rb") as file:
+            data = file.read()
+    except (OSError, CorruptError):
         return set()
     return {path for path in data.split(b"\0") if path}
 

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, DverError, MissingContentError, ObjectNotFound
 from dver.base.oid import OID_SIZE, Oid
+from dver.base.regular import open_regular
 from dver.base.reporter import Task
 from dver.base.workers import run_jobs, usable_cores
 from dver.formats import pack
 from dver.formats.proofs import Proofs
-from dver.formats.segment import ROW
+from dver.formats.segment import ROW, Place
 from dver.storage.base import Storage
 from dver.store import layout
+from dver.store.codec import Buffer
 from dver.store.fsck import Problem
 from dver.store.index import Index, Segment
 from dver.store.packcheck import PackChecker
@@ -35,6 +37,8 @@ from dver.store.windows import windows
 if TYPE_CHECKING:
     import tempfile
 
+#: What a chunked object is of which a part is nowhere. The pack that has its list may be sound.
+TORN = "object-torn"
 #: How much of a damaged pack is read at once (bytes).
 _WINDOW = 4 << 20
 #: From so many bytes on workers are started.
@@ -60,12 +64,22 @@ class AsFound(Store):
     def refresh(self) -> None:
         """Keep the index: what rests on a lost pack is told with that pack."""
 
+    def read_frame(self, place: Place) -> Buffer:
+        """Return a frame as it lies in its pack. Raises MissingContentError if that is gone."""
+        try:
+            return super().read_frame(place)
+        except ObjectNotFound as error:
+            raise self._pack_gone(place.pack) from error
+
 
 def check_contents(
     store: Store,
     task: Task,
     *,
     lost: Collection[Oid] = frozenset(),
+    only: Collection[bytes] | None = None,
+    is_read: Callable[[bytes, bool], None] | None = None,
+    is_remote: bool = False,
     workers: int | None = None,
 ) -> Iterator[Problem]:
     """Read and hash every pack that the index names, and every object in them.
@@ -74,9 +88,15 @@ def check_contents(
     MiB, and 8 bytes for each object. Packs that are not there are left to
     :func:`~dver.store.fsck.check_packs`. ``lost`` are objects that are known to be lost already:
     what needs one of them is no problem of its own. In a local store without any problem, what was
-    hashed as a whole is remembered as proved.
+    hashed as a whole is remembered as proved; in a remote that is a directory nothing is written.
+
+    With ``only`` just these packs are read: every frame is hashed, and that chunks make up what
+    their lists are stored under is not asked. ``is_read`` is told of each pack, and whether it is
+    sound, as soon as that is known.
     """
     sizes = store.index.packs()
+    if only is not None:
+        sizes = {name: size for name, size in sizes.items() if name in only}
     told: dict[int, list[_Told]] = {}
     proved: list[tuple[Oid, Oid]] = []
 
@@ -88,10 +108,12 @@ def check_contents(
             proved.append((Oid(answer[1][0]), Oid(answer[1][1])))
         if is_pack:
             task.advance(sizes[name])
+            if is_read is not None:
+                is_read(name, not answer[0])
 
     local = store.storage.facts.local
     checker = Checker(store)
-    jobs = _jobs(store.index, sizes)
+    jobs = _jobs(store.index, sizes, with_lists=only is None)
     count = min(workers or usable_cores(), 16)
     if count > 1 and local and sum(sizes.values()) >= _WORTH:
         setup = (store.local_directory(), [one.name for one in store.index.segments])
@@ -101,27 +123,36 @@ def check_contents(
     else:
         for job in jobs:
             answered(job, checker(job))
-    if local and not (told or lost):
+    if local and not (told or lost or is_remote):
         # Only now is each chunk known to be what the list calls it.
         add_proofs(store.local_directory(), proved)
-    bad = set(lost)
+    yield from _distinct(store, told, len(sizes), set(lost))
+
+
+def _distinct(
+    store: Store, told: Mapping[int, list[_Told]], packs: int, bad: set[Oid]
+) -> Iterator[Problem]:
+    """Yield what was told, but for what only follows from ``bad`` objects or from other problems.
+
+    The first ``packs`` numbers are those of packs.
+    """
     for number in sorted(told):
         for what, key, detail, oids in told[number]:
             problem = Problem(what, key, detail, tuple(map(Oid, oids)))
-            if number < len(sizes):
+            if number < packs:
                 bad.update(problem.oids)
             elif any(_rests_on(store, oid, bad) for oid in problem.oids):
                 continue
             yield problem
 
 
-def _jobs(index: Index, packs: Collection[bytes]) -> Iterator[_Job]:
+def _jobs(index: Index, packs: Collection[bytes], *, with_lists: bool) -> Iterator[_Job]:
     """Yield one job for each chunked object, then one for each pack.
 
     The longest jobs come first. Packs have the lower numbers: they are told of first.
     """
     number = len(packs)
-    for one in index.segments:
+    for one in index.segments if with_lists else ():
         for _, block in one.blocks():
             kinds = block[_KIND_AT :: ROW.size]
             if pack.BLOB_LIST not in kinds and pack.TREE_LIST not in kinds:
@@ -161,6 +192,9 @@ class Checker:
                 raise
             except OSError as error:
                 raise fsio.failure(error, "read", path) from error
+            except CorruptError as error:
+                yield "pack-damaged", key, error.message, ()
+                return
             if not sound:
                 yield from _look_closely(path, key, name, _rows(segments, name))
 
@@ -177,7 +211,8 @@ class Checker:
         except (CorruptError, MissingContentError) as error:
             place = store.index.find(oid)
             key = layout.pack_key(place.pack) if place is not None else ""
-            return [("object-damaged", key, error.message, (oid,))], None
+            what = "object-damaged" if isinstance(error, CorruptError) else TORN
+            return [(what, key, error.message, (oid,))], None
         return [], (oid, name)
 
 
@@ -266,7 +301,7 @@ def _look_closely(path: str, key: str, name: bytes, rows: list[_Row]) -> Iterato
             raise fsio.failure(error, "read", path) from error
         except CorruptError as error:
             yield "pack-damaged", key, error.message, ()
-    with open(path, "rb", buffering=0) as file, fsio.explained("read", path):
+    with open(open_regular(path), "rb", buffering=0) as file, fsio.explained("read", path):
         for row, data in _frames(file.fileno(), rows):
             oid, offset, _, raw, kind = row
             try:

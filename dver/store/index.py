@@ -209,6 +209,13 @@ class Index:
                 return place
         return None
 
+    def copies(self, oid: Oid) -> Iterator[Place]:
+        """Yield every place that a segment gives for an object, as :meth:`find` looks for one."""
+        for one in self.segments:
+            place = one.find(oid)
+            if place is not None and place.pack not in self.lost_packs:
+                yield place
+
     def places(self, oids: Iterable[Oid]) -> dict[Oid, Place]:
         """Return the places of those of some objects that are found, as :meth:`find` does each."""
         left = set(oids)

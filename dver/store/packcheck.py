@@ -12,6 +12,7 @@ from collections import Counter
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError
 from dver.base.oid import OID_SIZE, Checksummer, checksum, oid_of
+from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.formats.segment import ROW, columns, rows_of_footer
 from dver.store.index import Segment
@@ -37,9 +38,9 @@ class PackChecker:
         """Say whether a pack is what its name and checksums say, and each content what its oid.
 
         And each header what the footer says, and each row for it in the segments too. Raises
-        OSError.
+        CorruptError for what is no regular file, or OSError.
         """
-        with open(path, "rb", buffering=0) as file:
+        with open(open_regular(path), "rb", buffering=0) as file:
             rows = self._check(file.fileno(), name)
         return rows is not None and all(self._agrees(one, name, rows) for one in segments)
 

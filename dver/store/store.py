@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -23,13 +21,13 @@ from dver.base.errors import (
 )
 from dver.base.locking import Lock
 from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of, oid_of
-from dver.base.regular import open_regular
 from dver.formats import pack, storeinfo
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.index import Index, Segment
+from dver.store.openpacks import OpenPack, OpenPacks
 
 if TYPE_CHECKING:
     from dver.formats.chunklist import ChunkList
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 
 #: The kinds of frames that hold a chunk list.
 LIST_KINDS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
-_MAX_OPEN_PACKS = 64
 #: So many chunks of an object are looked up at once.
 _CHUNKS = 8192
 #: Objects longer than this are read with :meth:`Store.stream`, not into memory (bytes).
@@ -57,8 +54,7 @@ class Store:
         self.storage = storage
         self.info = info
         self.index = index
-        self._open_packs: OrderedDict[bytes, _PackFile] = OrderedDict()
-        self._lock = threading.Lock()
+        self._packs = OpenPacks()
 
     @classmethod
     def create(cls, storage: Storage, chunker: Chunker | None = None) -> Store:
@@ -187,12 +183,13 @@ class Store:
     def parts(self, oid: Oid) -> Iterator[tuple[Oid, Place]]:
         """Yield every frame that an object consists of: itself, its lists, its chunks.
 
-        Raises MissingContentError at the first part that the index does not have.
+        What a list names is yielded once for each distinct list. Raises MissingContentError at the
+        first part that the index does not have.
         """
         place = self._find(oid)
         yield oid, place
         if place.kind in LIST_KINDS:
-            for one in self._walk_lists(oid, place):
+            for one in self._walk_lists(oid, place, seen=set()):
                 for row, _ in one.rows:
                     part = self._find(row)
                     yield row, part
@@ -211,7 +208,7 @@ class Store:
 
         What was added before an error stays.
         """
-        for one in self._walk_lists(oid, self._find(oid)):
+        for one in self._walk_lists(oid, self._find(oid), seen=set()):
             (lists if one.level else chunks).update([row for row, _ in one.rows])
 
     def list_name(self, oid: Oid) -> Oid:
@@ -317,6 +314,17 @@ class Store:
         return data
 
     def _open(self, oid: Oid, place: Place) -> Buffer:
+        """Return a frame's content. If it is damaged there, another copy of it will do."""
+        try:
+            return self._open_at(oid, place)
+        except CorruptError:
+            for other in self.index.copies(oid):
+                if other.pack != place.pack and other.kind == place.kind:
+                    with contextlib.suppress(CorruptError, MissingContentError, ObjectNotFound):
+                        return self._open_at(oid, other)
+            raise
+
+    def _open_at(self, oid: Oid, place: Place) -> Buffer:
         from dver.store.packfile import open_frame
 
         try:
@@ -345,18 +353,30 @@ class Store:
         except FormatError as error:
             raise self._damaged(oid, place, error.message) from error
 
-    def _walk_lists(self, oid: Oid, place: Place) -> Iterator[ChunkList]:
-        """Yield a chunked object's lists, each before those below it, in order."""
-        yield from self._walk_list(self._read_list(oid, place), oid)
+    def _walk_lists(
+        self, oid: Oid, place: Place, seen: set[tuple[Oid, int]] | None = None
+    ) -> Iterator[ChunkList]:
+        """Yield a chunked object's lists, each before those below it, in order.
 
-    def _walk_list(self, chunks: ChunkList, top: Oid) -> Iterator[ChunkList]:
+        With ``seen`` no list is yielded twice: five that name each other thousands of times stand
+        for 2^60 chunks.
+        """
+        yield from self._walk_list(self._read_list(oid, place), oid, seen)
+
+    def _walk_list(
+        self, chunks: ChunkList, top: Oid, seen: set[tuple[Oid, int]] | None
+    ) -> Iterator[ChunkList]:
         yield chunks
         for row, size in chunks.rows if chunks.level else ():
+            if seen is not None:
+                if (row, size) in seen:
+                    continue
+                seen.add((row, size))
             place = self._find(row)
             below = self._read_list(row, place) if place.kind == pack.LIST else None
             if below is None or below.level != chunks.level - 1 or below.size != size:
                 raise CorruptError(f"the chunk lists of {format_oid(top)} do not fit together")
-            yield from self._walk_list(below, top)
+            yield from self._walk_list(below, top, seen)
 
     def _find(self, oid: Oid) -> Place:
         place = self.index.find(oid)
@@ -389,41 +409,19 @@ class Store:
             hint="run 'dver fsck --repair', then 'dver fetch' to get a good copy",
         )
 
-    def _pack_file(self, name: bytes) -> _PackFile:
-        with self._lock:
-            file = self._open_packs.get(name)
-            if file is not None:
-                self._open_packs.move_to_end(name)
-                return file
-            path = os.path.join(self.local_directory(), layout.pack_key(name))
-            try:
-                file = _PackFile(path)
-            except FileNotFoundError as error:
-                raise self._pack_gone(name) from error
-            except OSError as error:
-                raise fsio.failure(error, "read", path) from error
-            while len(self._open_packs) >= _MAX_OPEN_PACKS:
-                self._open_packs.popitem(last=False)
-            self._open_packs[name] = file
+    def _pack_file(self, name: bytes) -> OpenPack:
+        file = self._packs.get(name)
+        if file is not None:
             return file
+        path = os.path.join(self.local_directory(), layout.pack_key(name))
+        try:
+            return self._packs.open(name, path)
+        except FileNotFoundError as error:
+            raise self._pack_gone(name) from error
+        except OSError as error:
+            raise fsio.failure(error, "read", path) from error
 
     def close(self) -> None:
         """Close open packs and the storage."""
-        with self._lock:
-            self._open_packs.clear()
+        self._packs.close()
         self.storage.close()
-
-
-class _PackFile:
-    """An open pack, closed when the last thread that reads from it lets go of it."""
-
-    __slots__ = ("fd", "path")
-
-    def __init__(self, path: str) -> None:
-        self.fd = -1
-        self.path = path
-        self.fd = open_regular(path)
-
-    def __del__(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)

@@ -8,6 +8,7 @@ something is wrong, to tell what.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,6 +32,10 @@ _BEHIND = 4
 _WORTH = 16 << 20
 
 _Chunk = tuple[Oid, Place]
+
+
+class OtherCopyNeeded(CorruptError):
+    """A chunk is damaged where it was read; ``Store.stream`` finds another copy of it."""
 
 
 def windows(store: Store, oid: Oid) -> Iterator[memoryview]:
@@ -66,7 +71,7 @@ def _check_whole(store: Store, oid: Oid, whole: Hasher) -> None:
     if finish(whole) != oid:
         for _ in store.stream(oid):
             pass  # it raises what tells where the damage is
-        raise CorruptError(f"the object {format_oid(oid)} was read wrongly and is not damaged")
+        raise OtherCopyNeeded(f"the object {format_oid(oid)} is damaged, and has a sound copy")
 
 
 def _batches(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
@@ -129,6 +134,19 @@ def copy_content(store: Store, oid: Oid, size: int, fd: int, path: bytes) -> Non
     """
     if store.size(oid) != size:
         raise CorruptError(f"the object {oid.hex()} is not {size} bytes long, as its tree says")
+    start = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        _copy(store, oid, size, fd, path)
+    except OtherCopyNeeded:
+        fsio.step("write")
+        with fsio.explained("write", path):
+            os.lseek(fd, start, os.SEEK_SET)
+            os.ftruncate(fd, start)
+        for piece in store.stream(oid):
+            fsio.write_all(fd, piece, path)
+
+
+def _copy(store: Store, oid: Oid, size: int, fd: int, path: bytes) -> None:
     place = store.place(oid)
     if place is None or place.kind not in LIST_KINDS or size < _WORTH:
         for view in windows(store, oid):

@@ -58,6 +58,7 @@ def push(
     commits: Sequence[str],
     repo_id: str,
     dry_run: bool = False,
+    damaged: frozenset[bytes] | None = None,
     reporter: Reporter,
 ) -> Pushed:
     """Make what is offered complete in a remote.
@@ -65,13 +66,14 @@ def push(
     ``commits`` are those whose pointers the required offers satisfy; the root names them unless
     something is lost. When this returns without ``lost``, every required offer is in the remote
     with all it needs, was verified before it was sent, and is named by a root. Any failure of
-    the remote raises RemoteError and leaves at most garbage there.
+    the remote raises RemoteError and leaves at most garbage there. With ``damaged``, those packs
+    count as not there, and nothing is believed because a root says so.
     """
     with local.hold():
         done = Pushed(None, 0, 0, 0, 0)
         strangers = overtaken = 0
         while strangers < 2 and overtaken < ATTEMPTS:
-            work = _Push(local, remote, offers, reporter)
+            work = _Push(local, remote, offers, reporter, damaged)
             work.look(anew=overtaken > 0)
             if dry_run:
                 return work.foretell()
@@ -116,10 +118,16 @@ class _Push:
     """One push: ``look`` at the remote, then ``carry_out``."""
 
     def __init__(
-        self, local: Store, remote: Remote, offers: Sequence[Offer], reporter: Reporter
+        self,
+        local: Store,
+        remote: Remote,
+        offers: Sequence[Offer],
+        reporter: Reporter,
+        damaged: frozenset[bytes] | None = None,
     ) -> None:
         self._local = local
         self._remote = remote
+        self._damaged = damaged
         self._offers = list(dict.fromkeys(offers))
         self._reporter = reporter
         self._session = Session(remote, reporter, remote.jobs)
@@ -151,15 +159,19 @@ class _Push:
         if anew or not remote.has_fresh_roots:
             remote.refresh_roots()
         # Where it takes a request, notices are read only if something is likely to be written.
-        if self._info is not None and (remote.knows_notices() or not self._is_named()):
+        if self._info is not None and (anew or remote.knows_notices() or not self._is_named()):
             watch.begin()
         remote.refresh_index(whole=True)
         listed = remote.list_packs()
+        for name in self._damaged or ():
+            listed.pop(name, None)
         self._listed = {name: size for name, size in listed.items() if name not in watch.doomed}
         watch.rely(self._listed)
         lost = lost_packs(remote.index.packs(), listed)
         self._lost_packs = lost | watch.doomed
         self._session.avoid(self._lost_packs)
+        if self._damaged is not None:
+            return
         if lost:
             lost -= watch.swept_packs()
         self._problems = list(remote.damaged_roots)
@@ -339,10 +351,12 @@ class _Push:
 
     def _commit(self, commits: Sequence[str], repo_id: str) -> str | None:
         """Write the root, if there is anything that no root names yet."""
+        # What a sound root names is complete by now, even if that was not believed.
+        named = self._kept if self._damaged is None else self._remote.kept()
         objects = {
             offer.object
             for number, offer in enumerate(self._offers)
-            if number not in self._lost and offer.object.oid not in self._kept
+            if number not in self._lost and offer.object.oid not in named
         }
         if not objects:
             return None

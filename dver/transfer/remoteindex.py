@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
-from dver.base.oid import Oid
+from dver.base.oid import Oid, checksum
+from dver.base.regular import open_regular
 from dver.formats.segment import Place, columns
 from dver.storage.base import Entry, Storage
 from dver.store import layout
@@ -22,6 +23,8 @@ from dver.transfer.workers import each
 
 #: Longer segments are not downloaded until enough of them is needed (bytes).
 SMALL = 1 << 20
+#: How long the checksum behind a head that is kept here is (bytes).
+_CHECK = 8
 #: Few enough oids for the lookup of one by one to be worth a thought.
 _FEW = 4096
 
@@ -257,9 +260,10 @@ class RemoteIndex:
     def _open_distant(self, name: bytes) -> DistantSegment:
         path = self._heads / name.hex()
         with contextlib.suppress(OSError, CorruptError):
-            return DistantSegment(self._storage, name, self.names[name], path.read_bytes())
+            return DistantSegment(self._storage, name, self.names[name], _read_head(path))
         distant = DistantSegment.open(self._storage, name, self.names[name])
-        fsio.write_atomic(path, distant.head, durable=False)
+        check = checksum(distant.head).to_bytes(_CHECK, "little")
+        fsio.write_atomic(path, distant.head + check, durable=False)
         return distant
 
     # the copies that are kept here
@@ -295,6 +299,16 @@ class RemoteIndex:
                     if gone and name not in self.lost:
                         with contextlib.suppress(OSError):
                             os.unlink(directory / text)
+
+
+def _read_head(path: Path) -> bytes:
+    """Return a head that was kept, and is as it was. Raises OSError or CorruptError."""
+    with open(open_regular(path), "rb") as file:
+        data = file.read()
+    head = data[:-_CHECK]
+    if checksum(head).to_bytes(_CHECK, "little") != data[-_CHECK:]:
+        raise CorruptError(f"{fsio.show(path)} does not match its checksum")
+    return head
 
 
 def _want_rows(

@@ -9,6 +9,10 @@ cache and every other workspace that shares it. So each cache file carries a sta
 of its mtime are a hash of its oid and the seconds. Writing to the file moves the mtime, and the
 stamp is gone; such a file is never used again, and never deleted either, since it may be somebody's
 only copy of the edit.
+
+A failing disk changes bytes and no stamp, so a file is hashed once more before a checkout makes
+another name for it. One that is not what it was is moved to the store's ``quarantine/``, and the
+cache is filled anew from the packs.
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dver.base import clock, fsio
-from dver.base.errors import DverError
-from dver.base.oid import Oid
+from dver.base.errors import DverError, SystemFailure
+from dver.base.oid import Hasher, Oid, finish
 from dver.formats.kinds import EXECUTABLE, FILE
 from dver.formats.statindex import NO_OID, Buffer
 from dver.workspace.stamp import SECOND, stamp_of
@@ -63,7 +67,9 @@ class LinkCache:
     """The cache of whole files beside the packs of one local store."""
 
     def __init__(self, store_directory: str | bytes) -> None:
-        self.directory = os.path.join(os.path.realpath(os.fsencode(store_directory)), b"links")
+        self._store = os.path.realpath(os.fsencode(store_directory))
+        self.directory = os.path.join(self._store, b"links")
+        self._verified: set[bytes] = set()
 
     def path(self, oid: Oid, *, executable: bool) -> bytes:
         """Return where the cache keeps a file's content."""
@@ -71,13 +77,56 @@ class LinkCache:
         return b"%b/%b/%b%b" % (self.directory, text[:2], text[2:], b"-x" if executable else b"")
 
     def find(self, oid: Oid, size: int, *, executable: bool) -> bytes | None:
-        """Return the path of a usable cache file, or None if there is none."""
+        """Return the path of a usable cache file, or None if there is none.
+
+        It is hashed, once for each of these objects; a damaged one is moved out of the way.
+        """
+        path = self._find(oid, size, executable=executable)
+        if path is None or path in self._verified:
+            return path
+        try:
+            sound = is_content(path, oid)
+        except OSError:
+            return None
+        if not sound:
+            self.set_aside(path)
+            return None
+        self._verified.add(path)
+        return path
+
+    def _find(self, oid: Oid, size: int, *, executable: bool) -> bytes | None:
         path = self.path(oid, executable=executable)
         try:
             found = os.lstat(path)
         except OSError:
             return None
         return path if found.st_size == size and _intact(found, oid, executable) else None
+
+    def key(self, path: bytes) -> str:
+        """Return the key of a cache file in its store."""
+        return os.fsdecode(os.path.relpath(path, self._store)).replace(os.sep, "/")
+
+    def set_aside(self, path: bytes) -> str | None:
+        """Move a cache file to the store's quarantine; return its key there, None if it stays."""
+        from dver.store import quarantine
+
+        try:
+            return quarantine.set_aside(os.fsdecode(self._store), self.key(path))
+        except SystemFailure:
+            return None
+
+    def damaged(self) -> Iterator[tuple[bytes, Oid]]:
+        """Yield (path, oid) of files that have their stamp and are not what they should be.
+
+        Reads all of them. A file that somebody edited has no stamp, and is not told.
+        """
+        for path, _, intact in self.files():
+            match = re.fullmatch(_NAME, path[len(self.directory) :])
+            if intact and match is not None:
+                oid = Oid(bytes.fromhex((match[1] + match[2]).decode()))
+                with contextlib.suppress(FileNotFoundError):
+                    if not is_content(path, oid):
+                        yield path, oid
 
     def fill(
         self, oid: Oid, size: int, pieces: Iterable[Buffer], *, executable: bool
@@ -90,7 +139,7 @@ class LinkCache:
         """
         path = self.path(oid, executable=executable)
         if os.path.lexists(path):
-            return self.find(oid, size, executable=executable)
+            return self._find(oid, size, executable=executable)
         fd, temp = fsio.create_temp(os.path.dirname(path))
         try:
             for piece in pieces:
@@ -110,7 +159,8 @@ class LinkCache:
             return None
         # Not synced: after a power cut a file without its bytes is also without its length.
         fsio.publish(temp, path)
-        return self.find(oid, size, executable=executable)
+        self._verified.add(path)
+        return self._find(oid, size, executable=executable)
 
     def resolve(self, target: bytes) -> Linked | None:
         """Return what a symlink with that text stands for, or None if it leads elsewhere."""
@@ -152,6 +202,13 @@ class LinkCache:
                 count += 1
                 freed += size
         return count, freed
+
+
+def is_content(path: bytes, oid: Oid) -> bool:
+    """Say whether a file of the cache holds an object. Raises OSError."""
+    hasher = Hasher()
+    hasher.update_mmap(os.fsdecode(path))
+    return finish(hasher) == oid
 
 
 def place_link(mode: LinkMode, source: bytes, dir_fd: int, name: bytes, file_mode: int) -> bool:

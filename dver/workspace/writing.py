@@ -23,7 +23,7 @@ from dver.formats.statindex import NO_ROW, ROW_SIZE, STAT_FIELDS, Buffer
 from dver.formats.tree import EXECUTABLE
 from dver.store.store import Store
 from dver.store.walk import join
-from dver.store.windows import copy_content, windows
+from dver.store.windows import OtherCopyNeeded, copy_content, windows
 from dver.workspace.links import LinkCache, LinkMode, place_link
 from dver.workspace.reading import read_small
 from dver.workspace.safedir import SafeRoot
@@ -165,8 +165,11 @@ class GroupWriter:
         size = group.sizes[i]
         source = cache.find(oid, size, executable=executable)
         if source is None:
-            pieces = windows(self._store, oid)
-            source = cache.fill(oid, size, pieces, executable=executable)
+            try:
+                pieces = windows(self._store, oid)
+                source = cache.fill(oid, size, pieces, executable=executable)
+            except OtherCopyNeeded:
+                source = cache.fill(oid, size, self._store.stream(oid), executable=executable)
         if source is None:
             return False
         file_mode = 0o777 if executable else 0o666

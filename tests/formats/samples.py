@@ -23,6 +23,7 @@ from dver.formats import (
     segment,
     storeinfo,
     tree,
+    verified,
 )
 from dver.formats.chunklist import ChunkList
 from dver.formats.notice import Notice, Unused
@@ -228,6 +229,11 @@ def sample_record() -> Record:
     )
 
 
+def sample_verified() -> dict[bytes, int]:
+    """Return when two packs were verified."""
+    return {bytes(oid_of(HELLO)): 1769860800, bytes(oid_of(SCRIPT)): 1769774400}
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "pack.hex": lambda: sample_pack()[0],
     "pack-empty.hex": lambda: seal_pack(pack.encode_header(SALT), b""),
@@ -246,6 +252,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "record.json": lambda: record.encode(sample_record()),
     "notice-doomed.json": lambda: notice.encode(sample_doomed()),
     "notice-trash.json": lambda: notice.encode(sample_trash()),
+    "verified.txt": lambda: verified.encode(sample_verified()),
     "format.json": lambda: storeinfo.encode(StoreInfo("00112233445566778899aabbccddeeff")),
 }
 
@@ -261,6 +268,7 @@ SHOWN = {
     "record.md": ["record.json"],
     "remote.md": ["notice-doomed.json", "notice-trash.json"],
     "store.md": ["format.json"],
+    "verified.md": ["verified.txt"],
 }
 _BLOCK = re.compile(r"(<!-- example: (\S+) -->\n```\w*\n)(.*?)(```\n)", re.DOTALL)
 

@@ -184,8 +184,9 @@ def test_a_chunk_that_the_index_has_not_as_it_should(filled: Store, what: str) -
             raw = int.from_bytes(row[44:48], "little") + 1
             rows.append(row[:44] + raw.to_bytes(4, "little") + row[48:])
     write_segment(filled.local_directory(), rows, one.packs, [one.name])
-    lost = oid_of(LARGE) if what == "gone" else chunk
-    assert check(filled) == [("object-damaged", (lost,))]
+    gone = what == "gone"
+    told = ("object-torn", (oid_of(LARGE),)) if gone else ("object-damaged", (chunk,))
+    assert check(filled) == [told]
 
 
 def test_chunks_are_looked_for_in_batches(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from dver.store import consolidate, gc
 from dver.store.mark import Marks
 from dver.store.packfile import open_frame
 from dver.store.store import Store
+from dver.store.windows import copy_content
 
 
 def add(store: Store, *contents: bytes) -> list[Oid]:
@@ -165,7 +166,7 @@ def test_consolidation_steps_back_while_somebody_writes(store: Store) -> None:
 
 
 def test_many_open_packs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dver.store.store._MAX_OPEN_PACKS", 2)
+    monkeypatch.setattr("dver.store.openpacks.MOST", 2)
     contents = [b"%d" % number * 10 for number in range(10)]
     oids = [add(store, content)[0] for content in contents]
     assert [store.read(oid) for oid in oids * 2] == contents * 2
@@ -199,3 +200,38 @@ def test_what_a_lost_pack_held_is_missing_and_can_be_added_again(
     gc.sweep(again, marks, gc.plan(again, marks))
     assert again.read(oids[0]) == b"lost" * 50
     assert len(again.index) == 1
+
+
+def test_of_two_copies_the_sound_one_is_read(store: Store, tmp_path: Path) -> None:
+    small, large = b"twice" * 50, random.Random(3).randbytes(700_000)
+    oids = add(store, small, large)
+    files = [one for part in ("packs", "index") for one in (tmp_path / "store" / part).rglob("*")]
+    kept = {path: path.read_bytes() for path in files if path.is_file()}
+    for path in kept:
+        path.unlink()
+    store.refresh()
+    assert add(store, small, large) == oids
+    for path, data in kept.items():
+        path.write_bytes(data)
+    first, second = (
+        [path for path in pack_files(tmp_path / "store") if (path in kept) == was_first]
+        for was_first in (True, False)
+    )
+    for bad in (first, second):
+        before = {path: path.read_bytes() for path in bad}
+        for path in bad:
+            path.chmod(0o644)
+            path.write_bytes(bytes(len(before[path])))
+        again = Store.open(store.storage)
+        assert [again.read(oid) for oid in oids] == [small, large]
+        with open(tmp_path / "out", "w+b", buffering=0) as out:
+            copy_content(again, oids[1], len(large), out.fileno(), b"out")
+            assert (tmp_path / "out").read_bytes() == large
+        again.close()
+        for path, data in before.items():
+            path.write_bytes(data)
+    for path in (*first, *second):
+        path.write_bytes(bytes(path.stat().st_size))
+    for oid in oids:
+        with pytest.raises(CorruptError):
+            Store.open(store.storage).read(oid)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 #: 2026-01-01T00:00:00Z; the n-th commit of a repository is n seconds later.
@@ -31,6 +32,21 @@ def hermetic(home: Path) -> dict[str, str | None]:
         "TZ": "UTC",
     }
     return variables
+
+
+@contextmanager
+def hermetic_environment(home: Path) -> Iterator[None]:
+    """Let these variables be so for a while."""
+    before = dict(os.environ)
+    try:
+        for name, value in hermetic(home).items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 class GitRepo:

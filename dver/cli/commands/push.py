@@ -22,12 +22,19 @@ from dver.ui.humanize import count, short, size
         ("every version of every branch and tag", "dver push --all"),
         ("one directory, to another remote", "dver push -r backup data/train"),
         ("how much would that be?", "dver push --dry-run"),
+        ("heal a damaged remote by what is here", "dver push --repair -r backup"),
     ],
 )
 @shared.paths()
 @shared.remote()
 @click.option("--all", "every", is_flag=True, help="Every version that any branch or tag names.")
 @shared.revisions("The versions of this revision or range A..B. May be repeated.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Read all of the remote first, and heal what is damaged there by what is good there and"
+    " here; damaged files are moved to its quarantine/.",
+)
 @shared.jobs
 @shared.dry_run
 def command(
@@ -36,6 +43,7 @@ def command(
     remote: str | None,
     every: bool,
     revisions: tuple[str, ...],
+    repair: bool,
     jobs: int | None,
     dry_run: bool,
 ) -> int:
@@ -52,12 +60,30 @@ def command(
         all=every,
         jobs=jobs,
         dry_run=dry_run,
+        repair=repair,
     )
     result = push(app.repo, asked, app.reporter)
     return app.finish(result, _render)
 
 
+def _healed(console: Console, result: PushResult) -> None:
+    done = result.healed
+    if done is None:
+        return
+    if not done.damaged:
+        console.done(f"nothing is damaged in {result.remote}")
+    elif result.dry_run:
+        console.done(f"{count(len(done.damaged), 'file')} in {result.remote} would be healed")
+    else:
+        console.done(
+            f"{count(len(done.damaged), 'damaged file')} in {result.remote}:"
+            f" {len(done.replaced):,} written again, {len(done.aside):,} moved to quarantine,"
+            f" {count(done.salvaged, 'object')} saved"
+        )
+
+
 def _render(console: Console, result: PushResult) -> None:
+    _healed(console, result)
     if result.objects:
         verb = "would push" if result.dry_run else "pushed"
         console.done(
