@@ -88,6 +88,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Where the local store is, for instance on a disk that several clones share; by default"
         " in the git directory, .git/dver.",
     ),
+    # It is not for the committed level: whoever can commit could let what was dropped go at once.
+    Setting(
+        "gc.grace",
+        "text",
+        "How long nobody must have needed something in a remote before 'dver gc -r' deletes it, and"
+        " for how long what was dropped can be restored: a number and s, m, h, d or w.",
+        default="14d",
+        pattern=r"(?:[0-9]{1,9}[smhdw])+",
+    ),
     Setting(
         "remote.*.url",
         "text",

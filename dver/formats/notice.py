@@ -14,12 +14,13 @@ from typing import Any, Literal, NamedTuple, get_args
 from dver.base.errors import FormatError
 from dver.base.oid import format_oid, oid_of
 
-Kind = Literal["intent", "condemned", "doomed", "swept", "void", "trash"]
+Kind = Literal["intent", "condemned", "doomed", "swept", "void", "trash", "retired"]
 
 MAX_SIZE = 128 << 20
 _KINDS = frozenset(get_args(Kind))
 _KEYS = {"check", "dver_notice", "kind", "moment", "packs", "root", "session"}
 _WITH_PACKS = frozenset(("condemned", "doomed", "swept"))
+_WITH_ROOT = frozenset(("trash", "retired"))
 _SESSION = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -41,7 +42,8 @@ class Notice:
 
     ``session`` says whose it is; ``moment`` when it was written, in seconds since 1970 by the
     storage's clock; ``packs`` which packs it is about, and ``root`` the bytes of a root that was
-    dropped, for the kinds that have them. :func:`decode` returns the packs sorted.
+    dropped, or of one that names all that was, for the kinds that have them. :func:`decode`
+    returns the packs sorted.
     """
 
     kind: Kind
@@ -100,7 +102,7 @@ def _notice(fields: dict[str, Any]) -> Notice:
         raise ValueError("its kind is unknown")
     packs = tuple(_unused(row) for row in fields["packs"])
     root = _text(fields["root"]).encode("ascii")
-    if (packs and kind not in _WITH_PACKS) or bool(root) != (kind == "trash"):
+    if (packs and kind not in _WITH_PACKS) or bool(root) != (kind in _WITH_ROOT):
         raise ValueError("it holds what its kind has no place for")
     session = _text(fields["session"], _SESSION)
     return Notice(kind, session, _number(fields["moment"]), packs, root)

@@ -13,6 +13,7 @@ INTENTS = "intents/"
 TRASH = "trash/"
 DOOMED = ".doomed"
 SWEPT = ".swept"
+RETIRED = ".retired"
 _ZEROS = "0" * 8
 
 

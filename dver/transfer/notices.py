@@ -6,9 +6,13 @@ Docs: ``docs/format/remote.md``, section "Notices"; why it is enough: ``docs/des
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
+from dver.base.oid import Oid
 from dver.formats import notice as notice_format
+from dver.formats import root as roots
 from dver.formats.notice import Kind, Notice
 from dver.storage.base import Entry, Storage
 from dver.store import layout
@@ -33,18 +37,44 @@ def read_notice(storage: Storage, key: str, kinds: Iterable[Kind], session: str)
     return notice
 
 
+def remembered(path: Path, size: int) -> Notice | None:
+    """Return a notice that was read before and kept, if it is as long as it is now."""
+    try:
+        data = path.read_bytes()
+        return notice_format.decode(data) if len(data) == size else None
+    except (OSError, FormatError):
+        return None
+
+
+def retired_oids(storage: Storage, listed: Mapping[str, Entry], cache: Path) -> frozenset[Oid]:
+    """Return the objects that a listing of ``trash/`` says retention dropped."""
+    found: set[Oid] = set()
+    for key, entry in listed.items():
+        name = key.removeprefix(layout.TRASH)
+        if not (layout.is_session(name[:32]) and name[32:] == layout.RETIRED):
+            continue
+        notice = remembered(cache / name, entry.size)
+        if notice is None:
+            try:
+                notice = read_notice(storage, key, ("retired",), name[:32])
+            except ObjectNotFound:
+                continue  # a newer one holds what this held
+            fsio.write_atomic(cache / name, notice_format.encode(notice), durable=False)
+        found.update(one.oid for one in roots.decode(notice.root).objects)
+    return frozenset(found)
+
+
 class Notices:
     """The notices under ``condemned/``, as a listing showed them.
 
     ``condemned``, ``doomed`` and ``swept`` are the sessions of collections that have such a notice.
-    A notice is read when it is asked for, and once.
+    A notice is read when it is asked for, and kept in the directory ``cache``: it never changes.
     """
 
-    def __init__(
-        self, storage: Storage, listed: Mapping[str, Entry], known: dict[str, Notice]
-    ) -> None:
+    def __init__(self, storage: Storage, listed: Mapping[str, Entry], cache: Path) -> None:
         self._storage = storage
-        self._known = known
+        self._cache = cache
+        self._known: dict[str, Notice] = {}
         found: dict[Kind, dict[str, Entry]] = {"condemned": {}, "doomed": {}, "swept": {}}
         for key, entry in listed.items():
             name = key.removeprefix(layout.CONDEMNED)
@@ -58,9 +88,19 @@ class Notices:
     def _read(self, entry: Entry, kind: Kind) -> Notice:
         notice = self._known.get(entry.key)
         if notice is None:
-            session = entry.key.removeprefix(layout.CONDEMNED)[:32]
-            notice = read_notice(self._storage, entry.key, (kind,), session)
+            notice = remembered(self._path(entry), entry.size) or self._fetch(entry, kind)
             self._known[entry.key] = notice
+        return notice
+
+    def _path(self, entry: Entry) -> Path:
+        return self._cache / entry.key.removeprefix(layout.CONDEMNED)
+
+    def _fetch(self, entry: Entry, kind: Kind) -> Notice:
+        session = entry.key.removeprefix(layout.CONDEMNED)[:32]
+        notice = read_notice(self._storage, entry.key, (kind,), session)
+        if kind != "condemned":
+            data = notice_format.encode(notice)
+            fsio.write_atomic(self._path(entry), data, durable=False)
         return notice
 
     def doomed_packs(self, *, but: str = "") -> frozenset[bytes]:

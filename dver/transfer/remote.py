@@ -27,7 +27,6 @@ from dver.base.errors import (
 from dver.base.oid import Oid
 from dver.formats import root as roots_format
 from dver.formats import storeinfo
-from dver.formats.notice import Notice
 from dver.formats.root import Root
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
@@ -37,11 +36,14 @@ from dver.store.codec import Buffer
 from dver.store.index import Index
 from dver.store.store import Store
 from dver.transfer.meter import Meter
-from dver.transfer.notices import Notices
+from dver.transfer.notices import Notices, retired_oids
 from dver.transfer.remoteindex import RemoteIndex
 from dver.transfer.workers import each
 
-_LISTED = (layout.ROOTS, layout.CONDEMNED, layout.INDEX, layout.PACKS, storeinfo.KEY)
+_LISTED = (
+    *(layout.ROOTS, layout.CONDEMNED, layout.TRASH, layout.INDEX, layout.PACKS),
+    storeinfo.KEY,
+)
 _COVERED = "covered.json"
 _MAX_COVERED = 20
 _LOOKS = 5
@@ -86,10 +88,10 @@ class Remote:
         self.has_fresh_roots = False
         self.damaged_roots: list[str] = []
         self.void_roots: frozenset[str] = frozenset()
-        self._notices: dict[str, Notice] = {}
         self._root_sizes: dict[str, int] = {}
         self.index = RemoteIndex(self.storage, cache, self.jobs)
         self._snapshot: dict[str, dict[str, Entry]] = {}
+        self._is_short = True
         self._format_tag = ""
         self._load_cache()
 
@@ -185,7 +187,10 @@ class Remote:
         """
         if anew:
             self._snapshot = {}
-        entries = None if self._snapshot else self.storage.list_short()
+        if self._snapshot or not self._is_short:
+            return False
+        entries = self.storage.list_short()
+        self._is_short = entries is not None
         if entries is not None:
             self._snapshot = {
                 prefix: {one.key: one for one in entries if one.key.startswith(prefix)}
@@ -292,7 +297,11 @@ class Remote:
 
     def list_notices(self) -> Notices:
         """List what collections of garbage wrote here."""
-        return Notices(self.storage, self._list(layout.CONDEMNED), self._notices)
+        return Notices(self.storage, self._list(layout.CONDEMNED), self.cache / "notices")
+
+    def retired(self) -> frozenset[Oid]:
+        """Return what retention dropped: nobody need push it again unasked."""
+        return retired_oids(self.storage, self._list(layout.TRASH), self.cache / "notices")
 
     def knows_notices(self) -> bool:
         """Say whether the last look around has told of notices, so that no request is needed."""

@@ -95,7 +95,7 @@ class Session:
             return
         from concurrent.futures import ThreadPoolExecutor
 
-        live = self._live()
+        live = self._remote.index.segments()
         builder = ThreadPoolExecutor(1, "dver-segments")
         self._foreseen = packs
         self._building = builder.submit(lambda: list(self._make_segments(packs, live)))
@@ -105,19 +105,15 @@ class Session:
         building, self._building = self._building, None
         if building is not None and self._pending == self._foreseen:
             return building.result()
-        return self._make_segments(self._pending, self._live())
+        return self._make_segments(self._pending, self._remote.index.segments())
 
     def _make_segments(
         self, packs: Sequence[FinishedPack], live: Sequence[Segment]
     ) -> Iterator[bytes]:
         return build_segments(packs, live, bytes.fromhex(self.id), self._lost)
 
-    def _live(self) -> list[Segment]:
-        """Return the segments that may be merged: none while a collection is under way."""
-        return [] if self.watch.doomed else self._remote.index.segments()
-
     def avoid(self, lost: frozenset[bytes]) -> None:
-        """Take note of packs that are named and not to be had."""
+        """Take note of packs that are named and not to be had, or not for long."""
         self._lost = lost
 
     def send(

@@ -171,15 +171,16 @@ def copy_frames(
                     builder = builders[tree] = PackBuilder(str(spool.directory))
                 builder.add(frame.oid, frame.kind, frame.codec, stored, frame.raw)
                 if builder.size >= PACK_TARGET:
-                    yield _finish(builders.pop(tree), spool)
+                    yield finish_pack(builders.pop(tree), spool)
         for tree in sorted(builders):
-            yield _finish(builders.pop(tree), spool)
+            yield finish_pack(builders.pop(tree), spool)
     finally:
         for builder in builders.values():
             builder.abandon()
 
 
-def _finish(builder: PackBuilder, spool: Spool) -> Upload:
+def finish_pack(builder: PackBuilder, spool: Spool) -> Upload:
+    """Put a pack that was built into the spool, from where it can be sent."""
     builder.finish()
     done = builder.result()
     path = spool.pack_path(done.name)

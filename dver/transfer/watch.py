@@ -22,8 +22,9 @@ class Overtaken(Exception):
 class Watch:
     """What one push relies on.
 
-    ``doomed`` are the packs that a collection may be deleting: they count as not there, and
-    nothing may be sent by their names.
+    ``doomed`` are the packs that a collection may be deleting, or has: they count as not there,
+    and nothing is sent by their names. So whoever misses one of those that were deleted knows
+    that nobody needs it.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -31,19 +32,21 @@ class Watch:
         self._remote = remote
         self._seen: set[bytes] = set()
         self._swept: frozenset[str] | None = None
+        self._gone: frozenset[bytes] = frozenset()
 
     def begin(self) -> None:
         """Look for the first time. What is relied on must be listed after this."""
         for _ in range(_LOOKS):
             notices = self._remote.list_notices()
             try:
-                self.doomed = notices.doomed_packs()
+                gone = notices.swept_packs()
+                self.doomed = notices.doomed_packs() | gone
             except ObjectNotFound:
                 # It has ended since: another listing tells what it deleted, and what lists
                 # follow tell what is left.
                 self._remote.forget_listing()
                 continue
-            self._swept = frozenset(notices.swept)
+            self._swept, self._gone = frozenset(notices.swept), gone
             return
         raise RemoteError(
             f"the notices of collections in {self._remote.description} are listed, and not there",
@@ -60,7 +63,9 @@ class Watch:
 
     def swept_packs(self) -> frozenset[bytes]:
         """Return packs that were deleted since nobody needed them, as far as is remembered."""
-        return self._remote.list_notices().swept_packs()
+        if self._swept is None:
+            return self._remote.list_notices().swept_packs()
+        return self._gone
 
     def check(self) -> None:
         """Look again, after the push was announced. Raises Overtaken if a collection came between.

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from dver.base import clock
-from dver.base.errors import DverError, MissingContentError, RefusedError, RemoteError
+from dver.base.errors import (
+    DverError,
+    MissingContentError,
+    RefusedError,
+    RemoteError,
+    SystemFailure,
+)
 from dver.base.reporter import Reporter
 from dver.formats import notice
 from dver.formats.notice import Notice, Unused
@@ -15,9 +21,10 @@ from dver.formats.root import Root, RootObject
 from dver.store import layout
 from dver.store.store import Store
 from dver.transfer.gc.reach import Reach
-from dver.transfer.gc.survey import Survey, require_roots, survey
+from dver.transfer.gc.repack import repack
+from dver.transfer.gc.survey import Survey, Trashed, require_roots, survey
 from dver.transfer.gc.sweep import Sweep, Swept, cannot_tell
-from dver.transfer.gc.trash import drop, reissue
+from dver.transfer.gc.trash import drop, reissue, retire
 from dver.transfer.remote import Remote
 
 #: By so much the storage's clock may differ from this machine's (seconds).
@@ -53,7 +60,8 @@ class Collected:
     """What a collection did, or with a dry run would do.
 
     ``unused`` are packs that nothing needs and that stay for the grace; ``swept`` what was
-    deleted, or would be. ``waste`` is how many bytes of the packs that are needed are not.
+    deleted, or would be. ``waste`` is how many bytes of the packs that are needed are not;
+    ``rewritten`` counts those whose needed content was copied.
     """
 
     unused: tuple[Unused, ...]
@@ -67,6 +75,7 @@ class Collected:
     packs: int
     bytes: int
     waste: int
+    rewritten: int = 0
 
 
 def collect(
@@ -75,18 +84,20 @@ def collect(
     *,
     grace: int,
     policy: Policy | None = None,
+    rewrite: bool = False,
     dry_run: bool = False,
     force: bool = False,
     reporter: Reporter,
 ) -> Collected:
     """Collect garbage in a remote. ``grace`` is in seconds.
 
+    With ``rewrite`` what is needed of packs that are mostly garbage is copied into new ones first.
     Raises RefusedError or CorruptError, with nothing removed, if what is needed cannot be told.
     """
     with local.hold():
         work = _Collection(local, remote, grace, dry_run=dry_run, reporter=reporter)
-        require_roots(remote, force=force)
-        return work.run(policy)
+        work.newest, work.force = require_roots(remote, force=force), force
+        return work.run(policy, rewrite=rewrite)
 
 
 class _Collection:
@@ -99,6 +110,8 @@ class _Collection:
         self._dry_run = dry_run
         self._reporter = reporter
         self._own = layout.new_session(collection=True)
+        self.newest = 0.0
+        self.force = False
         remote.forget_listing()
         remote.read_format()
         remote.require_format()
@@ -108,8 +121,9 @@ class _Collection:
         """Return what time it is where the remote is; see that things can be deleted there."""
         storage = self._remote.storage
         key = _PROBE + self._own
-        own = clock.now_ns() / 1e9
-        storage.put(key, b"")
+        before = clock.now_ns() / 1e9
+        storage.put(key, b"what time is it?\n")
+        after = clock.now_ns() / 1e9
         entry = storage.head(key)
         if entry is None:
             raise RemoteError(
@@ -123,30 +137,41 @@ class _Collection:
                 f"nothing can be deleted in {self._remote.description}: {error.message}",
                 hint="whoever collects garbage needs the right to delete",
             ) from error
-        there = own if entry.modified is None else entry.modified
-        if abs(there - own) > MAX_SKEW:
+        there = after if entry.modified is None else entry.modified
+        skew = max(min(before, after) - there, there - max(before, after))
+        if skew > MAX_SKEW:
             raise RefusedError(
                 f"the clock of {self._remote.description} differs from this machine's by"
-                f" {abs(there - own):.0f} seconds, so nothing says how old things are",
+                f" {skew:.0f} seconds, so nothing says how old things are",
                 hint="set the clock that is wrong",
             )
         return int(there)
 
-    def run(self, policy: Policy | None) -> Collected:
+    def run(self, policy: Policy | None, *, rewrite: bool) -> Collected:
         """Look, drop what retention drops, and delete what was unused for the grace."""
         remote, reporter = self._remote, self._reporter
         with reporter.task(f"Reading {remote.name}", unit="objects") as task:
             seen = survey(remote, self._own)
-            expired = tuple(
-                session
+            expired = {
+                session: one
                 for session, one in sorted(seen.trash.items())
                 if one.moment + self._grace <= self._now or session in seen.roots
-            )
+            }
+            if not self._dry_run and not self.force:
+                self._require_time(seen)
             dropped = self._retain(seen, policy) if policy is not None else ()
+            for one in dropped:
+                expired.pop(one.root.session, None)
             reach = self._reach(seen, expired)
-            used = reach.used_packs()
             task.advance(reach.marks.count)
-        unused = self._unused(seen, used, expired)
+        copied: frozenset[bytes] = frozenset()
+        if rewrite and not self._dry_run:
+            copied = repack(self._local, remote, reach, reporter)
+        if copied:
+            self._look_anew(seen)
+            reach = self._reach(seen, expired, copied)
+        used = reach.used_packs()
+        unused = self._unused(seen, used, expired, copied)
         condemned = [one for one in unused if one.since + self._grace <= self._now]
         settled = self._settle(seen)
         swept = Swept(deleted=tuple(condemned))
@@ -163,7 +188,7 @@ class _Collection:
             unused=tuple(one for one in unused if one.name not in deleted),
             swept=swept,
             dropped=dropped,
-            expired=expired,
+            expired=tuple(expired),
             settled=settled,
             unindexed=frozenset(one.name for one in unused if one.name not in named),
             now=self._now,
@@ -171,7 +196,21 @@ class _Collection:
             packs=len(seen.packs) - len(deleted),
             bytes=sum(size for name, size in seen.packs.items() if name not in deleted),
             waste=reach.waste(),
+            rewritten=len(copied),
         )
+
+    def _require_time(self, seen: Survey) -> None:
+        """Raise RefusedError if the storage's clock went back: ages would mean nothing."""
+        before = seen.notices.newest()
+        moments = [self.newest, *(one.moment for one in seen.trash.values())]
+        if before is not None:
+            moments.append(before.moment)
+        if max(moments) > self._now + MAX_SKEW:
+            raise RefusedError(
+                f"the clock of {self._remote.description} went back by"
+                f" {max(moments) - self._now:.0f} seconds, so nothing says how old things are",
+                hint="set the clock; if it is right now, --force goes on",
+            )
 
     # roots
 
@@ -184,8 +223,11 @@ class _Collection:
             for entry in entries
         }
         valid = {s: root for s, root in seen.roots.items() if s not in seen.void and s in ages}
+        chosen = policy(valid, ages)
+        if chosen and not self._dry_run:
+            retire(self._remote, seen, {s: one.objects for s, one in chosen.items()}, self._own)
         dropped = []
-        for session, kept in sorted(policy(valid, ages).items()):
+        for session, kept in sorted(chosen.items()):
             root = seen.roots[session]
             if not self._dry_run:
                 if kept.objects:
@@ -201,10 +243,14 @@ class _Collection:
                 drop(self._remote, root, self._own, self._now)
             dropped.append(Dropped(root, len(kept.objects), "retention"))
         if dropped and not self._dry_run:
-            fresh = survey(self._remote, self._own)
-            for name in ("roots", "void", "trash", "segments", "names", "packs", "others"):
-                setattr(seen, name, getattr(fresh, name))
+            self._look_anew(seen)
         return tuple(dropped)
+
+    def _look_anew(self, seen: Survey) -> None:
+        """Bring a survey up to date, but for the notices."""
+        fresh = survey(self._remote, self._own)
+        for name in ("roots", "void", "trash", "segments", "names", "packs", "others"):
+            setattr(seen, name, getattr(fresh, name))
 
     def _settle(self, seen: Survey) -> tuple[str, ...]:
         """Push roots again that a collection declared void and that are complete all the same.
@@ -234,10 +280,12 @@ class _Collection:
 
     # packs
 
-    def _reach(self, seen: Survey, expired: Iterable[str]) -> Reach:
+    def _reach(
+        self, seen: Survey, expired: Iterable[str], copied: frozenset[bytes] = frozenset()
+    ) -> Reach:
         before = seen.notices.newest()
         known = frozenset(one.name for one in before.packs) if before is not None else frozenset()
-        reach = self._new_reach(seen, known)
+        reach = self._new_reach(seen, known | copied)
         holes = reach.add(root for s, root in seen.roots.items() if s not in seen.void)
         if holes:
             raise cannot_tell(self._remote, holes)
@@ -257,21 +305,28 @@ class _Collection:
         )
 
     def _unused(
-        self, seen: Survey, used: frozenset[bytes], expired: Iterable[str]
+        self,
+        seen: Survey,
+        used: frozenset[bytes],
+        expired: Mapping[str, Trashed],
+        copied: frozenset[bytes],
     ) -> tuple[Unused, ...]:
         """Return the packs that nothing needs, and since when that is so.
 
-        What only a dropped root needed was not needed any more when that went to the trash.
+        What only a dropped root needed was not needed any more when that went to the trash; what
+        was ``copied`` was needed until now.
         """
         before = seen.notices.newest()
-        since = {one.name: one.since for one in before.packs} if before is not None else {}
-        for session in expired:
+        since = dict.fromkeys(copied, self._now)
+        for pack in before.packs if before is not None else ():
+            since.setdefault(pack.name, min(pack.since, self._now))
+        for one in expired.values():
             reach = self._new_reach(seen, frozenset())
-            reach.add([seen.trash[session].root])
+            reach.add([one.root])
             for name in reach.used_packs():
-                since.setdefault(name, seen.trash[session].moment)
+                since.setdefault(name, one.moment)
         return tuple(
-            Unused(name, size, min(since.get(name, self._now), self._now))
+            Unused(name, size, since.get(name, self._now))
             for name, size in sorted(seen.packs.items())
             if name not in used
         )
@@ -283,8 +338,8 @@ class _Collection:
     ) -> None:
         """Write what is unused now, and remove notices that tell nothing any more."""
         storage = self._remote.storage
-        deleted = {one.name for one in swept.deleted}
-        rest = tuple(one for one in unused if one.name not in deleted)
+        settled = {one.name for one in swept.deleted} | swept.spared
+        rest = tuple(one for one in unused if one.name not in settled)
         old = [layout.condemned_key(session) for session in seen.notices.condemned]
         if rest or old:
             data = notice.encode(Notice("condemned", self._own, self._now, rest))
@@ -297,12 +352,14 @@ class _Collection:
         announced = {
             entry.key.removeprefix(layout.INTENTS) for entry in storage.list(layout.INTENTS)
         }
-        old += [layout.intent_key(session) for session in announced & seen.roots.keys() - seen.void]
+        # Those of pushes that were declared void may go: their voids stay.
+        ended_pushes = (seen.roots.keys() - seen.void) | swept.voided
+        old += [layout.intent_key(session) for session in announced & ended_pushes]
         old += [
             entry.key
             for entry in storage.list("tmp/")
             if entry.modified is not None and entry.modified + _TRIAL <= self._now
         ]
         for key in old:
-            with contextlib.suppress(RemoteError):
+            with contextlib.suppress(RemoteError, SystemFailure):
                 storage.delete(key)

@@ -18,6 +18,7 @@ from dver.store.gc import uses_of
 from dver.store.index import Index, Segment
 from dver.store.mark import Marks
 from dver.store.store import Store
+from dver.transfer.ranges import Wanted
 from dver.transfer.reader import ReadAhead
 from dver.transfer.remote import Remote, RemoteStore, lost_packs
 from dver.transfer.workers import each
@@ -35,6 +36,23 @@ class Hole:
     object: RootObject
     path: bytes
     error: CorruptError | MissingContentError
+
+
+class _Choosy(Index):
+    """An index that prefers places outside of packs that may go at any moment."""
+
+    def __init__(
+        self, segments: Sequence[Segment], lost: frozenset[bytes], avoid: frozenset[bytes]
+    ) -> None:
+        super().__init__(segments, lost)
+        self._better = Index(segments, lost | avoid)
+
+    def find(self, oid: Oid) -> Place | None:
+        """Return an object's place, or None if no segment has it."""
+        return self._better.find(oid) or super().find(oid)
+
+    def __contains__(self, oid: object) -> bool:
+        return isinstance(oid, bytes) and self.find(Oid(oid)) is not None
 
 
 class FarStore(RemoteStore):
@@ -117,7 +135,7 @@ class Reach:
     ) -> None:
         index = Index(segments)
         lost = lost_packs(index.packs(), packs)
-        store = FarStore(remote, local, Index(segments, lost))
+        store = FarStore(remote, local, _Choosy(segments, lost, others))
         self.marks = Marks(store, (lost | others | unused, lost | others, lost))
 
     def add(self, roots: Iterable[Root]) -> list[Hole]:
@@ -132,6 +150,24 @@ class Reach:
     def used_packs(self) -> frozenset[bytes]:
         """Return the packs of which anything is marked."""
         return frozenset(name for name, use in uses_of(self.marks).items() if use.live_count)
+
+    def wasteful_packs(self) -> frozenset[bytes]:
+        """Return the packs of which something is marked, and less than half."""
+        return frozenset(
+            name
+            for name, use in uses_of(self.marks).items()
+            if 0 < use.live_count < use.rows and 2 * use.live < use.size
+        )
+
+    def wanted(self, packs: frozenset[bytes]) -> Wanted:
+        """Return the frames of these packs that are marked."""
+        wanted = Wanted()
+        for one in self.marks.segments if packs else ():
+            bits = self.marks.bits(one)
+            for number, (oid, place) in enumerate(one.places()):
+                if bits[number] and place.pack in packs:
+                    wanted.add(oid, place)
+        return wanted
 
     def waste(self) -> int:
         """Return how many bytes of the packs that are used nothing needs, about."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dver.base.oid import OID_SIZE
@@ -70,20 +70,21 @@ def replace_segments(
 
 def _elsewhere(
     segments: Sequence[Segment], oids: set[bytes], avoid: frozenset[bytes]
-) -> list[tuple[bytes, bytes]]:
-    found = []
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a row, with its pack, for each object that segments have outside of some packs."""
     left = set(oids)
     size = segment.ROW.size
     for one in segments:
         names = [name for name, _ in one.packs]
+        found: set[bytes] = set()
         for block in one.among(left) if left else ():
             for at in range(0, len(block), size):
                 row = block[at : at + size]
                 name = names[int.from_bytes(row[_ORDINAL], "little")]
-                if name not in avoid and row[_OID] in left:
-                    found.append((row, name))
-        left.difference_update(row[_OID] for row, _ in found)
-    return found
+                if name not in avoid:
+                    found.add(row[_OID])
+                    yield row, name
+        left -= found
 
 
 def _distinct(rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

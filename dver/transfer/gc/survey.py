@@ -128,25 +128,33 @@ def read_trash(remote: Remote) -> dict[str, Trashed]:
     return found
 
 
-def require_roots(remote: Remote, *, force: bool) -> None:
-    """Raise RefusedError if so many roots are gone that something must have gone wrong."""
+def require_roots(remote: Remote, *, force: bool) -> float:
+    """Raise RefusedError if so many roots are gone that something must have gone wrong.
+
+    Returns when the newest of them was written, by the storage's clock.
+    """
     known = set(remote.roots)
-    listed = {entry.key.removeprefix(layout.ROOTS) for entry in remote.storage.list(layout.ROOTS)}
-    trash = {entry.key.removeprefix(layout.TRASH) for entry in remote.storage.list(layout.TRASH)}
-    if force:
-        return
-    gone = known - listed - trash
-    if len(gone) >= _FEW_ROOTS and 2 * len(gone) > len(known):
+    listed, trash = (
+        {
+            name: entry
+            for entry in remote.storage.list(prefix)
+            if layout.is_session(name := entry.key.removeprefix(prefix))
+        }
+        for prefix in (layout.ROOTS, layout.TRASH)
+    )
+    gone = known - listed.keys() - trash.keys()
+    if len(gone) >= _FEW_ROOTS and 2 * len(gone) > len(known) and not force:
         raise RefusedError(
             f"{len(gone)} of the {len(known)} roots that this clone saw in {remote.description}"
             " are gone, and not in its trash",
             hint="find out who removed them; --force takes what is left for all there is",
         )
-    if not any(map(layout.is_session, listed | trash)) and any(remote.storage.list(layout.PACKS)):
+    if not (force or listed or trash) and any(remote.storage.list(layout.PACKS)):
         raise RefusedError(
             f"{remote.description} has no root, so nothing says what is needed",
             hint="push first; --force takes everything there for garbage",
         )
+    return max((entry.modified or 0.0 for entry in (*listed.values(), *trash.values())), default=0)
 
 
 def announced(remote: Remote) -> tuple[set[str], frozenset[bytes]]:

@@ -28,15 +28,15 @@ from dver.transfer.workers import each
 class Swept:
     """What was deleted. ``refused`` are keys that could not be, and ``reason`` why the first.
 
-    ``spared`` counts packs that turned out to be needed, ``voided`` pushes that had to begin
-    anew or had died.
+    ``spared`` are packs that turned out to be needed, ``voided`` the sessions of pushes that had
+    to begin anew or had died.
     """
 
     deleted: tuple[Unused, ...] = ()
     refused: list[str] = field(default_factory=list)
     reason: str = ""
-    spared: int = 0
-    voided: int = 0
+    spared: frozenset[bytes] = frozenset()
+    voided: frozenset[str] = frozenset()
     segments: int = 0
 
 
@@ -66,22 +66,22 @@ class Sweep:
         """Delete those of some packs that turn out to be needed by nobody.
 
         ``first`` is the survey by which they were chosen, and ``expired`` what of the trash keeps
-        nothing any more. Whatever goes wrong before the first deletion leaves everything as it
-        was.
+        nothing any more. Whatever goes wrong before it is said what was swept leaves
+        everything as it was; after that the notices stay, and the next collection goes on.
         """
         self._say("doomed", layout.DOOMED, doomed)
         try:
             second, settled = self._look_again()
             second.trash = {s: one for s, one in second.trash.items() if s not in expired}
             gone = self._not_needed(first, second, doomed)
-            self._done.spared = len(doomed) - len(gone)
-            if gone:
-                self._say("swept", layout.SWEPT, gone)
-                self._reindex(second, settled, frozenset(one.name for one in gone))
         except BaseException:
             with contextlib.suppress(DverError):
                 self._remote.storage.delete(layout.condemned_key(self._own, layout.DOOMED))
             raise
+        self._done.spared = frozenset(one.name for one in doomed) - {one.name for one in gone}
+        if gone:
+            self._say("swept", layout.SWEPT, gone)
+            self._reindex(second, settled, frozenset(one.name for one in gone))
         refused = set(self._delete([layout.pack_key(one.name) for one in gone]))
         self._done.deleted = tuple(one for one in gone if layout.pack_key(one.name) not in refused)
         self._delete([layout.condemned_key(self._own, layout.DOOMED)])
@@ -106,7 +106,7 @@ class Sweep:
             pass
         second = survey(self._remote, self._own)
         back = [session for session in open_ if session in second.roots]
-        self._done.voided = len(open_) - len(back)
+        self._done.voided = frozenset(open_).difference(back)
         self._delete([layout.void_key(session, self._own) for session in back])
         return second, names
 
@@ -146,6 +146,8 @@ class Sweep:
         """Write segments without these packs, then delete those that they replace."""
         remote = self._remote
         named = {name: size for one in second.segments for name, size in one.packs}
+        # Somebody who merged segments meanwhile may have named what others deleted before.
+        gone |= second.notices.swept_packs() - second.packs.keys()
         obsolete = second.names - {one.name for one in second.segments}
         made = replace_segments(
             second.segments,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 
-from dver.base.errors import MissingContentError, NotFoundError, RemoteError
+from dver.base import clock
+from dver.base.errors import MissingContentError, NotFoundError, ObjectNotFound, RemoteError
 from dver.base.reporter import Reporter
 from dver.formats import notice
 from dver.formats import root as roots_format
@@ -13,7 +15,8 @@ from dver.formats.root import Root, RootObject
 from dver.store import layout
 from dver.store.store import Store
 from dver.transfer.gc.reach import Reach
-from dver.transfer.gc.survey import read_trash
+from dver.transfer.gc.survey import Survey, read_trash
+from dver.transfer.notices import read_notice
 from dver.transfer.push import ATTEMPTS
 from dver.transfer.remote import Remote
 from dver.transfer.session import Session
@@ -35,6 +38,29 @@ def drop(remote: Remote, root: Root, own: str, now: int) -> None:
     held = Notice("trash", own, now, root=roots_format.encode(root))
     put_and_check(remote, layout.trash_key(root.session), notice.encode(held))
     remote.storage.delete(layout.root_key(root.session))
+
+
+def retire(
+    remote: Remote, seen: Survey, kept: Mapping[str, Sequence[RootObject]], own: str
+) -> None:
+    """Take note that what some roots name is dropped, but for what is kept.
+
+    A push brings older versions along as far as they are there; these it shall not.
+    """
+    storage = remote.storage
+    old = [entry.key for entry in storage.list(layout.TRASH) if entry.key.endswith(layout.RETIRED)]
+    objects = {one for session in kept for one in seen.roots[session].objects}
+    for key in old:
+        with contextlib.suppress(ObjectNotFound):
+            held = read_notice(storage, key, ("retired",), "")
+            objects.update(roots_format.decode(held.root).objects)
+    for session, root in seen.roots.items():
+        objects.difference_update(kept.get(session, root.objects))
+    text = roots_format.encode(Root(own, clock.utc_text(), "", (), tuple(sorted(objects))))
+    key = layout.trash_key(own) + layout.RETIRED
+    put_and_check(remote, key, notice.encode(Notice("retired", own, 0, root=text)))
+    for one in old:
+        storage.delete(one)
 
 
 def reissue(
@@ -82,9 +108,14 @@ def reissue(
 
 
 def restore(
-    local: Store, remote: Remote, wanted: Sequence[str], reporter: Reporter
-) -> list[tuple[str, Root]]:
-    """Bring roots back from the trash; return (old session, new root) of each.
+    local: Store,
+    remote: Remote,
+    wanted: Sequence[str],
+    reporter: Reporter,
+    *,
+    dry_run: bool = False,
+) -> list[Root]:
+    """Bring roots back from the trash, under new sessions; return them as they were there.
 
     ``wanted`` are sessions or unique beginnings of them, none for all that is there. Raises
     NotFoundError, before anything is done, for one that is not in the trash.
@@ -100,10 +131,9 @@ def restore(
                 hint=f"'dver gc -r {remote.name} --trash' lists what is there",
             )
         chosen[found[0]] = None
-    restored = []
-    for session in chosen if wanted else sorted(trash):
-        old = trash[session].root
-        new = reissue(local, remote, old, old.objects, old.commits, reporter)
-        remote.storage.delete(layout.trash_key(session))
-        restored.append((session, new))
+    restored = [trash[session].root for session in (chosen if wanted else sorted(trash))]
+    for old in () if dry_run else restored:
+        with local.hold():
+            reissue(local, remote, old, old.objects, old.commits, reporter)
+        remote.storage.delete(layout.trash_key(old.session))
     return restored
