@@ -32,7 +32,12 @@ def render_columns(console: Console, result: ContrastResult) -> None:
 def render_diff(console: Console, result: ContrastResult) -> None:
     """Print what changed from the first run to the second, class by class."""
     kind = ""
-    told = [row for row in result.rows if not row.same]
+    # A tree may differ by pointers and records alone.
+    told = [
+        row
+        for row in result.rows
+        if not row.same and (row.kind != "code" or row.name != "tree" or result.code)
+    ]
     for row in told:
         if row.kind != kind:
             kind = row.kind

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import short_oid
 from dver.formats.record import Item, Record
+from dver.git.pointers import is_pointer_path
 from dver.lineage.environment import versions_of
 from dver.store.treediff import diff_trees
 
@@ -155,6 +156,12 @@ def changed_files(repo: Repo, one: Item, other: Item) -> list[str]:
     return found
 
 
+def _is_bookkeeping(path: bytes) -> bool:
+    """Say whether a file is git's or dver's own and not code: pointers, records, settings."""
+    name = path.rpartition(b"/")[2]
+    return path.startswith(b".dver/") or is_pointer_path(path) or name == b".gitignore"
+
+
 def changed_code(repo: Repo, one: Record, other: Record) -> list[str]:
     """Return which files of the code differ between two runs, as far as git has them."""
     if one.code.tree == other.code.tree or not one.code.tree or not other.code.tree:
@@ -169,5 +176,10 @@ def changed_code(repo: Repo, one: Record, other: Record) -> list[str]:
     words = repo.git.run(*args, *trees).split(b"\0")
     pairs = zip(words[::2], words[1::2], strict=False)
     named = {b"A": "new", b"D": "gone"}
-    found = [f"{named.get(kind, 'changed')} {os.fsdecode(path)}" for kind, path in pairs if path]
+    made = {os.fsencode(item.path) for value in (one, other) for item in value.outputs}
+    found = [
+        f"{named.get(kind, 'changed')} {os.fsdecode(path)}"
+        for kind, path in pairs
+        if path and path not in made and not _is_bookkeeping(path)
+    ]
     return found[:_MOST_FILES] + ["... and more"] * (len(found) > _MOST_FILES)

@@ -61,7 +61,9 @@ def contrast(repo: Repo, options: ContrastOptions) -> ContrastResult:
 
 
 def _files(repo: Repo, records: Sequence[Record]) -> list[str]:
-    one, other = ({item.path: item for item in value.inputs} for value in records)
+    one, other = (
+        {item.path: item for item in value.inputs if item.source != "git"} for value in records
+    )
     found: list[str] = []
     for path in sorted(one.keys() & other.keys()):
         before, after = one[path], other[path]

@@ -141,3 +141,65 @@ def test_runs_are_listed_chosen_and_ordered(project: Project) -> None:
     csv = project.dver("runs", "--csv").stdout.splitlines()
     assert csv[0].endswith("params.rate,metrics.loss,metrics.rows")
     project.dver("runs", "--where", "what", code=2)
+
+
+def two_models(project: Project) -> None:
+    """Train, change data, code and a parameter, and train again."""
+    project.train()
+    project.commit("first")
+    project.git.git("tag", "v1")
+    project.write("data/rows.csv", "1\n2\n3\n4\n")
+    project.write("data/more.csv", "")
+    project.write("train.py", (project.path / "train.py").read_text() + "# changed\n")
+    project.write("params.json", '{"rate": 0.25}')
+    project.train()
+    project.commit("second")
+
+
+def test_what_changed_between_two_models(project: Project) -> None:
+    two_models(project)
+    done = project.dver("lineage", "diff", "--json", "model.json@v1", "model.json")
+    result = done.result
+    assert result["files"] == ["new data/more.csv", "changed data/rows.csv"]
+    assert result["code"] == ["changed params.json", "changed train.py"]
+    rows = {(row["kind"], row["name"]): row["values"] for row in result["rows"]}
+    assert rows["params", "rate"] == ["0.5", "0.25"]
+    assert rows["params", "opt.name"] == ["sgd", None]
+    assert ("environment", "python version") not in rows
+    metrics = [row for row in result["rows"] if row["kind"] == "metrics"]
+    assert {row["note"] for row in metrics} == {"taken on different data"}
+    assert not any(row["comparable"] for row in metrics)
+    lines = project.dver("lineage", "diff", "model.json@v1", "model.json").stdout.splitlines()
+    assert lines[0] == "data"
+    assert "    changed data/rows.csv" in lines
+    assert "    changed train.py" in lines
+
+
+def test_runs_side_by_side(project: Project) -> None:
+    two_models(project)
+    lines = project.dver("compare", "model.json@v1", "model.json").stdout.splitlines()
+    assert lines[0].split()[::2] == ["model.json@v1", "model.json"]
+    assert any(line.split()[:4] == ["params", "rate", "0.5", "0.25"] for line in lines)
+    assert any("not comparable: taken on different data" in line for line in lines)
+    same = project.dver("compare", "--json", "model.json", "model.json").result
+    assert {row["kind"] for row in same["rows"]} == {"metrics"}
+    project.dver("compare", "model.json", code=2)
+
+
+def test_metrics_and_parameters_at_revisions(project: Project) -> None:
+    two_models(project)
+    shown = project.dver("metrics", "show", "--json", "v1").result["values"]
+    assert [(one["step"], one["name"], one["value"]) for one in shown] == [
+        ("train", "loss", "0.25"),
+        ("train", "rows", "3"),
+    ]
+    assert project.dver("params").stdout.split() == ["train", "rate", "0.25"]
+    changes = project.dver("params", "diff", "--json", "v1").result["changes"]
+    assert [(one["name"], one["old"], one["new"], one["change"]) for one in changes] == [
+        ("opt.name", "sgd", None, None),
+        ("rate", "0.5", "0.25", -0.25),
+    ]
+    line = project.dver("metrics", "diff", "v1", "HEAD").stdout.splitlines()[0]
+    assert "not comparable: taken on different data" in line
+    assert project.dver("metrics", "diff").stdout == ""
+    project.dver("metrics", "diff", "a", "b", "c", code=2)
