@@ -53,7 +53,7 @@ SECTIONS = {
     },
     "Look after the store": {
         "fsck": "Verify the local store or a remote.",
-        "gc": "Remove content from the local store that nothing needs any more.",
+        "gc": "Remove content that nothing needs any more, here or in a remote.",
     },
 }
 

@@ -85,7 +85,7 @@ def command(
     force: bool,
     dry_run: bool,
 ) -> int:
-    """Remove content that nothing needs any more, from the local store or from a remote.
+    """Remove content that nothing needs any more, here or in a remote.
 
     Here, whatever a pointer names is kept: in any branch, tag, stash or reflog entry, and in the
     index and workspace of every worktree, of this repository and of others that share the store.
