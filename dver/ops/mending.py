@@ -116,6 +116,8 @@ def _announce(plan: Plan, links: Sequence[str], source: str | None, reporter: Re
         reporter.note(
             f"{plan.unindexed} packs that no index segment names are taken into the index"
         )
+    if plan.misplaced:
+        reporter.note(f"the index says other things of {plan.misplaced} packs: it is made anew")
     if plan.absent:
         reporter.note(f"{plan.absent} packs are gone: the index forgets them")
     for oid in plan.wrong[:10]:

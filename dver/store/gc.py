@@ -26,6 +26,7 @@ from dver.store.packfile import FinishedPack, open_frame
 from dver.store.proofs import DIRECTORY as PROOFS
 from dver.store.proofs import drop_proofs
 from dver.store.store import Store
+from dver.store.strays import in_unindexed_packs
 from dver.store.writer import PackSet, encode_rows, publish_packs, write_segment
 
 #: A pack is copied without its garbage once less than this part of it is in use.
@@ -60,7 +61,16 @@ class Use:
 
 
 def plan(store: Store, marks: Marks) -> Plan:
-    """Decide what to remove. Reads the index and the names of files, nothing else."""
+    """Decide what to remove. Reads the index and the names of files, hardly anything else.
+
+    Raises CorruptError if something is missing that a pack without a segment has: the index must
+    have been lost, and by it alone nearly everything would be garbage.
+    """
+    if marks.missing and marks.missing.intersection(in_unindexed_packs(store.storage, store.index)):
+        raise CorruptError(
+            "nothing was removed, since index segments are lost that named what is needed",
+            hint="run 'dver fsck --repair', which takes it from the packs, then this again",
+        )
     uses = uses_of(marks)
     delete, rewrite = [], []
     freed = dead = dead_bytes = 0
@@ -116,8 +126,18 @@ def _orphans(store: Store, named: dict[bytes, Use]) -> Iterator[str]:
 
 
 def sweep(store: Store, marks: Marks, todo: Plan) -> None:
-    """Carry a plan out. Raises CorruptError, with nothing removed, if a copy would be damaged."""
+    """Carry a plan out.
+
+    Raises CorruptError, with nothing removed, if a copy would be damaged, or the plan was made by
+    an index that is.
+    """
     top = store.local_directory()
+    for one in marks.segments:
+        if not one.is_intact():
+            raise CorruptError(
+                f"nothing was removed, since {layout.segment_key(one.name)} is damaged",
+                hint="run 'dver fsck --repair', then this again",
+            )
     old = [one.name for one in store.index.segments] + store.index.obsolete
     if todo.delete or todo.rewrite or len(old) > 1:
         copies = _copy_live(store, marks, set(todo.rewrite))

@@ -12,7 +12,7 @@ from itertools import compress
 
 from dver.base.errors import CorruptError
 from dver.base.fsio import show
-from dver.base.oid import OID_SIZE, Oid, checksum
+from dver.base.oid import OID_SIZE, Oid, checksum, oid_of
 from dver.base.regular import open_regular
 from dver.formats import segment
 from dver.formats.segment import Place
@@ -176,6 +176,10 @@ class Segment:
     def check(self) -> None:
         """Check the whole segment. Raises CorruptError."""
         segment.check(self._data[:])
+
+    def is_intact(self) -> bool:
+        """Say whether the segment's bytes still hash to its name."""
+        return oid_of(self._data) == self.name
 
 
 class Index:

@@ -57,6 +57,8 @@ class Marks:
         self._bits = {one.name: bytearray(len(one)) for one in self.segments}
         self._trees: set[Oid] = set()
         self.count = 0
+        #: What should have been reached, and is not there.
+        self.missing: set[Oid] = set()
 
     @classmethod
     def everything(cls, store: Store) -> Marks:
@@ -105,7 +107,7 @@ class Marks:
                     raise CorruptError(f"directories nest deeper than {MAX_DEPTH}")
                 found = self.store.read_tree(tree_oid)
             except (CorruptError, MissingContentError) as error:
-                yield Unreachable(tree_oid, path, error)
+                yield self._unreachable(tree_oid, path, error)
                 continue
             batch.add(tree_oid, path, found)
             if DIRECTORY in found.kinds:
@@ -144,7 +146,14 @@ class Marks:
         broken.update(self._settle(chunks, waiting))
         if broken:
             for oid, path in batch.paths(self.store, broken):
-                yield Unreachable(oid, path, broken[oid])
+                yield self._unreachable(oid, path, broken[oid])
+
+    def _unreachable(
+        self, oid: Oid, path: bytes, error: CorruptError | MissingContentError
+    ) -> Unreachable:
+        if isinstance(error, MissingContentError):
+            self.missing.add(oid)
+        return Unreachable(oid, path, error)
 
     def _settle(
         self, chunks: set[bytes], lists: Sequence[Oid]

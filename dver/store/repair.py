@@ -42,13 +42,15 @@ class Plan:
     """What a repair will do, and why.
 
     ``aside`` are the keys of damaged packs and segments that will be moved, ``unindexed`` counts
-    sound packs that no segment names, ``absent`` packs that one names and that are not there, and
-    ``wrong`` chunked objects whose lists make up something else.
+    sound packs that no segment names, ``absent`` packs that one names and that are not there,
+    ``misplaced`` packs of which a segment says other things than they do, and ``wrong`` chunked
+    objects whose lists make up something else.
     """
 
     aside: tuple[str, ...]
     unindexed: int
     absent: int
+    misplaced: int
     wrong: tuple[Oid, ...]
     sound: tuple[FinishedPack, ...]
     before: Index
@@ -58,7 +60,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.aside or self.unindexed or self.wrong or self.absent)
+        return not (self.aside or self.unindexed or self.absent or self.misplaced or self.wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,16 @@ def survey(store: Store, task: Task) -> Plan:
     aside.update((problem.key, None) for problem in irregular(store.storage))
     checker = PackChecker()
     sound: list[FinishedPack] = []
+    misplaced = 0
     for name, path, size in _packs(top, task):
         if layout.pack_key(name) in aside:
             continue
-        rows = _sound_rows(checker, name, path)
+        rows, agrees = _sound_rows(checker, name, path, before.segments)
         if rows is None:
             aside[layout.pack_key(name)] = None
         else:
             sound.append(FinishedPack("", name, size, rows))
+            misplaced += not agrees
     named = {name for one in before.segments for name, _ in one.packs}
     there = {one.name for one in sound}
     gone = frozenset(named - there)
@@ -109,6 +113,7 @@ def survey(store: Store, task: Task) -> Plan:
         tuple(sorted(aside)),
         len(there - named),
         sum(layout.pack_key(name) not in aside for name in gone),
+        misplaced,
         wrong,
         tuple(sound),
         before,
@@ -160,17 +165,22 @@ def _packs(top: str, task: Task) -> Iterator[tuple[bytes, str, int]]:
             task.advance(size)
 
 
-def _sound_rows(checker: PackChecker, name: bytes, path: str) -> bytes | None:
-    """Return the footer rows of a pack that is what its name and all oids in it say, else None."""
+def _sound_rows(
+    checker: PackChecker, name: bytes, path: str, segments: list[Segment]
+) -> tuple[bytes | None, bool]:
+    """Return the footer rows of a pack that is what its name and all oids in it say, else None.
+
+    And whether segments say of it what it says itself.
+    """
     try:
         with fsio.explained("read", path):
-            if not checker.is_sound(path, name, []):
+            agrees = checker.is_sound(path, name, segments)
+            if not agrees and not checker.is_sound(path, name, []):
                 # What is right and merely unusual is told apart by the slower way.
                 _check_slowly(path, name)
-            rows = b"".join(pack.encode_row(frame) for frame in read_footer(path))
+            return b"".join(pack.encode_row(frame) for frame in read_footer(path)), agrees
     except CorruptError:
-        return None
-    return rows
+        return None, False
 
 
 def _check_slowly(path: str, name: bytes) -> None:

@@ -81,18 +81,19 @@ class LinkCache:
 
         It is hashed, once for each of these objects; a damaged one is moved out of the way.
         """
-        path = self._find(oid, size, executable=executable)
-        if path is None or path in self._verified:
-            return path
+        path = self.path(oid, executable=executable)
         try:
-            sound = is_content(path, oid)
+            found = os.lstat(path)
+            if not _intact(found, oid, executable):
+                return None
+            sound = path in self._verified or is_content(path, oid)
         except OSError:
             return None
         if not sound:
             self.set_aside(path)
             return None
         self._verified.add(path)
-        return path
+        return path if found.st_size == size else None
 
     def _find(self, oid: Oid, size: int, *, executable: bool) -> bytes | None:
         path = self.path(oid, executable=executable)

@@ -56,3 +56,7 @@ def test_damage_leaves_the_times_of_a_file(tmp_path: Path) -> None:
     assert not spoil(path, "zero", 0)
     assert spoil(path, "cut", 3)
     assert path.stat().st_size == 3
+
+
+def test_a_link_that_was_cut_off_is_replaced(lab: Lab, tmp_path: Path) -> None:
+    assert trial(lab, VICTIMS["link"], "cut", random.Random(2), tmp_path / "trial") is not None
