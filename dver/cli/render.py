@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from dver.base.fsio import show
+from dver.formats.recordpath import DIRECTORY
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 
 MAX_STAGE = 8
+RECORDS = f"/{os.fsdecode(DIRECTORY)}/"
 
 
 def staging(console: Console, to_stage: Sequence[str], staged: bool) -> None:
@@ -19,6 +22,8 @@ def staging(console: Console, to_stage: Sequence[str], staged: bool) -> None:
         # Git refuses a pattern that matches nothing.
         ends = [end for end in (".dver", ".gitignore") if any(p.endswith(end) for p in to_stage)]
         patterns = " ".join(f"':/*{end}'" for end in ends)
+        if any(RECORDS in f"/{path}" for path in to_stage):
+            patterns += f" ':{RECORDS}'"
         console.done(f"to stage {len(to_stage):,} files, run: git add {patterns}")
         return
     import shlex

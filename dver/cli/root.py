@@ -30,6 +30,8 @@ SECTIONS = {
     },
     "Make and ask": {
         "run": "Run a command, and record what it made out of what.",
+        "repro": "Run what is not up to date of the pipeline in dver.yaml.",
+        "dag": "Draw the pipeline: its steps, and which needs which.",
         "lineage": "Tell what made something, or what was made with it.",
         "runs": "List recorded runs, with their parameters and metrics.",
         "compare": "Put runs side by side.",

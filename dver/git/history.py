@@ -48,11 +48,29 @@ def record_history(git: Git, revs: Sequence[str]) -> Iterator[PointerChange]:
 
 
 def uncommitted_records(git: Git) -> list[bytes]:
-    """Return the paths of record files that are in the working tree and not in its index."""
+    """Return the paths of record files that are in the working tree or index, and not in HEAD."""
     if git.is_bare:
         return []
-    with git.pipe("ls-files", "-z", "--others", "--", _RECORDS) as out:
-        return [path for path in split_nul(out) if is_record_path(path)]
+    staged = ["diff-index", "--cached", "--name-only", "--diff-filter=AM", "-z", "HEAD"]
+    if git.head() is None:
+        staged = ["ls-files", "-z", "--cached"]
+    found: dict[bytes, None] = {}
+    for args in (staged, ["ls-files", "-z", "--others"]):
+        with git.pipe(*args, "--", _RECORDS) as out:
+            found.update(dict.fromkeys(split_nul(out)))
+    return [path for path in found if is_record_path(path)]
+
+
+def records_on_branch(git: Git) -> list[bytes]:
+    """Return the paths of record files that HEAD has, or the index, or the working tree."""
+    found: dict[bytes, None] = {}
+    if git.head() is not None:
+        args = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", "HEAD", "--")
+        with git.pipe(*args, recordpath.DIRECTORY + b"/") as out:
+            found.update(dict.fromkeys(split_nul(out)))
+    with git.pipe("ls-files", "-z", "--cached", "--others", "--", _RECORDS) as out:
+        found.update(dict.fromkeys(split_nul(out)))
+    return [path for path in found if is_record_path(path)]
 
 
 def is_record_path(path: bytes) -> bool:

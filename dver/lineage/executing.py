@@ -83,7 +83,11 @@ def execute(argv: Sequence[str], cwd: str, env: Mapping[str, str], sink: Sink) -
     for thread in threads:
         thread.start()
     usage: list[int] = []
-    interrupted = _wait(process, usage)
+    _running.add(process.pid)
+    try:
+        interrupted = _wait(process, usage)
+    finally:
+        _running.discard(process.pid)
     for thread in threads:
         # A process that the command left behind may hold the pipes open for ever.
         thread.join(_GRACE if interrupted else None)
@@ -104,6 +108,17 @@ def execute(argv: Sequence[str], cwd: str, env: Mapping[str, str], sink: Sink) -
         tails["stderr"].data(),
         interrupted,
     )
+
+
+#: The commands that run in this process now.
+_running: set[int] = set()
+
+
+def stop_running() -> None:
+    """Tell the commands that other threads wait for to end; they are recorded as such."""
+    for pid in list(_running):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
 
 
 class _Tail:

@@ -72,6 +72,11 @@ class LineageIndex:
         row = self._base.execute("SELECT data FROM record WHERE id = ?", (record_id,)).fetchone()
         return None if row is None else record.decode(row[0], record_id)
 
+    def data(self, record_id: Oid) -> bytes | None:
+        """Return a record's own bytes, of which its id is the hash; None if it is not known."""
+        row = self._base.execute("SELECT data FROM record WHERE id = ?", (record_id,)).fetchone()
+        return None if row is None else bytes(row[0])
+
     def records(self) -> Iterator[tuple[Oid, Record]]:
         """Yield every record, oldest first."""
         for record_id, data in self._base.execute(
@@ -86,6 +91,15 @@ class LineageIndex:
     def users(self, oid: Oid) -> list[Oid]:
         """Return the records that have an object among their inputs, newest first."""
         return self._ask(oid, made=False)
+
+    def of_step(self, step: str) -> list[Oid]:
+        """Return the records of runs of a step that ended well, newest first."""
+        rows = self._base.execute(
+            "SELECT id FROM record WHERE step = ? AND kind = 'run' AND (exit = 0 OR exit IS NULL)"
+            " ORDER BY created DESC, id",
+            (_text(step),),
+        )
+        return [Oid(row[0]) for row in rows]
 
     def about(self, record_id: Oid) -> list[Oid]:
         """Return the records that name another one as their parent."""

@@ -17,10 +17,10 @@ from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE
 from dver.formats.record import Item, Keep
 from dver.formats.statindex import KnownFile
 from dver.formats.tree import Entry
+from dver.lineage.looking import rules_of
 from dver.workspace.building import build_trees, pointer_of
 from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
-from dver.workspace.ignore import load_rules
 from dver.workspace.links import LinkCache
 from dver.workspace.scan import scan_directory
 from dver.workspace.state import Scan
@@ -66,7 +66,7 @@ class Keeper:
         scan = scan_directory(
             self._repo.absolute(top),
             known_tree,
-            load_rules(self._repo.absolute(b""), path),
+            rules_of(self._repo, path, target),
             target=top,
             start=path[len(top) + 1 :],
             links=self._links,

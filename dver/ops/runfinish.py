@@ -26,6 +26,9 @@ from dver.ops.targets import load_targets
 if TYPE_CHECKING:
     from dver.repo import Repo
 
+#: What was made is taken in even if others are busy with the work tree for as long (seconds).
+_PATIENCE = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class RunItem:
@@ -133,7 +136,7 @@ class Finish:
             return []
         typed = [os.fsdecode(os.path.join(os.fsencode(repo.root), path)) for path in mine]
         try:
-            with worktree.hold_worktree(repo):
+            with worktree.hold_worktree(repo, timeout=_PATIENCE):
                 done = add_jobs(repo, select(repo, typed), self._reporter, stage=False)
         except DverError as error:
             # What was made is recorded all the same; that it is not tracked is told at the end.

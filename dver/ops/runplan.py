@@ -37,7 +37,8 @@ class RunOptions:
     ``clean`` refuses a work tree that is not as committed, ``strict`` fails if something was read
     or written that was not declared. ``variables`` are environment variables to record as well,
     ``container`` the digest of the image that all runs in, ``uncontrolled`` what else the
-    result depends on. ``stage`` as in :class:`dver.ops.add.AddOptions`.
+    result depends on. ``stage`` as in :class:`dver.ops.add.AddOptions`. ``apart`` are paths of the
+    repository that are no code: what other steps make, perhaps at this moment.
     """
 
     argv: tuple[str, ...]
@@ -54,6 +55,7 @@ class RunOptions:
     container: str = ""
     uncontrolled: tuple[str, ...] = ()
     stage: bool | None = None
+    apart: tuple[bytes, ...] = ()
 
 
 class Plan:
@@ -113,7 +115,7 @@ class Plan:
         """Return what can be said before the command runs."""
         repo, options = self.repo, self.options
         cwd = os.path.relpath(repo.cwd, repo.root)
-        code = snapshot.take(repo.git, [RECORDS])
+        code = snapshot.take(repo.git, [RECORDS, *options.apart])
         return Draft(
             reason=options.message,
             step=options.step,

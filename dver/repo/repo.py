@@ -35,6 +35,7 @@ class Repo:
         self.root = git.root
         self.cwd = git.cwd
         self.environ = environ
+        self._overrides = overrides
         self.layout = Layout(git.root, git.git_dir, git.common_dir)
         self.config = Config(
             ConfigPaths(
@@ -70,6 +71,10 @@ class Repo:
         if initialised:
             repo.require_init()
         return repo
+
+    def at(self, directory: Path) -> Repo:
+        """Return the same repository as seen from another directory of it, opened anew."""
+        return Repo.open(directory, overrides=self._overrides, environ=self.environ)
 
     # -- state ----------------------------------------------------------------------------------
 
