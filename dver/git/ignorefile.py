@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dver.base import fsio
-from dver.base.errors import RefusedError, SystemFailure
+from dver.base.errors import DverError, RefusedError, SystemFailure
 from dver.git.repository import Git
 
 NAME = b".gitignore"
@@ -36,18 +37,17 @@ def add(git: Git, paths: Iterable[bytes]) -> list[bytes]:
     """
     wanted = list(paths)
     before: dict[bytes, bytes | None] = {}
-    for directory, names in _by_directory(wanted).items():
-        _edit(git, directory, before, add_names=names)
-    hidden = git.is_ignored(wanted)
-    seen = [path for path, ignored in zip(wanted, hidden, strict=True) if not ignored]
-    if seen:
-        for directory, data in before.items():
-            _write(_ignore_file(git, directory), data or b"")
-        raise RefusedError(
-            "git would not ignore the data: a rule in a .gitignore brings it back",
-            hint="git check-ignore --no-index -v PATH names the rule; remove it",
-            paths=[fsio.show(path) for path in seen],
-        )
+    with _all_or_none(git, before):
+        for directory, names in _by_directory(wanted).items():
+            _edit(git, directory, before, add_names=names)
+        hidden = git.is_ignored(wanted)
+        seen = [path for path, ignored in zip(wanted, hidden, strict=True) if not ignored]
+        if seen:
+            raise RefusedError(
+                "git would not ignore the data: a rule in a .gitignore brings it back",
+                hint="git check-ignore --no-index -v PATH names the rule; remove it",
+                paths=[fsio.show(path) for path in seen],
+            )
     return [_join(directory, NAME) for directory in before]
 
 
@@ -57,9 +57,25 @@ def remove(git: Git, paths: Iterable[bytes]) -> list[bytes]:
     A file of which nothing is left is deleted.
     """
     before: dict[bytes, bytes | None] = {}
-    for directory, names in _by_directory(paths).items():
-        _edit(git, directory, before, remove_names=names)
+    with _all_or_none(git, before):
+        for directory, names in _by_directory(paths).items():
+            _edit(git, directory, before, remove_names=names)
     return [_join(directory, NAME) for directory in before]
+
+
+@contextlib.contextmanager
+def _all_or_none(git: Git, before: dict[bytes, bytes | None]) -> Iterator[None]:
+    """Write back what was in files that were changed, if the block fails and they can be written.
+
+    Data that one file hides already and that gets no pointer would be seen by nobody.
+    """
+    try:
+        yield
+    except BaseException:
+        for directory, data in before.items():
+            with contextlib.suppress(DverError):
+                _write(_ignore_file(git, directory), data or b"")
+        raise
 
 
 def _by_directory(paths: Iterable[bytes]) -> dict[bytes, list[bytes]]:

@@ -11,15 +11,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dver.base import fsio
-from dver.base.errors import RefusedError
+from dver.base.errors import FormatError, RefusedError, SystemFailure
 from dver.base.fsio import explained, show
 from dver.base.reporter import Reporter
+from dver.formats import names
 from dver.formats.tree import DIRECTORY, SYMLINK, Entry
 from dver.store.store import Store
 from dver.workspace.checkout import apply_plan, failure_of
 from dver.workspace.planning import plan_checkout
 
 _NAME = b"content"
+
+
+def _name_for(output: Path) -> bytes:
+    """Return what to call the content in the scratch directory: as the user does, if it may be."""
+    name = os.fsencode(output.name)
+    try:
+        names.check_path(name)
+    except FormatError:
+        return _NAME
+    return name
 
 
 @contextlib.contextmanager
@@ -39,8 +50,8 @@ def remove_all(path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         fsio.remove(path)
         return
-    for where, names, _ in os.walk(path):
-        for name in names:
+    for where, below, _ in os.walk(path):
+        for name in below:
             inner = os.path.join(where, name)
             with contextlib.suppress(OSError):
                 if not os.path.islink(inner):
@@ -104,14 +115,17 @@ def materialise(
     verified. Without ``force`` RefusedError tells that something is there; with it, that is
     replaced.
     """
-    wanted = Entry(entry.kind, _NAME, entry.size, entry.oid)
-    plan = plan_checkout(_NAME, None, wanted, store)
+    name = _name_for(output)
+    wanted = Entry(entry.kind, name, entry.size, entry.oid)
+    plan = plan_checkout(name, None, wanted, store)
     with reporter.task(f"Writing {show(shown)}", unit="files", total=plan.files) as task:
         done = apply_plan(plan, os.fsencode(scratch), store, task=task)
     error = failure_of(done.failed)
     if error is not None:
+        if isinstance(error, SystemFailure):
+            error.hint = "nothing was written; run the same command again when that is mended"
         raise error
-    if not _place(scratch / os.fsdecode(_NAME), output, scratch, entry.kind, force=force):
+    if not _place(scratch / os.fsdecode(name), output, scratch, entry.kind, force=force):
         refuse_existing(output, shown)
     fsio.sync_dir(output.parent)
 
@@ -124,7 +138,7 @@ def _place(made: Path, output: Path, scratch: Path, kind: int, *, force: bool) -
     if not force and os.path.lexists(output):
         return False
     if force and os.path.lexists(output) and (kind == DIRECTORY or output.is_dir()):
-        aside = scratch / "replaced"
+        aside = scratch / f"{fsio.TEMP_PREFIX}replaced"
         fsio.step("rename")
         with explained("replace", output):
             os.rename(output, aside)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from dver.base import fsio
-from dver.base.errors import NotFoundError, RefusedError, RepositoryError, UsageError
+from dver.base.errors import DverError, NotFoundError, RefusedError, RepositoryError, UsageError
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
 from dver.git import ignorefile
@@ -17,7 +19,7 @@ from dver.git.pointers import data_path, is_pointer_path, pointer_path
 from dver.ops import naming, worktree
 from dver.ops.placed import note_placed
 from dver.ops.selection import check_place
-from dver.ops.targets import Target, load_targets, present_targets, usable
+from dver.ops.targets import Target, load_targets, present_targets, read_pointer, usable
 from dver.workspace.statindex import StatIndex
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ class _Move:
     goal: bytes
     target: Target | None
     holders: list[bytes] = field(default_factory=list)
+    #: The new pointer is there already, from a move that was killed.
+    begun: bool = False
 
 
 def mv(repo: Repo, options: MvOptions, reporter: Reporter) -> MvResult:
@@ -116,6 +120,9 @@ def _plan(repo: Repo, options: MvOptions) -> list[_Move]:
         sources.append(data_path(path) if is_pointer_path(path) else path)
     destination = repo.locate(options.destination)
     into = _is_directory(repo, destination)
+    if into and len(sources) == 1:
+        there = present_targets(load_targets(repo, [*sources, destination]))
+        into = not _is_begun(repo, there, sources[0], destination)
     if not into and (len(sources) > 1 or options.destination.endswith(("/", os.sep))):
         raise NotFoundError(f"there is no directory {show(repo.display(destination))} to move into")
     goals = [_inside(destination, source) if into else destination for source in sources]
@@ -143,7 +150,8 @@ def _check(repo: Repo, targets: dict[bytes, Target], source: bytes, goal: bytes)
         raise _not_tracked(repo, targets, source)
     if goal == source or goal.startswith(source + b"/"):
         raise UsageError(f"{shown} cannot be moved to {shown_goal}")
-    if os.path.lexists(repo.absolute(goal)) or goal in targets:
+    begun = _is_begun(repo, targets, source, goal)
+    if not begun and (os.path.lexists(repo.absolute(goal)) or goal in targets):
         raise RefusedError(f"{shown_goal} exists already", hint="choose another name")
     if not _is_directory(repo, goal.rpartition(b"/")[0]):
         parent = goal.rpartition(b"/")[0]
@@ -152,13 +160,13 @@ def _check(repo: Repo, targets: dict[bytes, Target], source: bytes, goal: bytes)
             hint=f"mkdir -p {show(repo.display(parent))}",
         )
     if holder == source:
-        if new_holder is not None:
+        if new_holder is not None and not begun:
             raise RefusedError(
                 f"{shown_goal} lies in the tracked directory {show(repo.display(new_holder))}",
                 hint=f"'dver rm --keep-data {shown}', then move it and add the directory",
             )
         usable(repo, targets[source])
-        return _Move(source, goal, targets[source])
+        return _Move(source, goal, targets[source], begun=begun)
     if new_holder is None:
         raise RefusedError(
             f"{shown} is part of {show(repo.display(holder))} and would be tracked no more",
@@ -169,6 +177,13 @@ def _check(repo: Repo, targets: dict[bytes, Target], source: bytes, goal: bytes)
             f"{shown} is not in the workspace", hint=f"dver checkout {show(repo.display(holder))}"
         )
     return _Move(source, goal, None, [holder, new_holder])
+
+
+def _is_begun(repo: Repo, targets: dict[bytes, Target], source: bytes, goal: bytes) -> bool:
+    """Say whether a move was killed halfway: two equal pointers, and data at one place at most."""
+    if source not in targets or goal not in targets or targets[source].raw != targets[goal].raw:
+        return False
+    return not all(os.path.lexists(repo.absolute(path)) for path in (source, goal))
 
 
 def _not_tracked(repo: Repo, targets: dict[bytes, Target], source: bytes) -> Exception:
@@ -195,18 +210,47 @@ def _is_directory(repo: Repo, path: bytes) -> bool:
 def _move_target(repo: Repo, move: _Move, target: Target) -> list[bytes]:
     """Rename one target; return the pointers and .gitignore files that changed.
 
-    The new pointer comes first and the old one goes last, so that a crash leaves both.
+    The new pointer comes first and the old one goes last, so that a crash leaves both. What fails
+    is undone; where that fails as well, the rest stays, and the same command finishes the move.
     """
     old, new = pointer_path(move.source), pointer_path(move.goal)
-    changed = ignorefile.add(repo.git, [move.goal])
-    if not fsio.write_atomic(repo.absolute(new), target.raw, replace=False):
-        raise RefusedError(f"{show(repo.display(new))} exists already", hint="choose another name")
-    if os.path.lexists(repo.absolute(move.source)):
-        _rename(repo, move)
-    fsio.remove(repo.absolute(old))
+    undo: list[Callable[[], object]] = []
+    try:
+        changed = ignorefile.add(repo.git, [move.goal])
+        if changed:
+            undo.append(lambda: ignorefile.remove(repo.git, [move.goal]))
+        if not move.begun:
+            _write_pointer(repo, new, target.raw)
+            undo.append(lambda: fsio.remove(repo.absolute(new)))
+        if os.path.lexists(repo.absolute(move.source)):
+            _rename(repo, move)
+            undo.append(lambda: _rename(repo, _Move(move.goal, move.source, None)))
+        shown = ignorefile.remove(repo.git, [move.source])
+        if shown:
+            undo.append(lambda: ignorefile.add(repo.git, [move.source]))
+        fsio.remove(repo.absolute(old))
+    except BaseException:
+        with contextlib.suppress(DverError, OSError):
+            for call in reversed(undo):
+                call()
+        raise
     fsio.sync_dir(os.path.dirname(repo.absolute(old)))
-    changed += ignorefile.remove(repo.git, [move.source])
-    return [old, new, *changed]
+    return [old, new, *changed, *shown]
+
+
+def _write_pointer(repo: Repo, path: bytes, raw: bytes) -> None:
+    """Write a new pointer. Raises RefusedError if there is one, and leaves none if it fails."""
+    absolute = repo.absolute(path)
+    try:
+        placed = fsio.write_atomic(absolute, raw, replace=False)
+    except DverError:
+        # It may have its name already, and be not durable.
+        with contextlib.suppress(DverError):
+            if read_pointer(absolute) == raw:
+                fsio.remove(absolute)
+        raise
+    if not placed:
+        raise RefusedError(f"{show(repo.display(path))} exists already", hint="choose another name")
 
 
 def _rename(repo: Repo, move: _Move) -> None:

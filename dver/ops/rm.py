@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dver.base import fsio
 from dver.base.errors import (
+    DverError,
     MissingContentError,
     NotFoundError,
     RefusedError,
@@ -236,18 +238,26 @@ def _describe(
 
 
 def _forget(repo: Repo, chosen: Sequence[Target]) -> list[bytes]:
-    """Remove pointers, .gitignore lines and what is remembered; return the files that changed."""
+    """Remove pointers, .gitignore lines and what is remembered; return the files that changed.
+
+    A pointer goes after its line, so that the command can be run again if either cannot be written.
+    """
     from dver.workspace.statindex import StatIndex
 
-    changed = []
+    ignores = ignorefile.remove(repo.git, [target.path for target in chosen])
+    try:
+        for target in chosen:
+            fsio.remove(repo.absolute(target.file.path))
+    except BaseException:
+        left = [one for one in chosen if os.path.lexists(repo.absolute(one.file.path))]
+        with contextlib.suppress(DverError):
+            ignorefile.add(repo.git, [target.path for target in left])
+        raise
+    for directory in {os.path.dirname(repo.absolute(target.file.path)) for target in chosen}:
+        fsio.sync_dir(directory)
     index = StatIndex(repo.state_dir)
     for target in chosen:
-        name = repo.absolute(target.file.path)
-        fsio.remove(name)
-        fsio.sync_dir(os.path.dirname(name))
-        changed.append(target.file.path)
         index.remove(target.path)
     index.save()
-    changed += ignorefile.remove(repo.git, [target.path for target in chosen])
     note_placed(repo.state_dir, (), [target.path for target in chosen])
-    return changed
+    return [*(target.file.path for target in chosen), *ignores]

@@ -255,18 +255,27 @@ class Writer:
         self._adopted.clear()
 
 
-def publish_packs(directory: str, finished: Iterable[FinishedPack]) -> None:
-    """Give durable temporary packs their names, and make the names durable."""
+def publish_packs(directory: str, finished: Sequence[FinishedPack]) -> None:
+    """Give durable temporary packs their names, and make the names durable.
+
+    What got no name is removed if that fails.
+    """
     parents = set()
-    for one in finished:
-        final = os.path.join(directory, layout.pack_key(one.name))
-        parent = os.path.dirname(final)
-        if parent not in parents:
-            fsio.make_dirs(parent)
-            parents.add(parent)
-        fsio.publish(one.temp, final)
-    for parent in sorted(parents):
-        fsio.sync_dir(parent)
+    try:
+        for one in finished:
+            final = os.path.join(directory, layout.pack_key(one.name))
+            parent = os.path.dirname(final)
+            if parent not in parents:
+                fsio.make_dirs(parent)
+                parents.add(parent)
+            fsio.publish(one.temp, final)
+        for parent in sorted(parents):
+            fsio.sync_dir(parent)
+    except BaseException:
+        for one in finished:
+            with contextlib.suppress(OSError):
+                os.unlink(one.temp)
+        raise
 
 
 def _table(finished: Iterable[FinishedPack]) -> list[tuple[bytes, int]]:

@@ -10,7 +10,7 @@ the command makes. After each fault it asks that
 - no file of the user has changed but by being made what it was to become, as a whole,
 - the store passes a full check, and so does the remote, and every version that was there restores,
 - what it had begun to write is gone again, if it could be removed,
-- the same command run again succeeds.
+- the same command run again succeeds, unless all was done already.
 
 With ``--mount``, as root on Linux, it also fills a small file system for real, to each of many
 levels.
@@ -165,8 +165,8 @@ class Lab:
         subprocess.run(["cp", "-a", self.spare, self.top], check=True)
 
 
-def prepare(top: Path) -> Lab:
-    """Make the repositories."""
+def prepare(top: Path, *, files: int = 12) -> Lab:
+    """Make the repositories. From 3,000 files on, commands use several processes."""
     lab = Lab(top, {})
     env = dict(os.environ)
     rng = random.Random(2)
@@ -177,7 +177,7 @@ def prepare(top: Path) -> Lab:
     run("init", "-q")
     run("remote", "add", "nas", "../nas", "-q")
     for version in ("v1", "v2", "v3"):
-        for i in range(12):
+        for i in range(files):
             if version == "v1" or i % 4 == int(version[1]):
                 path = data / f"{i % 3}" / f"{i:02}.bin"
                 path.parent.mkdir(exist_ok=True)
@@ -212,7 +212,8 @@ def prepare(top: Path) -> Lab:
 class Victim:
     """A command on a bad disk: where it runs, what comes before it, what it must have done.
 
-    ``becomes`` is what the files of ``data`` may become, None if they may not change.
+    ``becomes`` is what the files of ``data`` may become, None if they may not change. ``code`` is
+    the exit code of success; ``once`` says that there is nothing to do for a second run.
     """
 
     args: tuple[str, ...]
@@ -221,6 +222,8 @@ class Victim:
     before: Callable[[Lab], object] = lambda lab: None
     becomes: str | None = None
     keeps: tuple[str, ...] = ("v1", "v2", "v3")
+    code: int = 0
+    once: bool = False
 
     def cwd(self, lab: Lab) -> Path:
         return lab.top / self.where
@@ -244,6 +247,18 @@ def _is_updated(lab: Lab) -> None:
     Dver(lab.here)("get", "-q", "data", "-o", str(out))
     assert digests(out) == digests(lab.here / "data")
     assert Dver(lab.here)("status", "--porcelain", "--no-remote").stdout.count("one.txt") == 1
+
+
+def _lay_out_two(lab: Lab) -> None:
+    for name in ("a/x", "b/y"):
+        (lab.here / name).parent.mkdir()
+        (lab.here / name).write_text(name)
+
+
+def _are_tracked(lab: Lab) -> None:
+    for name in ("a/x", "b/y"):
+        assert Dver(lab.here)("cat", name).stdout == name
+        assert (lab.here / name).with_name(".gitignore").read_text() == f"/{name[-1]}\n"
 
 
 def _change(lab: Lab) -> None:
@@ -288,15 +303,83 @@ def _is_set_up(lab: Lab) -> None:
     Dver(lab.bare)("add", "-q", "src")
 
 
+def _is_moved(lab: Lab) -> None:
+    _is_back_at(lab, "v3", "moved")
+    assert not (lab.here / "data.dver").exists()
+    assert (lab.here / ".gitignore").read_text().splitlines() == ["/one.txt", "/moved"]
+    assert Dver(lab.here)("status", "--porcelain", "--no-remote").stdout.count("\n") == 1
+
+
+def _is_back_at(lab: Lab, version: str, name: str) -> None:
+    assert digests(lab.here / name) == lab.versions[version]
+
+
+def _is_removed(lab: Lab) -> None:
+    assert not (lab.here / "data").exists()
+    assert not (lab.here / "data.dver").exists()
+    assert (lab.here / ".gitignore").read_text() == "/one.txt\n"
+
+
+def _is_fetched(lab: Lab) -> None:
+    out = _gone(lab, "out-fetched")
+    (lab.top / "nas").rename(lab.top / "away")
+    try:
+        Dver(lab.there)("get", "-q", "data", "-o", str(out))
+    finally:
+        (lab.top / "away").rename(lab.top / "nas")
+    assert digests(out) == lab.versions["v2"]
+
+
+def _is_got(lab: Lab) -> None:
+    assert digests(lab.top / "got") == lab.versions["v1"]
+
+
+def _has_remote(lab: Lab) -> None:
+    assert "../other" in (lab.here / ".dver/config.yaml").read_text()
+    assert "../nas" in (lab.here / ".dver/config.yaml").read_text()
+
+
+def _damage(lab: Lab) -> None:
+    """Spoil a byte of a pack that has more than one object, and lose an index segment."""
+    store = lab.here / ".git/dver"
+    pack = max(
+        (store / "packs").rglob("*"), key=lambda path: path.is_file() and path.stat().st_size
+    )
+    pack.chmod(0o644)
+    with open(pack, "r+b") as file:
+        file.seek(pack.stat().st_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+    min((store / "index").iterdir()).unlink()
+
+
+def _is_repaired(lab: Lab) -> None:
+    run = Dver(lab.here)
+    run("add", "-q", "data", "one.txt")
+    run("fetch", "-q", "--all")
+    run("fsck", "-q", "--full")
+
+
 VICTIMS = {
     "init": Victim(("init",), "bare", _is_set_up, keeps=()),
     "add": Victim(("add", "new"), "here", _is_added),
     "add again": Victim(("add", "data", "one.txt"), "here", _is_updated, _change),
+    "add in two": Victim(("add", "a/x", "b/y"), "here", _are_tracked, _lay_out_two),
     "push": Victim(("push",), "here", _is_pushed),
     "pull": Victim(("pull",), "there", _is_pulled, becomes="v2", keeps=()),
     "checkout": Victim(("checkout",), "here", _is_back, _go_back, becomes="v1"),
     "gc": Victim(("gc",), "here", _is_collected, _drop_new),
+    "fetch": Victim(("fetch",), "there", _is_fetched, keeps=()),
+    "get": Victim(("get", "data", "--rev", "v1", "-o", "../got"), "here", _is_got, once=True),
+    "mv": Victim(("mv", "data", "moved"), "here", _is_moved, once=True),
+    "rm": Victim(("rm", "data"), "here", _is_removed, becomes="nothing", once=True),
+    "remote add": Victim(("remote", "add", "other", "../other"), "here", _has_remote),
+    # What was not pushed yet and is damaged is lost here.
+    "repair": Victim(("fsck", "--repair"), "here", _is_repaired, _damage, keeps=(), code=7),
 }
+#: Those that may change pointers, and what goes with them.
+_RECORDING = ("add", "pull", "mv", "rm")
 
 
 def count(lab: Lab, victim: Victim, number: int) -> int:
@@ -305,7 +388,7 @@ def count(lab: Lab, victim: Victim, number: int) -> int:
     victim.before(lab)
     with Layer(Fault(number, 0, lasting=False)) as layer:
         done = Dver(victim.cwd(lab)).attempt(*victim.args)
-    assert done.exit_code == 0, done.stderr
+    assert done.exit_code == victim.code, done.stdout + done.stderr
     victim.done(lab)
     return layer.count
 
@@ -317,12 +400,15 @@ def trial(lab: Lab, victim: Victim, fault: Fault) -> int:
     """
     lab.reset()
     victim.before(lab)
-    before = files(lab)
+    before = user_files(lab)
     with Layer(fault) as layer:
         done = Dver(victim.cwd(lab)).attempt(*victim.args)
     try:
+        if not fault.lasting:
+            _check_ignored(victim.cwd(lab))
         judge(lab, victim, fault.number, done, before)
-        assert layer.hit, "nothing failed"
+        # Packs have random names, so that one directory more or less may be made.
+        assert layer.hit or layer.count > fault.nth - 4, "nothing failed"
     except AssertionError as error:
         told = f"{fault} ({layer.hit}): exit code {done.exit_code}\n{done.stdout}{done.stderr}"
         raise AssertionError(f"{error}\n{told}") from error
@@ -332,7 +418,8 @@ def trial(lab: Lab, victim: Victim, fault: Fault) -> int:
 def judge(lab: Lab, victim: Victim, number: int, done: Done, before: Digests) -> None:
     """Check what a command said and left, and that it succeeds now."""
     cwd = victim.cwd(lab)
-    if done.exit_code:
+    succeeded = done.exit_code == victim.code
+    if not succeeded:
         assert done.exit_code == 10, "it ends with another code"
         [line] = [one for one in done.stderr.splitlines() if one.startswith("error: ")]
         cause = CAUSES[number]
@@ -347,8 +434,8 @@ def judge(lab: Lab, victim: Victim, number: int, done: Done, before: Digests) ->
     if number in (errno.ENOSPC, errno.EDQUOT):
         assert not left, f"left behind: {left}"
     _check_files(lab, victim, before)
-    # A clone to which nothing came yet rightly misses all.
-    if victim.keeps or done.exit_code == 0:
+    # A clone to which nothing came yet rightly misses all, and so does what was damaged.
+    if victim.keeps or succeeded:
         Dver(cwd)("fsck", "--full", "-q")
     if (lab.top / "nas/format.json").exists() and victim.where == "here":
         Dver(lab.here)("fsck", "--full", "-q", "-r", "nas")
@@ -356,7 +443,9 @@ def judge(lab: Lab, victim: Victim, number: int, done: Done, before: Digests) ->
         out = lab.top / f"out-{version}"
         Dver(cwd)("get", "-q", "data", "--rev", version, "-o", str(out))
         assert digests(out) == lab.versions[version], f"{version} is not what it was"
-    Dver(cwd)(*victim.args)
+    again = Dver(cwd).attempt(*victim.args)
+    if not victim.once:
+        assert again.exit_code in (0, victim.code), f"run again: {again.stderr}"
     victim.done(lab)
     Dver(cwd)("fsck", "--full", "-q")
 
@@ -367,10 +456,20 @@ def known(lab: Lab, cwd: Path) -> set[str]:
     found.update(f"data/{version}/link" for version in lab.versions)
     found.update(os.path.dirname(path) for path in list(found))
     found.update(str(path.relative_to(cwd)) for path in cwd.rglob("*"))
-    return found | {"one.txt"}
+    # What 'get' writes has the name that was asked for.
+    return found | {"one.txt", "got"} | {f"got{path.removeprefix('data')}" for path in found}
 
 
-def files(lab: Lab) -> Digests:
+def _check_ignored(cwd: Path) -> None:
+    """Nothing is hidden from git that has no pointer, for then nobody would see it any more."""
+    for path in cwd.rglob(".gitignore"):
+        for line in path.read_text().splitlines():
+            name = path.parent / line.removeprefix("/")
+            tracked = name.with_name(f"{name.name}.dver").exists()
+            assert tracked or not name.exists(), f"{name} is hidden and not tracked"
+
+
+def user_files(lab: Lab) -> Digests:
     """Return a digest of each file of the user's: not those of git and dver themselves."""
     found = {}
     for name in ("here", "there"):
@@ -383,15 +482,22 @@ def files(lab: Lab) -> Digests:
 
 def _check_files(lab: Lab, victim: Victim, before: Digests) -> None:
     """Compare the user's files with those from before the command."""
-    after = files(lab)
+    after = user_files(lab)
     wanted = lab.versions.get(victim.becomes or "", {})
     data = f"{victim.where}/data/"
     for path in before.keys() | after.keys():
         if before.get(path) == after.get(path):
             continue
         if path.endswith((".dver", ".gitignore")):
-            assert victim.args[0] in ("add", "pull"), f"{path} changed"
+            assert victim.args[0] in _RECORDING, f"{path} changed"
             continue  # old or new, and the check says that what they name is there
+        if victim.args[0] == "mv":
+            # By one rename, all together.
+            assert path.startswith((data, f"{victim.where}/moved/")), f"{path} changed"
+            continue
+        if path == f"{victim.where}/.dver/config.yaml":
+            assert victim.args[0] == "remote", f"{path} changed"
+            continue
         assert victim.becomes, f"{path} changed"
         if path.startswith(data):
             assert after.get(path) == wanted.get(path[len(data) :]), f"{path} is neither"
@@ -429,7 +535,7 @@ def campaign(
 @contextlib.contextmanager
 def small_disk(at: Path, size: int) -> Iterator[Path]:
     """Mount an empty file system of so many bytes in memory."""
-    at.mkdir(parents=True)
+    at.mkdir(parents=True, exist_ok=True)
     options = f"size={size},mode=0777"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "dver-test", at], check=True)
     try:
@@ -447,31 +553,43 @@ def fill(top: Path, leave: int) -> Path:
     return path
 
 
-def full_disk(top: Path, *, step: int = 32 << 10) -> tuple[int, list[str]]:
-    """Run every command with ever more space until it has enough; return (runs, what was wrong)."""
+def full_disk(disk: Path, name: str, *, files: int, step: int) -> tuple[int, int, list[str]]:
+    """Run a command with ever more space until it has enough; return (runs, enough, wrong)."""
     runs, wrong = 0, []
-    with small_disk(top, 96 << 20) as disk:
-        lab = prepare(disk / "lab")
-        for name, victim in VICTIMS.items():
-            for leave in range(0, 64 << 20, step):
-                lab.reset()
-                victim.before(lab)
-                before = files(lab)
-                ballast = fill(disk, leave)
-                done = Dver(victim.cwd(lab)).attempt(*victim.args)
-                ballast.unlink()
-                runs += 1
-                try:
-                    judge(lab, victim, errno.ENOSPC, done, before)
-                except AssertionError as error:
-                    told = f"{done.exit_code}\n{done.stdout}{done.stderr}"
-                    wrong.append(f"{name}, {leave} bytes left: {error}\n{told}")
-                if done.exit_code == 0:
-                    break
-            else:
-                wrong.append(f"{name}: it never has enough space")
-            print(f"{name}: enough with {leave >> 10} KiB", flush=True)
-    return runs, wrong
+    lab = prepare(disk / "lab", files=files)
+    victim = VICTIMS[name]
+    for leave in range(0, 1 << 30, step):
+        lab.reset()
+        victim.before(lab)
+        before = user_files(lab)
+        ballast = fill(disk, leave)
+        done = Dver(victim.cwd(lab)).attempt(*victim.args)
+        ballast.unlink()
+        runs += 1
+        try:
+            judge(lab, victim, errno.ENOSPC, done, before)
+        except AssertionError as error:
+            told = f"{done.exit_code}\n{done.stdout}{done.stderr}"
+            wrong.append(f"{name}, {leave} bytes left: {error}\n{told}")
+        if done.exit_code == victim.code:
+            break
+    return runs, leave, wrong
+
+
+def full_disks(top: Path) -> list[str]:
+    """Fill a disk for each command, and for those that use several processes one with more."""
+    wrong: list[str] = []
+    plans = [(name, 12, 16 << 10, 64 << 20) for name in VICTIMS]
+    plans += [(name, 4000, 2 << 20, 512 << 20) for name in ("add again", "checkout", "pull")]
+    for name, count_, step, size in plans:
+        with small_disk(top, size) as disk:
+            runs, enough, bad = full_disk(disk, name, files=count_, step=step)
+        wrong += bad
+        told = f"{runs} runs, enough with {enough >> 10} KiB, {len(bad)} bad"
+        print(f"{name}, {count_} files on a full disk: {told}", flush=True)
+        for one in bad:
+            print(f"{one}\n", flush=True)
+    return wrong
 
 
 def main() -> int:
@@ -486,8 +604,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="dver-disk-") as temp:
         isolate(Path(temp) / "home")
         if args.mount:
-            runs, wrong = full_disk(Path(temp) / "disk")
-            print(f"full disk: {runs} runs", flush=True)
+            wrong = full_disks(Path(temp) / "disk")
         lab = prepare(Path(temp) / "lab")
         for name in VICTIMS:
             for number in CAUSES:

@@ -45,6 +45,8 @@ FAULTS = (
     "twice, late",
     "cut XML",
 )
+#: Not among them, since no client can tell it from damage but by the content's hash.
+FLIPPED = "flipped"
 _ONLY_PUT = frozenset({"twice", "twice, late"})
 _ONLY_LIST = frozenset({"cut XML"})
 _REFUSALS = (
@@ -136,6 +138,7 @@ class Flaky:
             for one in plan.faults
             if (method == "PUT" or one not in _ONLY_PUT)
             and ("LIST" in sort or one not in _ONLY_LIST)
+            and ("LIST" not in sort or one != FLIPPED)
         ]
         fault = rng.choice(possible) if possible else None
         if fault is not None:
@@ -228,6 +231,10 @@ class Flaky:
             cut = rng.randrange(size)
             answer.write(got.head(length=cut) + got.body[:cut])
         else:
+            if fault == FLIPPED and size and not bodiless:
+                at = rng.randrange(size)
+                flipped = bytes([got.body[at] ^ 1 << rng.randrange(8)])
+                got.body = got.body[:at] + flipped + got.body[at + 1 :]
             answer.write(got.head(length=None if bodiless else size))
             answer.write(b"" if bodiless else got.body)
         await answer.drain()

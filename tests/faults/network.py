@@ -3,7 +3,7 @@
 ``python -m tests.faults.network --seeds 100`` runs the long campaign; the ordinary test run has a
 few seeds. Each seed pushes two versions, pulls them into clones that have nothing, fetches one
 file, asks where things are and checks the remote, all through :mod:`tests.faults.flaky` before a
-real server (rclone's and moto's in turn). It then asks that
+real server (rclone's and moto's in turn), with a clock that jumps. It then asks that
 
 - a push that ended with 0 had put all it was to put there, read by another way that never fails,
 - a pull that ended with 0 wrote every byte, and what was said of the remote is true,
@@ -45,29 +45,44 @@ from tests.support.gitrepo import hermetic
 from tests.support.s3server import S3Server, moto_server, rclone_server
 
 ATTEMPTS = 4
+_JUMPS = (-3 * 86_400, 86_400, -31 * 60, 31 * 60)
 _RATES = (0.05, 0.1, 0.2, 0.4, 0.6)
 
 
 class Hasty(clock.Clock):
-    """A clock by which pauses pass at once, though somebody else may run meanwhile."""
+    """A clock by which pauses pass at once, and that jumps by days and minutes, back and forth.
 
-    def __init__(self) -> None:
+    It jumps before each command (:meth:`jump`), and now and then while a command waits.
+    """
+
+    def __init__(self, seed: str) -> None:
         self._slept = 0.0
+        self._off = 0
+        self._rng = random.Random(f"clock {seed}")
+
+    def jump(self) -> None:
+        self._off = self._rng.choice((0, 0, *_JUMPS)) * 10**9
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self._off
 
     def monotonic(self) -> float:
         return time.monotonic() + self._slept
 
     def sleep(self, seconds: float) -> None:
         self._slept += seconds
+        if self._off and self._rng.random() < 0.1:
+            self.jump()
         time.sleep(min(seconds, 0.002))
 
 
 @contextmanager
-def hasty() -> Iterator[None]:
-    """Let pauses pass at once."""
-    before = clock.install(Hasty())
+def hasty(seed: str) -> Iterator[Hasty]:
+    """Let pauses pass at once, and the clock jump."""
+    mine = Hasty(seed)
+    before = clock.install(mine)
     try:
-        yield
+        yield mine
     finally:
         clock.install(before)
 
@@ -134,7 +149,7 @@ def prepare(top: Path) -> Lab:
     return lab
 
 
-def connect(lab: Lab, url: str, endpoint: str) -> None:
+def connect(lab: Lab, url: str, endpoint: str, client: str = "auto") -> None:
     """Give all repositories their remote."""
     for name in ("here", "there", "aside"):
         path = lab.repo(name) / ".git/dver/config.yaml"
@@ -142,6 +157,7 @@ def connect(lab: Lab, url: str, endpoint: str) -> None:
         path.write_text(
             f"core:\n  remote: nas\nremote:\n  nas:\n    url: {url}\n"
             f"    endpoint_url: {endpoint}\n    region: us-east-1\n    timeout: 1\n"
+            f"    client: {client}\n"
         )
 
 
@@ -178,6 +194,7 @@ class Trial:
     proxy: Flaky
     url: str
     plan: Plan | None
+    clock: Hasty = field(default_factory=lambda: Hasty("none"))
     failed: Counter[str] = field(default_factory=Counter)
     runs: int = 0
 
@@ -198,6 +215,7 @@ class Trial:
             if plan is not None:
                 plan = replace(plan, seed=f"{plan.seed} {where} {words} {attempt}")
             self.proxy.follow(plan)
+            self.clock.jump()
             done = Dver(self.lab.repo(where)).attempt(*args)
             self.runs += 1
             told = f"dver {words} in {where}: {done.exit_code}\n{done.stdout}{done.stderr}"
@@ -300,13 +318,13 @@ def plan_of(seed: int) -> Plan:
     return Plan(f"network {seed}", rng.choice(_RATES), rng.choice((None, 2)))
 
 
-def play(lab: Lab, proxy: Flaky, url: str, seed: int, plan: Plan) -> Trial:
+def play(lab: Lab, proxy: Flaky, url: str, seed: int, plan: Plan, client: str) -> Trial:
     """Run the script for one seed in a copy of the repositories."""
     scratch = lab.copy(lab.top.parent / f"seed-{seed}")
-    connect(scratch, url, proxy.endpoint)
+    connect(scratch, url, proxy.endpoint, client)
     trial = Trial(scratch, proxy, url, plan)
     try:
-        with hasty():
+        with hasty(plan.seed) as trial.clock:
             trial.play()
     except AssertionError as error:
         raise AssertionError(f"seed {seed}, {trial.plan}: {error}") from error
@@ -320,19 +338,24 @@ class Campaign:
 
     lab: Lab
     servers: list[Flaky]
+    client: str = "auto"
     failed: Counter[str] = field(default_factory=Counter)
     runs: int = 0
 
     def __post_init__(self) -> None:
         self._buckets = [one.server.new_bucket() for one in self.servers]
-        for one, bucket in zip(self.servers, self._buckets, strict=True):
-            learn(self.lab, one, f"s3://{bucket}/reference")
+        for one in self.servers:
+            learn(self.lab, one, self.reference(one))
+
+    def reference(self, server: Flaky) -> str:
+        """Return the URL of a remote to which nothing has happened."""
+        return f"s3://{self._buckets[self.servers.index(server)]}/reference"
 
     def play(self, seed: int, plan: Plan | None = None) -> None:
         """Run the script for one seed. Raises AssertionError for what is lost or not true."""
         at = seed % len(self.servers)
         url = f"s3://{self._buckets[at]}/seed-{seed}"
-        trial = play(self.lab, self.servers[at], url, seed, plan or plan_of(seed))
+        trial = play(self.lab, self.servers[at], url, seed, plan or plan_of(seed), self.client)
         self.failed.update(trial.failed)
         self.runs += trial.runs
 
@@ -357,6 +380,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.network", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--client", default="auto", help="auto, or fsspec for s3fs")
     args = parser.parse_args()
     with ExitStack() as stack:
         temp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dver-network-")))
@@ -366,7 +390,7 @@ def main() -> int:
         os.environ.update(proxies[0].server.environ)
         del os.environ["AWS_ENDPOINT_URL"]
         lab = prepare(temp / "lab")
-        campaign = Campaign(lab, proxies)
+        campaign = Campaign(lab, proxies, args.client)
         bad = []
         for seed in range(args.first, args.first + args.seeds):
             try:

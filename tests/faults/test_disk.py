@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.disk import CAUSES, VICTIMS, Fault, Lab, Layer, campaign, files, prepare, trial
+from tests.faults.disk import (
+    CAUSES,
+    VICTIMS,
+    Fault,
+    Lab,
+    Layer,
+    campaign,
+    prepare,
+    trial,
+    user_files,
+)
 from tests.support.cli import Dver
 
 
@@ -85,10 +95,10 @@ def test_a_layer_that_fails_nothing_changes_nothing(lab: Lab) -> None:
 
 def test_what_a_fault_spoils_is_found(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The campaign's own eyes: a command that claims to have done what it has not is noticed."""
-    before = files(lab)
-    assert before == files(lab)
+    before = user_files(lab)
+    assert before == user_files(lab)
     (lab.here / "one.txt").write_text("spoilt")
-    assert before != files(lab)
+    assert before != user_files(lab)
     monkeypatch.setattr("dver.ops.add.write_pointers", lambda *args: [])
     with pytest.raises(AssertionError, match="new"):
         trial(lab, VICTIMS["add"], Fault(errno.ENOSPC, 1, lasting=False))

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.flaky import FAULTS, Plan, flaky
+from tests.faults.flaky import FAULTS, FLIPPED, Plan, flaky
+from tests.faults.kills import digests
 from tests.faults.network import Campaign, Trial, connect, plan_of, prepare
+from tests.support.cli import Dver
 from tests.support.s3server import S3Server
 
 
@@ -46,6 +48,26 @@ def test_a_push_of_which_nothing_arrives_is_noticed(campaign: Campaign) -> None:
     trial = Trial(lab, proxy, f"s3://{proxy.server.new_bucket()}/empty", None)
     with pytest.raises(AssertionError, match="not all arrived"):
         trial.run("here", "push", proves=trial.is_pushed("v2"))
+
+
+def test_a_bit_that_flips_on_the_way_is_never_written(campaign: Campaign) -> None:
+    [_, proxy] = campaign.servers
+    lab = campaign.lab
+    connect(lab, campaign.reference(proxy), proxy.endpoint)
+    pull = Dver(lab.repo("aside"))
+    codes = []
+    for attempt in range(12):
+        proxy.follow(Plan(f"flipped {attempt}", 0.25, None, faults=(FLIPPED,)))
+        done = pull.attempt("pull")
+        codes.append(done.exit_code)
+        for path, digest in digests(lab.repo("aside") / "data").items():
+            assert digest == lab.versions["v2"][path]
+        if not done.exit_code:
+            break
+        assert done.exit_code in (7, 8), done.stderr
+    assert codes[-1] == 0
+    assert proxy.done[FLIPPED]
+    pull("fsck", "--full")
 
 
 def test_seeds_differ() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from dver.base import fsio
-from dver.base.errors import RefusedError
+from dver.base.errors import RefusedError, SystemFailure
 from dver.git import ignorefile
 from dver.git.repository import Git
 from tests.support.gitrepo import GitRepo
@@ -55,6 +59,35 @@ def test_any_name_is_ignored_and_no_other(git_repo: GitRepo, name: bytes, direct
     assert ignorefile.remove(git, [path]) == [where]
     assert not (git_repo.path / where.decode()).exists()
     assert ignorefile.remove(git, [path]) == []
+
+
+def text(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None
+
+
+@pytest.mark.parametrize("change", [ignorefile.add, ignorefile.remove])
+def test_files_in_several_directories_change_together_or_not_at_all(
+    git_repo: GitRepo, monkeypatch: pytest.MonkeyPatch, change: Callable[..., object]
+) -> None:
+    git = Git.discover(git_repo.path)
+    for name in ("a/x", "b/y"):
+        git_repo.write(name, "data")
+    git_repo.write("a/.gitignore", "# mine\n")
+    git_repo.write("b/.gitignore", "# mine too\n")
+    if change is ignorefile.remove:
+        ignorefile.add(git, [b"a/x", b"b/y"])
+    before = [text(git_repo.path / name / ".gitignore") for name in "ab"]
+    real = fsio.create_temp
+
+    def full(directory: object, **options: int) -> object:
+        if os.fsdecode(directory).endswith("/b"):  # type: ignore[arg-type]
+            raise SystemFailure("the disk is full")
+        return real(directory, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fsio, "create_temp", full)
+    with pytest.raises(SystemFailure):
+        change(git, [b"a/x", b"b/y"])
+    assert [text(git_repo.path / name / ".gitignore") for name in "ab"] == before
 
 
 def test_directories_are_ignored_whole(git_repo: GitRepo) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dver.base import fsio
-from dver.base.errors import DverError, NotFoundError, RefusedError, UsageError
+from dver.base.errors import (
+    DverError,
+    NotFoundError,
+    RefusedError,
+    SystemFailure,
+    UsageError,
+)
 from dver.workspace.statindex import StatIndex
 from tests.support.workrepo import WorkRepo
 
@@ -170,6 +178,67 @@ def test_a_directory_that_holds_targets(repo: WorkRepo) -> None:
     repo.git("mv", "code", "src")
     assert (repo.path / "src/f").read_bytes() == b"f"
     assert repo.status_of("src/f").data_state == "unchanged"
+
+
+def test_a_move_that_fails_is_undone(repo: WorkRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = repo.snapshot()
+    for broken in ("rename", "write_atomic", "remove"):
+        with monkeypatch.context() as patch:
+            if broken == "rename":
+                patch.setattr(os, "rename", full_disk)
+            else:
+                real = getattr(fsio, broken)
+                ending = "g.dver" if broken == "write_atomic" else "f.dver"
+                patch.setattr(fsio, broken, failing_on(real, ending))
+            with pytest.raises(SystemFailure, match="no space left"):
+                repo.mv("f", "g")
+        assert repo.snapshot() == before
+        assert repo.status_of("f").is_clean
+    repo.mv("f", "g")
+
+
+def full_disk(*_args: object, **_options: object) -> None:
+    raise OSError(errno.ENOSPC, "made to fail")
+
+
+def failing_on(real: Callable[..., object], ending: str) -> Callable[..., object]:
+    def call(path: object, *args: object, **options: object) -> object:
+        if os.fsdecode(path).endswith(ending):  # type: ignore[arg-type]
+            with fsio.explained("write", path):  # type: ignore[arg-type]
+                full_disk()
+        return real(path, *args, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_move_that_was_killed_can_be_finished(repo: WorkRepo, moved: bool) -> None:
+    shutil.copy(repo.path / "f.dver", repo.path / "g.dver")
+    if moved:
+        os.rename(repo.path / "f", repo.path / "g")
+    repo.mv("f", "g")
+    assert (repo.path / "g").read_bytes() == b"f"
+    assert not (repo.path / "f").exists() and not (repo.path / "f.dver").exists()
+    assert repo.ignored() == ["/d", "/g"]
+    assert repo.status_of("g").data_state == "unchanged"
+
+
+def test_a_directory_whose_move_was_killed_is_not_moved_into_itself(repo: WorkRepo) -> None:
+    shutil.copy(repo.path / "d.dver", repo.path / "e.dver")
+    os.rename(repo.path / "d", repo.path / "e")
+    repo.mv("d", "e")
+    assert repo.tree("e") == {"a": b"d/a", "s/b": b"d/s/b"}
+    assert not (repo.path / "d.dver").exists()
+    assert repo.status_of("e").data_state == "unchanged"
+
+
+def test_two_equal_targets_are_no_move_that_was_killed(repo: WorkRepo) -> None:
+    repo.write("g", b"f")
+    repo.add("g")
+    before = repo.snapshot()
+    with pytest.raises(RefusedError, match="g exists already"):
+        repo.mv("f", "g")
+    assert repo.snapshot() == before
 
 
 class CrashError(Exception):

@@ -147,15 +147,16 @@ class S3Storage(Storage):
         self._prove()
         doing = f"look up {key} in"
         status, headers, body = self._wire.small(doing, "HEAD", self._name(key))
+        if status in (400, 401, 403):
+            # The answer to HEAD carries no explanation; the same request by GET gets one, or
+            # corrects what was wrong, such as the clock.
+            first = {"range": "bytes=0-0"}
+            status, headers, body = self._wire.small(doing, "GET", self._name(key), headers=first)
+            if status in (200, 206, 404, 416):
+                status, headers, body = self._wire.small(doing, "HEAD", self._name(key))
         if status == 404:
             return None
         if status != 200:
-            if status in (400, 401, 403):
-                # The answer to HEAD carries no explanation; the same request by GET gets one.
-                first = {"range": "bytes=0-0"}
-                status, headers, body = self._wire.small(
-                    doing, "GET", self._name(key), headers=first
-                )
             raise failures.refusal(self._wire.settings, doing, status, headers, body)
         size = headers.get("content-length", "")
         etag = headers.get("etag", "").strip('"')

@@ -25,6 +25,8 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 15.0
 BUFFER = 1 << 20
 _MAX_SMALL = 32 << 20
+#: A clock that is off by less (seconds) is not what a server complains of; S3 allows 900.
+_SKEW_SECONDS = 60.0
 #: So much memory is taken for an answer on the word of the server (bytes): a pack.
 _MAX_AT_ONCE = 64 << 20
 _SEND = 128 << 10
@@ -184,8 +186,8 @@ class Wire:
         """Send a request and hand out the answer; ``doing`` names it in errors.
 
         An answer of any status is handed out. Errors of the network are explained, also those
-        of the block that reads the answer. A wrong clock here, or a bucket in another region
-        than was assumed, is noticed and corrected once.
+        of the block that reads the answer. A wrong clock here is noticed and corrected, and so is,
+        once, a bucket in another region than was assumed.
         """
         with failures.explained(self.settings, doing, reached=self.reached):
             answer = self._send(method, key, query, headers or {}, body)
@@ -205,13 +207,8 @@ class Wire:
 
     def _correct(self, answer: Answer, seen: bytes) -> bool:
         code, _, region = parse_error(seen)
-        if code == "RequestTimeTooSkewed" and not self._skew and "date" in answer.headers:
-            from email.utils import parsedate_to_datetime
-
-            with contextlib.suppress(ValueError, OverflowError, OSError):
-                theirs = parsedate_to_datetime(answer.headers["date"]).timestamp()
-                self._skew = theirs - clock.now_ns() / 1e9
-            return bool(self._skew)
+        if "date" in answer.headers and self._learn_skew(code, answer.headers["date"]):
+            return True
         region = plain_region(answer.headers.get("x-amz-bucket-region")) or region
         if region and region != self.settings.region and not self.settings.region_fixed:
             host, base_path = aws_host(self.settings.bucket, region)
@@ -220,6 +217,24 @@ class Wire:
             )
             return True
         return False
+
+    def _learn_skew(self, code: str, date: str) -> bool:
+        """Note by how much the clock here is wrong; say whether that is news.
+
+        A clock may be set right, or wrong, while a long push is under way. Not every server says
+        that the clock is what it dislikes, so that a date far from ours is reason enough.
+        """
+        from email.utils import parsedate_to_datetime
+
+        try:
+            skew = parsedate_to_datetime(date).timestamp() - clock.now_ns() / 1e9
+        except (ValueError, OverflowError, OSError):
+            return False
+        allowed = _SKEW_SECONDS if code == "RequestTimeTooSkewed" else 5 * _SKEW_SECONDS
+        if abs(skew - self._skew) <= allowed:
+            return False
+        self._skew = skew
+        return True
 
     def _send(
         self,
