@@ -19,11 +19,12 @@ _USERINFO = re.compile(
 # Signed URLs and headers carry what they authorise in these.
 _SIGNED = re.compile(
     r"(?P<name>(?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|token"
-    r"|password|secret)=)[^&\s'\"]+",
+    r"|credential|password|secret)=)[^&\s'\",]+",
     re.IGNORECASE,
 )
 _HEADERS = re.compile(
-    r"(?P<name>\b(?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer)\s+)[^\s'\",]+",
+    r"(?P<name>\b(?:(?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer)\s"
+    r"|(?:x-amz-security-token|x-auth-token|cookie)['\"]?\s*[:=])\s*['\"]?)[^\s'\",]+",
     re.IGNORECASE,
 )
 # Names under AWS_ whose values are facts that a person needs in a message.
@@ -56,6 +57,21 @@ def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
         if len(value) >= _SHORTEST and _is_secret(name):
             text = text.replace(value, MASK)
     return text
+
+
+def without_userinfo(url: str) -> str:
+    """Return a URL without the user and password before its host; other texts as they are.
+
+    A password that was not encoded may hold ``/`` and ``@``: all up to the last ``@`` goes then.
+    """
+    scheme, found, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    user, at, _ = authority.rpartition("@")
+    _, colon, port = (user if at else authority).partition(":")
+    is_port = not at and port.isdecimal()
+    if found and "@" in path and colon and not is_port:
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}://{rest[len(user) + 1 :]}" if found and at else url
 
 
 def _is_secret(name: str) -> bool:

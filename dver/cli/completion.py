@@ -39,7 +39,7 @@ def _completer(offers: Callable[[Repo, str], Iterable[str]]) -> Completer:
             for directory in ctx.find_root().params.get("directory") or ():
                 os.chdir(directory)
             for text in offers(app.repo, incomplete):
-                if text.startswith(incomplete) and text.isprintable():
+                if text.startswith(incomplete) and text.isprintable() and can_be_typed(app, text):
                     found.append(text)
                 if len(found) >= MOST:
                     break
@@ -48,6 +48,20 @@ def _completer(offers: Callable[[Repo, str], Iterable[str]]) -> Completer:
         return found
 
     return complete
+
+
+def can_be_typed(app: App, text: str) -> bool:
+    """Tell whether a shell that puts an offer into the line takes it for what it is.
+
+    bash is given plain words, which it does not quote: a file called ``$(...)``, which came with
+    somebody's repository, would be run at the next Enter. The others quote what they insert.
+    """
+    if not app.environ.get(VARIABLE, "").startswith("bash"):
+        return True
+    return _SPECIAL.isdisjoint(text) and not text.startswith(("~", "-"))
+
+
+_SPECIAL = frozenset(" \t\\'\"`$&|;<>()[]{}*?!#^")
 
 
 def _revisions(repo: Repo, incomplete: str) -> Iterator[str]:

@@ -135,9 +135,10 @@ def parse_yaml(text: str, origin: str) -> Tree:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark else ""
         problem = error.problem or error.context or "it is malformed"
-        raise ConfigError(f"{origin}{where}: it is not YAML: {problem}") from error
+        # The parser's own error quotes the line, which may hold a secret that is in a wrong place.
+        raise ConfigError(f"{origin}{where}: it is not YAML: {problem}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{origin} is not YAML: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{origin} is not YAML: {str(error).splitlines()[0]}") from None
 
 
 class _Reader:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dver.base.errors import RemoteError, RepositoryError
+from dver.base.redact import without_userinfo
 from dver.git import process
 from dver.git.repository import Git
 
@@ -44,7 +45,7 @@ def clone_bare(
     except RepositoryError as error:
         reason = _USERINFO.sub("", error.message).removeprefix("'git clone' failed: ")
         raise RemoteError(
-            f"git cannot clone {_USERINFO.sub('', url)}: {reason}",
+            f"git cannot clone {without_userinfo(url)}: {reason}",
             hint="try 'git ls-remote' with it, which asks for credentials if they are missing",
         ) from None
     return Git.discover(directory, environ=env)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from dver.base import fsio
+from dver.base.errors import RefusedError
+from dver.base.fsio import show
 from dver.base.oid import oid_of
 
 _DIRECTORY = "users"
@@ -21,7 +24,10 @@ def register(store_directory: str, common_dir: Path) -> None:
 
 
 def other_users(store_directory: str, common_dir: Path) -> list[Path]:
-    """Return the git directories of all other repositories that were noted."""
+    """Return the git directories of all other repositories that were noted.
+
+    Raises RefusedError for a note that names a repository of somebody else than who wrote it.
+    """
     directory = os.path.join(store_directory, _DIRECTORY)
     try:
         names = sorted(os.listdir(directory))
@@ -36,5 +42,24 @@ def other_users(store_directory: str, common_dir: Path) -> list[Path]:
             text = Path(directory, name).read_bytes().removesuffix(b"\n")
         path = Path(os.fsdecode(text))
         if path != own:
+            _refuse_foreign(os.path.join(directory, name), path)
             found.append(path)
     return found
+
+
+def _refuse_foreign(note: str, path: Path) -> None:
+    """Raise RefusedError for a note that names the directory of somebody else than who wrote it.
+
+    Git is going to read the settings there, which can make it run commands: nobody else may choose
+    a directory of ours in which a repository came along with another one.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        writer, owner = os.lstat(note).st_uid, os.stat(path).st_uid
+        if writer not in (owner, os.geteuid(), 0):
+            raise RefusedError(
+                f"{show(note)} says that {show(path)} uses this store, and was not written by"
+                " whoever owns that repository",
+                hint="if no such repository is yours, remove the file",
+            )

@@ -8,6 +8,7 @@ Where there is no such file, nothing is loaded and nothing is asked per name.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from dver.base.oid import checksum
 
 NAME = b".dverignore"
 _MAX_SIZE = 1 << 20
+#: Four take up to a second for each of the longest names; nobody needs as many.
+_MAX_STARS = 4
 _READ = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -35,8 +38,15 @@ class IgnoreRules:
         from pathspec import GitIgnoreSpec
 
         where = show(directory + b"/" + NAME if directory else NAME)
+        lines = os.fsdecode(text).splitlines()
+        for number, line in enumerate(lines, 1):
+            if _is_slow(line):
+                raise ConfigError(
+                    f"{where}, line {number}: more than {_MAX_STARS} '*' between two slashes, or"
+                    f" more than {_MAX_STARS} '**', would take for ever to match"
+                )
         try:
-            spec = GitIgnoreSpec.from_lines(os.fsdecode(text).splitlines())
+            spec = GitIgnoreSpec.from_lines(lines)
         except ValueError as error:
             raise ConfigError(f"{where} has a pattern that cannot be read: {error}") from error
         seen = b"%d\0%b\0%b" % (self.digest, directory, text)
@@ -50,6 +60,15 @@ class IgnoreRules:
             if verdict is not None:
                 return bool(verdict)
         return False
+
+
+def _is_slow(line: str) -> bool:
+    """Tell whether a pattern takes time that grows with a high power of a name's length."""
+    if line.startswith("#"):
+        return False
+    parts = line.replace("\\*", "").split("/")
+    stars = [len(re.findall(r"\*+", part)) for part in parts if part != "**"]
+    return parts.count("**") > _MAX_STARS or max(stars, default=0) > _MAX_STARS
 
 
 NO_RULES = IgnoreRules()

@@ -33,7 +33,7 @@ def as_git_shows(bare: Path, names: list[bytes], quote: str) -> list[str]:
 
 
 ASCII = sorted(
-    [b"a" + bytes([byte]) + b"z" for byte in range(1, 128) if byte != ord("/")]
+    [b"a" + bytes([byte]) + b"z" for byte in range(1, 128) if byte not in b"/`$;&|<>"]
     + [b"plain.txt", b" lead", b"trail ", b"-rf", b'"', b'say "hi"', b"back\\slash", b"a\\nb"]
 )
 LETTERS = sorted(name.encode() for name in ["é", "日本語", "naïve “quotes”", 'é"', "é\n日"])
@@ -64,6 +64,30 @@ def test_bytes_that_are_no_text_are_escaped_as_git_does(bare: Path) -> None:
 )
 def test_what_could_fool_a_terminal_is_escaped(name: str, shown: str) -> None:
     assert show(name) == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "$(touch pwned)",
+        "a`touch pwned`",
+        "x; touch pwned",
+        "x && touch pwned",
+        "x | touch pwned",
+        "x & touch pwned",
+        "${IFS}$(touch pwned)",
+        ">pwned",
+        "<(touch pwned)",
+        '"; touch pwned; "',
+        "'; touch pwned; '",
+        "\\$(touch pwned)",
+        "\n touch pwned\n",
+    ],
+)
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_hint_with_a_name_in_it_can_be_pasted(name: str, shell: str, tmp_path: Path) -> None:
+    subprocess.run([shell, "-c", f"echo {show(name)}"], cwd=tmp_path, check=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(st.binary(max_size=40).filter(lambda name: b"\0" not in name))

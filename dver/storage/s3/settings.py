@@ -206,4 +206,17 @@ def _proxy(environ: Mapping[str, str], host: str, *, secure: bool) -> str | None
         name = entry.strip().partition(":")[0].lstrip(".")
         if name and (name == "*" or host == name or host.endswith(f".{name}")):
             return None
-    return value if "://" in value else f"http://{value}"
+    value = value if "://" in value else f"http://{value}"
+    try:
+        parts = urlsplit(value)
+        sound = bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound:
+        # Not repeated: what makes it malformed may be a password with a slash.
+        raise ConfigError(
+            "the proxy in the environment is no URL",
+            hint="write http://HOST:PORT into HTTPS_PROXY, http_proxy or ALL_PROXY, with %2F for a"
+            " slash and %40 for an @ in a password",
+        )
+    return value
