@@ -96,7 +96,7 @@ def lineage(repo: Repo, options: LineageOptions) -> LineageResult:
     with LineageIndex(repo) as index:
         asked = find(repo, index, options.target)
         walker = Walker(index, repo.store)
-        graph = _walk(walker, asked, options)
+        graph = walk(walker, asked, options)
     if not graph.records:
         if options.down:
             raise NotFoundError(
@@ -122,7 +122,8 @@ def lineage(repo: Repo, options: LineageOptions) -> LineageResult:
     )
 
 
-def _walk(walker: Walker, asked: Asked, options: LineageOptions) -> Graph:
+def walk(walker: Walker, asked: Asked, options: LineageOptions) -> Graph:
+    """Walk up or down from what was asked for."""
     if asked.record is not None:
         return walker.from_record(asked.record, options.depth, down=options.down)
     start = [asked.oid] if asked.oid is not None else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from dver.base.errors import UsageError
@@ -10,6 +12,7 @@ from dver.cli.context import App
 from dver.cli.contrasttext import render_diff
 from dver.cli.lineagetext import as_dot, as_mermaid, as_tree
 from dver.ops.contrast import ContrastOptions, contrast
+from dver.ops.export import STANDARDS, ExportOptions, ExportResult, export
 from dver.ops.lineage import LineageOptions, LineageResult, lineage
 from dver.ui.console import Console
 
@@ -25,6 +28,7 @@ from dver.ui.console import Console
             "dver lineage --down data/train/labels.csv@v1.0",
         ),
         ("draw it", "dver lineage --format mermaid model.pkl"),
+        ("as SLSA provenance, for other tools", "dver lineage --format slsa model.pkl > slsa.json"),
         ("what changed between two models", "dver lineage diff model.pkl@v1.0 model.pkl"),
     ],
 )
@@ -34,15 +38,18 @@ from dver.ui.console import Console
 @click.option(
     "--format",
     "shape",
-    type=click.Choice(("tree", "dot", "mermaid")),
+    type=click.Choice(("tree", "dot", "mermaid", *STANDARDS)),
     default="tree",
-    help="How to draw it (default: tree).",
+    help="How to draw it (default: tree), or the standard to tell it in.",
 )
 def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, shape: str) -> int:
     """Tell what made something, or what was made with it.
 
     All records that any branch or tag reaches are asked. TARGET is a path at any revision, a
     record's id, an oid, or a file on disk that some record knows by its content.
+
+    in-toto, slsa, openlineage, ro-crate, cyclonedx, prov and mlflow print JSON for other tools: of
+    OpenLineage an event on each line, of the others one document.
 
     'dver lineage diff A B' says what changed between the runs that made two things: which files of
     data and code, parameters, seeds, environment and hardware.
@@ -54,6 +61,9 @@ def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, s
         raise UsageError(
             "the lineage of one thing at a time", hint="'dver lineage diff A B' compares two"
         )
+    if shape in STANDARDS:
+        options = ExportOptions(targets[0], STANDARDS[STANDARDS.index(shape)], down, depth)
+        return app.finish(export(app.repo, options), _print_documents)
     result = lineage(app.repo, LineageOptions(targets[0], down, depth))
 
     def render(console: Console, result: LineageResult) -> None:
@@ -62,3 +72,9 @@ def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, s
             console.print(line)
 
     return app.finish(result, render)
+
+
+def _print_documents(console: Console, result: ExportResult) -> None:
+    indent = 2 if result.format != "openlineage" else None
+    for one in result.documents:
+        console.print(json.dumps(one, indent=indent, allow_nan=False))
