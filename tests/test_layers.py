@@ -48,6 +48,7 @@ HOMES = {
     "pyfastcdc": {"store"},
     "yaml": {"formats", "config", "lineage", "registry"},
     "pathspec": {"workspace.ignore"},
+    "cryptography": {"lineage"},
     "subprocess": {"git", "cli", "ui", "base.workers", "lineage"},
 }
 

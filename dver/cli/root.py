@@ -38,6 +38,8 @@ SECTIONS = {
         "metrics": "Show and compare recorded metrics.",
         "params": "Show and compare recorded parameters.",
         "reproduce": "Make something again from its record, and grade what comes out.",
+        "sign": "Sign the record of what made something.",
+        "verify": "Verify the signatures of the record that made something.",
     },
     "Look at any version": {
         "log": "List every version of some data across git history.",

@@ -1,0 +1,1 @@
+"""Signed records: DSSE envelopes, ssh and PEM keys, and whom the default branch trusts."""
