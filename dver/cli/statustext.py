@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from dver.base.fsio import show
 from dver.cli.render import content
-from dver.ops.status import FileChange, StatusResult, TargetStatus
+from dver.ops.status import FileChange, PipelineStatus, StatusResult, TargetStatus
 from dver.ui.console import Console, Style
 from dver.ui.humanize import count
 
+_MOST_STEPS = 10
 _POINTER = {
     "unchanged": " ",
     "new": "A",
@@ -57,6 +58,27 @@ def render(console: Console, result: StatusResult) -> None:
         console.print("nothing is tracked yet (use 'dver add PATH...')")
     elif not said:
         console.print(f"{count(len(result.targets), 'target')}, all as recorded")
+    _pipeline(console, result.pipeline)
+
+
+def _pipeline(console: Console, pipeline: PipelineStatus | None) -> None:
+    if pipeline is None:
+        return
+    if pipeline.problem is not None:
+        console.print()
+        console.print(f"The pipeline was not compared: {pipeline.problem}")
+        console.print("  (use 'dver repro --dry-run')")
+    elif pipeline.stale:
+        console.print()
+        console.print("Steps that are not up to date:")
+        console.print("  (use 'dver repro' to run them)")
+        for step in pipeline.stale[:_MOST_STEPS]:
+            more = " ..." if len(step.reasons) > 1 else ""
+            shown = console.style(step.name, "red")
+            console.print(f"\t{shown}: {step.reasons[0]}{more}")
+        if len(pipeline.stale) > _MOST_STEPS:
+            left = len(pipeline.stale) - _MOST_STEPS
+            console.print(f"\t... and {left} more ('dver repro --dry-run')")
 
 
 def _head(console: Console, result: StatusResult) -> None:

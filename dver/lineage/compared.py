@@ -66,7 +66,8 @@ def _rows(kind: Class, found: Sequence[Mapping[str, str]]) -> Iterator[Differenc
 
 
 def _inputs(value: Record) -> dict[str, str]:
-    return {one.path: short_oid(one.oid) for one in value.inputs if one.role != "config"}
+    own_class = ("config", "code")
+    return {one.path: short_oid(one.oid) for one in value.inputs if one.role not in own_class}
 
 
 def _command(value: Record) -> dict[str, str]:

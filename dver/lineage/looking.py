@@ -47,14 +47,20 @@ class Seen:
     here: bool = True
 
 
+class TooMuchToReadError(DverError):
+    """To tell what is there, more would have to be read than whoever asks wants to wait for."""
+
+
 class Looker:
     """Looks at paths of a work tree. It remembers what it saw until it is told to :meth:`forget`.
 
-    What lies in the store need not be there; nothing is fetched.
+    What lies in the store need not be there; nothing is fetched. If more than ``limit`` bytes would
+    have to be read in all, :class:`TooMuchToReadError` is raised instead.
     """
 
-    def __init__(self, repo: Repo) -> None:
+    def __init__(self, repo: Repo, limit: int | None = None) -> None:
         self._repo = repo
+        self._left = limit
         self._links = LinkCache(repo.store.local_directory())
         self._index = StatIndex(repo.state_dir)
         self._seen: dict[bytes, Seen | None] = {}
@@ -95,6 +101,7 @@ class Looker:
                 states[path] = state
         unknown = {path: state for path, state in states.items() if state.oid is None}
         if unknown:
+            self._spend(sum(state.size for state in unknown.values()))
             moment = self._index.moment(self._repo.absolute(b""))
             fill_files([(self._repo.absolute(path), one) for path, one in unknown.items()], None)
             for path, state in unknown.items():
@@ -119,10 +126,18 @@ class Looker:
             start=path[len(top) + 1 :],
             links=self._links,
         )
+        if self._left is not None:
+            self._spend(sum(scan.dirs[d].sizes[i] for d, i in scan.unknown()))
         fill_scan(scan, None)
         finish_trees(scan)
         found = pointer_of(scan)
         return Seen(found.oid, "tree", found.size, found.files)
+
+    def _spend(self, size: int) -> None:
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise TooMuchToReadError("much data changed since it was last looked at")
 
     def _holder(self, path: bytes) -> bytes:
         """Return the tracked target that a path is or lies in, b"" if there is none."""
@@ -163,13 +178,6 @@ class Looker:
                 return pointers.decode(file.read(pointers.MAX_SIZE + 1))
         except (OSError, FormatError):
             return None
-
-    def is_present(self, path: bytes) -> bool:
-        """Say whether there is something at a path, here or by its pointer."""
-        try:
-            return self.look([path])[path] is not None
-        except DverError:
-            return os.path.lexists(self._repo.absolute(path))
 
 
 def rules_of(repo: Repo, path: bytes, target: bytes) -> IgnoreRules:

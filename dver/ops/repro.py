@@ -22,7 +22,7 @@ from dver.lineage.index import LineageIndex
 from dver.lineage.pipeline import Pipeline, overlap, reads_of
 from dver.lineage.pipelinefile import Step
 from dver.ops import worktree
-from dver.ops.reproplan import Action, Judgement, Planner, load_pipeline
+from dver.ops.reproplan import Action, Judgement, Planner, load_pipeline, told_reasons
 from dver.ops.reuse import restore, take_over
 from dver.ops.run import RunOptions, run
 
@@ -138,16 +138,7 @@ def _forced(pipeline: Pipeline, options: ReproOptions) -> set[str]:
 
 def _told(repo: Repo, name: str, judged: Judgement) -> ReproStep:
     donor = None if judged.donor is None else judged.donor.hex()
-    return ReproStep(name, judged.action, tuple(_reason(repo, judged)), donor)
-
-
-def _reason(repo: Repo, judged: Judgement) -> list[str]:
-    told = []
-    for one in judged.reasons:
-        is_path = one.kind in ("input", "output", "lock", "dropped")
-        subject = repo.display(os.fsencode(one.subject)) if is_path else one.subject
-        told.append(replace(one, subject=subject).text)
-    return told
+    return ReproStep(name, judged.action, told_reasons(repo, judged), donor)
 
 
 # before anything runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dver.base.errors import NotFoundError
@@ -66,11 +66,18 @@ def _is_file(path: bytes) -> bool:
 class Planner:
     """Judges the steps of one work tree; ``index`` is open as long as it is used.
 
-    ``reuse`` False looks for no earlier records whose outputs could be taken over.
+    ``reuse`` False looks for no earlier records whose outputs could be taken over. ``limit`` is how
+    many bytes may be read at most, see :class:`~dver.lineage.looking.Looker`.
     """
 
     def __init__(
-        self, repo: Repo, pipeline: Pipeline, index: LineageIndex, *, reuse: bool = True
+        self,
+        repo: Repo,
+        pipeline: Pipeline,
+        index: LineageIndex,
+        *,
+        reuse: bool = True,
+        limit: int | None = None,
     ) -> None:
         self._repo = repo
         self._index = index
@@ -79,7 +86,7 @@ class Planner:
         self._newest: dict[str, Oid] = {}
         self._environments: dict[str, Captured] = {}
         self.pipeline = pipeline
-        self.looker = Looker(repo)
+        self.looker = Looker(repo, limit)
 
     def judge(self, step: Step, *, forced: bool = False) -> Judgement:
         """Say what is to be done for a step whose inputs are as they will be."""
@@ -183,3 +190,13 @@ class Planner:
 
 def _makes(value: Record, step: Step) -> bool:
     return sorted(os.fsencode(one.path) for one in value.outputs) == list(step.made)
+
+
+def told_reasons(repo: Repo, judged: Judgement) -> tuple[str, ...]:
+    """Return reasons as a person reads them, with paths relative to where the user stands."""
+    told = []
+    for one in judged.reasons:
+        is_path = one.kind in ("input", "output", "lock", "dropped")
+        subject = repo.display(os.fsencode(one.subject)) if is_path else one.subject
+        told.append(replace(one, subject=subject).text)
+    return tuple(told)

@@ -39,13 +39,15 @@ class StatusOptions:
 
     ``paths`` restrict to targets at, below or above them; none means all. ``remote`` names the
     remote to compare with, None the default one; ``no_remote`` leaves that comparison out.
-    ``details`` is how many changed files are listed per target; None lists all.
+    ``details`` is how many changed files are listed per target; None lists all. ``steps`` asks
+    for the state of the pipeline too, if there is one.
     """
 
     paths: tuple[str, ...] = ()
     remote: str | None = None
     no_remote: bool = False
     details: int | None = None
+    steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +137,40 @@ class TargetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StaleStep:
+    """A step that would be run, or whose outputs would be put back, and why."""
+
+    name: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStatus:
+    """The state of the pipeline: its steps that are not up to date, out of ``steps``.
+
+    ``problem`` says what keeps that from being told.
+    """
+
+    steps: int
+    stale: tuple[StaleStep, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusResult:
     """The state of every target that was asked for, in path order.
 
     ``branch`` is None with a detached HEAD, ``head`` the commit in full hex or None before the
     first commit. ``remote`` is the remote compared with, or None. ``targets`` holds clean ones too.
+    ``pipeline`` tells which steps of ``dver.yaml`` are not up to date; None if there is none, or
+    it was not asked for.
     """
 
     branch: str | None
     head: str | None
     remote: str | None
     targets: tuple[TargetStatus, ...]
+    pipeline: PipelineStatus | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -189,7 +214,12 @@ def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResu
         told += [checker.check(path, None, None) for path in left_behind(repo, scope, known)]
     _refuse_unmatched(repo, scope, [path for path in targets if scope.inside(path) is not None])
     checker.inspector.remember()
-    return StatusResult(branch, head, remote, tuple(told))
+    pipeline = None
+    if options.steps and os.path.lexists(repo.root / "dver.yaml"):
+        from dver.ops.stalesteps import stale_steps
+
+        pipeline = stale_steps(repo)
+    return StatusResult(branch, head, remote, tuple(told), pipeline)
 
 
 def _head(repo: Repo) -> tuple[str | None, str | None]:

@@ -592,3 +592,34 @@ def test_text_for_people(pipe: Pipeline) -> None:
     ]  # fmt: skip
     assert pipe.dver("repro", "-q").stdout == ""
     assert json.loads(pipe.dver("repro", "--json").stdout)["ok"]
+
+
+def test_status_names_stale_steps(pipe: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe.repro()
+    assert pipe.dver("status", "--json").result["pipeline"] == {
+        "steps": 3, "stale": [], "problem": None,
+    }  # fmt: skip
+    assert "Steps" not in pipe.dver("status").stdout
+    pipe.change('"rate": 0.5', '"rate": 1.0', "params.json")
+    (stale,) = pipe.dver("status", "--json").result["pipeline"]["stale"]
+    assert stale == {"name": "train", "reasons": ["parameter rate changed from 0.5 to 1.0"]}
+    assert "train: parameter rate changed from 0.5 to 1.0" in pipe.dver("status").stdout
+    assert pipe.dver("status", "--porcelain").stdout.count("train") == 0
+    monkeypatch.setattr("dver.ops.stalesteps._MOST_BYTES", 3)
+    pipe.write("data/rows.csv", "4\n4\n4\n")
+    assert "much data changed" in pipe.dver("status").stdout
+    pipe.change("steps:", "stages:")
+    assert "unknown key 'stages'" in pipe.dver("status").stdout
+    (pipe.path / "dver.yaml").unlink()
+    assert pipe.dver("status", "--json").result["pipeline"] is None
+
+
+def test_a_status_without_a_pipeline_loads_nothing_for_it(project: Project) -> None:
+    code = (
+        "import sys; from dver.cli.main import main; main(['status']);"
+        "print([one for one in sys.modules if one in ('yaml', 'sqlite3', 'dver.lineage.pipeline')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project.path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout

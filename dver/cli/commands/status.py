@@ -61,7 +61,13 @@ def command(
     """
     everything = app.console.json or app.console.verbose
     details = 0 if porcelain or nul else None if everything else SHOWN_FILES
-    asked = StatusOptions(paths=paths, remote=remote, no_remote=no_remote, details=details)
+    asked = StatusOptions(
+        paths=paths,
+        remote=remote,
+        no_remote=no_remote,
+        details=details,
+        steps=not (paths or porcelain or nul or exit_code),
+    )
     result = status(app.repo, asked, app.reporter)
 
     def show(console: Console, result: StatusResult) -> None:
