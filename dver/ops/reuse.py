@@ -143,12 +143,14 @@ def _make_room(repo: Repo, items: Sequence[Item], reporter: Reporter) -> None:
         with repo.store.writer() as writer:
             found = Keeper(repo, writer).keep(path)
             writer.commit()
-        if (found.kind, found.oid) != (one.kind, one.oid):
+        if (found.kind, found.oid) == (one.kind, one.oid):
+            continue
+        if writer.new_objects:  # nobody had recorded it
             shown = fsio.show(repo.display(path))
             reporter.note(
                 f"what {shown} held is in the store as {format_oid(found.oid)} until the next gc"
             )
-            remove_all(_path(place))
+        remove_all(_path(place))
 
 
 def _write(repo: Repo, one: Item, reporter: Reporter) -> None:
