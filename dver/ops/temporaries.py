@@ -12,7 +12,8 @@ from dver.base import clock
 from dver.base.fsio import TEMP_PREFIX
 from dver.git.repository import Git
 
-_NAME = re.compile(re.escape(TEMP_PREFIX) + "[0-9a-f]{16}")
+#: Behind the number may stand what the file was to try out: an accent, a kind of link.
+_NAME = re.compile(re.escape(TEMP_PREFIX) + r"[0-9a-f]{16}\w{0,10}")
 #: A temporary file that nobody wrote to for so long (seconds) belongs to no running command.
 _STALE = 3600.0
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -221,24 +222,45 @@ def trial(lab: Lab, victim: Victim, moment: float, env: Mapping[str, str]) -> bo
     was_running = process.poll() is None
     os.killpg(process.pid, signal.SIGKILL) if was_running else None
     process.communicate()
+    check(lab, victim, env)
+    return was_running
+
+
+def check(lab: Lab, victim: Victim, env: Mapping[str, str], again: tuple[str, ...] = ()) -> None:
+    """See that nothing is lost after a command was stopped, and that it can be run again.
+
+    ``again`` are options for that. Raises AssertionError for what is lost or wrong.
+    """
+    cwd = victim.cwd(lab)
     if (cwd / ".git/dver/format.json").exists():
-        dver(cwd, "fsck", "--full", env=env)
+        _require_sound(cwd, env, whole=bool(victim.keeps))
     if (lab.top / "nas/format.json").exists():
         dver(lab.here, "fsck", "--full", "-r", "nas", env=env)
     for version in victim.keeps:
         out = lab.top / f"out-{version}"
         dver(cwd, "get", "data", "--rev", version, "-o", str(out), env=env)
         assert digests(out) == lab.versions[version], f"{version} is not what it was"
-    dver(cwd, *victim.args, env=env)
+    dver(cwd, *victim.args, *again, env=env)
     assert victim.done(lab, env), f"{victim.name}, run again, did not do its work"
-    dver(cwd, "fsck", "--full", env=env)
+    _require_sound(cwd, env, whole=bool(victim.keeps))
     for path in _temporaries(cwd):
         os.utime(path, (1, 1))
     dver(cwd, "checkout", "-q", env=env)
     dver(cwd, "gc", "-q", env=env)
     left = _temporaries(cwd)
     assert not left, f"left behind: {left}"
-    return was_running
+
+
+def _require_sound(cwd: Path, env: Mapping[str, str], *, whole: bool) -> None:
+    """Check a store in full; if it need not be ``whole``, what is not there yet is no problem."""
+    process = start(cwd, "fsck", "--full", *(() if whole else ("--json",)), env=env)
+    output = process.communicate()[0].decode(errors="replace")
+    if whole:
+        assert process.returncode == 0, output
+        return
+    problems = json.loads(output)["result"]["findings"]
+    found = [one for one in problems if one["what"] not in ("object-missing", "pack-unindexed")]
+    assert not found, found
 
 
 def _temporaries(cwd: Path) -> list[Path]:

@@ -42,6 +42,7 @@ def leave(path: Path, *, old: bool = True) -> Path:
 def test_old_temporaries_go_wherever_dver_writes(repo: WorkRepo) -> None:
     places = ("", "sub", ".dver", ".git/dver/stat", ".git/dver/remotes/nas/index", ".git/dver/tmp")
     left = [leave(repo.path / place / NAME) for place in places]
+    left += [leave(repo.path / f"{NAME}{what}") for what in ("\u00e9", "hardlink")]
     assert collect(repo, dry_run=True).leftovers == len(left)
     assert all(path.exists() for path in left)
     result = collect(repo)
