@@ -37,12 +37,12 @@ def lab(shared: dict[str, Lab], tmp_path_factory: pytest.TempPathFactory) -> Lab
 
 @pytest.mark.parametrize("name", VICTIMS)
 def test_a_bad_disk_loses_nothing(lab: Lab, name: str) -> None:
-    for number in CAUSES:
-        most = 2 if number in (errno.ENOSPC, errno.EIO) else 1
-        calls, codes, wrong = campaign(lab, name, number, most=most)
+    others = [number for number in CAUSES if number != errno.ENOSPC]
+    for number in (errno.ENOSPC, others[list(VICTIMS).index(name) % 3]):
+        calls, codes, wrong = campaign(lab, name, number, most=2)
         assert calls > 5
         assert not wrong, "\n".join(wrong)
-        assert codes.total() == most
+        assert codes.total() == 2
 
 
 def test_a_full_disk_is_told_with_the_path_of_the_file(lab: Lab) -> None:

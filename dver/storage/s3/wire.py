@@ -25,6 +25,8 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 15.0
 BUFFER = 1 << 20
 _MAX_SMALL = 32 << 20
+#: How often a request is corrected: another region, and a clock that is set meanwhile.
+_CORRECTIONS = 3
 #: A clock that is off by less (seconds) is not what a server complains of; S3 allows 900.
 _SKEW_SECONDS = 60.0
 #: So much memory is taken for an answer on the word of the server (bytes): a pack.
@@ -190,24 +192,37 @@ class Wire:
         once, a bucket in another region than was assumed.
         """
         with failures.explained(self.settings, doing, reached=self.reached):
-            answer = self._send(method, key, query, headers or {}, body)
-            self.reached = True
-            if answer.status in (301, 307, 400, 403) and method != "HEAD":
-                seen = answer.read()
-                if self._correct(answer, seen):
-                    answer = self._send(method, key, query, headers or {}, body)
-                else:
-                    raise failures.refusal(
-                        self.settings, doing, answer.status, answer.headers, seen
-                    )
+            answer = self._corrected(doing, method, key, query, headers or {}, body)
             try:
                 yield answer
             finally:
                 answer.discard()
 
-    def _correct(self, answer: Answer, seen: bytes) -> bool:
+    def _corrected(
+        self,
+        doing: str,
+        method: str,
+        key: str,
+        query: Sequence[tuple[str, str]],
+        extra: Mapping[str, str],
+        body: Body,
+    ) -> Answer:
+        """Send a request, again if it was refused for what can be corrected here."""
+        left = _CORRECTIONS
+        while True:
+            used = self._skew
+            answer = self._send(method, key, query, extra, body)
+            self.reached = True
+            if answer.status not in (301, 307, 400, 403) or method == "HEAD":
+                return answer
+            seen = answer.read()
+            if not left or not self._correct(answer, seen, used):
+                raise failures.refusal(self.settings, doing, answer.status, answer.headers, seen)
+            left -= 1
+
+    def _correct(self, answer: Answer, seen: bytes, used: float) -> bool:
         code, _, region = parse_error(seen)
-        if "date" in answer.headers and self._learn_skew(code, answer.headers["date"]):
+        if "date" in answer.headers and self._learn_skew(code, answer.headers["date"], used):
             return True
         region = plain_region(answer.headers.get("x-amz-bucket-region")) or region
         if region and region != self.settings.region and not self.settings.region_fixed:
@@ -218,8 +233,8 @@ class Wire:
             return True
         return False
 
-    def _learn_skew(self, code: str, date: str) -> bool:
-        """Note by how much the clock here is wrong; say whether that is news.
+    def _learn_skew(self, code: str, date: str, used: float) -> bool:
+        """Note by how much the clock here is wrong; say whether the request ``used`` another skew.
 
         A clock may be set right, or wrong, while a long push is under way. Not every server says
         that the clock is what it dislikes, so that a date far from ours is reason enough.
@@ -231,7 +246,7 @@ class Wire:
         except (ValueError, OverflowError, OSError):
             return False
         allowed = _SKEW_SECONDS if code == "RequestTimeTooSkewed" else 5 * _SKEW_SECONDS
-        if abs(skew - self._skew) <= allowed:
+        if abs(skew - used) <= allowed:
             return False
         self._skew = skew
         return True
