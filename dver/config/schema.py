@@ -197,7 +197,7 @@ def find(key: str) -> Setting:
     """
     setting = _BY_KEY.get(pattern_of(key))
     if setting is None:
-        raise ConfigError(f"there is no setting {key!r}", hint=_nearest(key))
+        raise ConfigError(f"there is no setting {key[:80]!r}", hint=_nearest(key[:80]))
     if "*" in setting.key:
         check_remote_name(key.split(".")[1])
     return setting

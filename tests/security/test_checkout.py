@@ -275,7 +275,7 @@ def test_trees_that_multiply(bench: Workbench) -> None:
     from dver.store.walk import Budget
 
     budget = Budget()
-    budget._directories = 5000
+    budget._directories = 1000
     with pytest.raises(DverError, match="more entries"):
         for _ in walk.walk(bench.store, oid, budget=budget):
             pass

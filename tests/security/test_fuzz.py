@@ -51,7 +51,10 @@ def test_damage_is_refused_as_documented(name: str) -> None:
         (lambda _: [bytes(1 << 30) for _ in range(1 << 12)], "memory"),
     ],
 )
-def test_the_campaign_finds_what_it_looks_for(run: Callable[[bytes], object], what: str) -> None:
+def test_the_campaign_finds_what_it_looks_for(
+    run: Callable[[bytes], object], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuzz, "SECONDS", 0.05)
     target = Target("bad", run, (FormatError,), [b"x"])
     with fuzz.bounded_memory():
         tally = campaign(target, 1, 1, [])
@@ -193,7 +196,7 @@ ENTITIES = b"<!DOCTYPE l [<!ENTITY a 'aaaaaaaaaa'>" + b"".join(
         ENTITIES + b"]><ListBucketResult>&j;</ListBucketResult>",
         b"<!DOCTYPE x SYSTEM 'file:///etc/passwd'><ListBucketResult/>",
         listing(b"<a>" * 1000 + b"</a>" * 1000),
-        listing(b"<a/>" * 500_000),
+        listing(b"<a/>" * 150_000),
         listing(b"<Contents><Key>p/a</Key><Size>" + b"9" * 5000 + b"</Size></Contents>"),
         listing("<Contents><Key>p/a</Key><Size>\u0663</Size></Contents>".encode()),
         listing(b"<Contents><Key>q/a</Key><Size>1</Size></Contents>"),
@@ -290,3 +293,10 @@ def test_patterns_that_people_write(pattern: str) -> None:
     for path in (b"a" * 250, b"_" * 250, b"a/" * 100 + b"b"):
         assert not rules.ignored(path, is_dir=False)
     assert time.process_time() - started < 2
+
+
+def test_a_key_as_long_as_the_file_is_not_repeated_whole() -> None:
+    text = "remote:\n  origin:\n    " + "x" * 900_000 + ": y\n"
+    with pytest.raises(ConfigError) as caught:
+        fuzz.read_settings(text.encode())
+    assert len(caught.value.message + (caught.value.hint or "")) < 300
