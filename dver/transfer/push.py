@@ -169,11 +169,11 @@ class _Push:
         watch.rely(self._listed)
         lost = lost_packs(remote.index.packs(), listed)
         self._lost_packs = lost | watch.doomed
-        self._session.avoid(self._lost_packs)
+        gone = watch.swept_packs() if lost or watch.doomed else frozenset()
+        self._session.avoid(watch.doomed, lost | gone)
         if self._damaged is not None:
             return
-        if lost:
-            lost -= watch.swept_packs()
+        lost -= gone
         self._problems = list(remote.damaged_roots)
         bad_segments = remote.index.lost | remote.index.damaged
         if lost or bad_segments:

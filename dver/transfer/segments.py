@@ -25,21 +25,22 @@ def build_segments(
     packs: Sequence[FinishedPack],
     live: Sequence[Segment],
     salt: bytes | None = None,
-    lost: frozenset[bytes] = frozenset(),
+    worse: Sequence[frozenset[bytes]] = (),
 ) -> Iterator[bytes]:
     """Yield the bytes of the segments for some new packs.
 
     ``live`` are the segments that count now; when too many of them are short, they are merged into
     the last one yielded, which names them as superseded. ``salt`` is the session of who writes
-    them, random by default; rows in ``lost`` packs give way to others.
+    them, random by default. Of several rows for an object those in packs of ``worse`` give way to
+    others, those in its last set to all.
     """
     salt = salt or os.urandom(16)
     rows = sum(len(one.rows) for one in packs) // pack.ROW.size
     trees = [one for one in packs if _has_trees(one)]
     if rows > SPLIT_ROWS and 0 < len(trees) < len(packs):
-        yield _merged(trees, (), salt, lost)
+        yield _merged(trees, (), salt, worse)
         packs = [one for one in packs if not _has_trees(one)]
-    yield _merged(packs, short_ones(live), salt, lost)
+    yield _merged(packs, short_ones(live), salt, worse)
 
 
 def short_ones(live: Sequence[Segment]) -> list[Segment]:
@@ -57,7 +58,10 @@ def _has_trees(one: FinishedPack) -> bool:
 
 
 def _merged(
-    packs: Sequence[FinishedPack], old: Sequence[Segment], salt: bytes, lost: frozenset[bytes]
+    packs: Sequence[FinishedPack],
+    old: Sequence[Segment],
+    salt: bytes,
+    worse: Sequence[frozenset[bytes]],
 ) -> bytes:
     table = {one.name: one.size for one in packs}
     for short in old:
@@ -71,7 +75,7 @@ def _merged(
     rows.sort()
     rows = segment.distinct(rows)
     if old:
-        rows += _renumbered(old, ordinals, lost)
+        rows += _renumbered(old, ordinals, worse)
         rows.sort(key=operator.itemgetter(_OID))
         rows = segment.distinct(rows)
     superseded = {name for one in old for name in (one.name, *one.superseded)}
@@ -84,19 +88,25 @@ def _split(rows: bytes) -> Iterable[bytes]:
 
 
 def _renumbered(
-    old: Sequence[Segment], ordinals: Mapping[bytes, int], lost: frozenset[bytes]
+    old: Sequence[Segment], ordinals: Mapping[bytes, int], worse: Sequence[frozenset[bytes]]
 ) -> Iterator[bytes]:
-    """Yield the rows of segments by other ordinals, those in lost packs behind all others."""
-    last: list[bytes] = []
+    """Yield the rows of segments by other ordinals, those in worse packs behind all others."""
+    later: list[list[bytes]] = [[] for _ in worse]
     for one in old:
         numbers = [ordinals[name].to_bytes(4, "little") for name, _ in one.packs]
-        gone = [name in lost for name, _ in one.packs]
-        any_gone = True in gone
+        grades = [grade(name, worse) for name, _ in one.packs]
+        some_are_worse = any(grades)
         for row in one.rows():
             number = int.from_bytes(row[32:36], "little")
             renumbered = row[:32] + numbers[number] + row[36:]
-            if any_gone and gone[number]:
-                last.append(renumbered)
+            if some_are_worse and grades[number]:
+                later[grades[number] - 1].append(renumbered)
             else:
                 yield renumbered
-    yield from last
+    for rows in later:
+        yield from rows
+
+
+def grade(name: bytes, worse: Sequence[frozenset[bytes]]) -> int:
+    """Return 0 for a good pack, else the number of the last of these sets that it is in, from 1."""
+    return max((number for number, packs in enumerate(worse, 1) if name in packs), default=0)

@@ -77,7 +77,7 @@ class Session:
         self._unverified: list[FinishedPack] = []
         self._segments: list[_Sent] = []
         self._is_announced = False
-        self._lost: frozenset[bytes] = frozenset()
+        self._worse: tuple[frozenset[bytes], ...] = ()
         self._listed: Sized = ()
         self._foreseen: list[FinishedPack] = []
         self._building: Future[list[bytes]] | None = None
@@ -110,11 +110,11 @@ class Session:
     def _make_segments(
         self, packs: Sequence[FinishedPack], live: Sequence[Segment]
     ) -> Iterator[bytes]:
-        return build_segments(packs, live, bytes.fromhex(self.id), self._lost)
+        return build_segments(packs, live, bytes.fromhex(self.id), self._worse)
 
-    def avoid(self, lost: frozenset[bytes]) -> None:
-        """Take note of packs that are named and not to be had, or not for long."""
-        self._lost = lost
+    def avoid(self, doomed: frozenset[bytes], lost: frozenset[bytes]) -> None:
+        """Take note of packs that may go at any moment, and of those that are gone."""
+        self._worse = doomed, lost
 
     def send(
         self, uploads: Iterable[Upload], listed: dict[bytes, int], total: int

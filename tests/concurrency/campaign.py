@@ -22,6 +22,7 @@ from typing import Any
 
 from dver.base.reporter import SILENT
 from dver.transfer.gc.collect import collect
+from dver.transfer.remote import lost_packs
 from tests.concurrency.worker import PASSING, Place, content
 from tests.support.s3server import S3Server, moto_server, rclone_server
 from tests.transfer.world import Clone, flat
@@ -116,6 +117,10 @@ def check(place: Place, directory: Path, outcome: Outcome) -> list[str]:
         remote.refresh_roots()
         named = {one.path for root in remote.roots.values() for one in root.objects}
         problems += [f"{path} has no root" for path in kept.values() if path not in named]
+        remote.refresh_index(whole=True)
+        lost = lost_packs(remote.index.packs(), remote.list_packs())
+        if lost - remote.list_notices().swept_packs():
+            problems.append(f"the index names packs that are gone, {name} the last collection")
     return problems
 
 

@@ -13,16 +13,20 @@ from dver.base.errors import (
     RefusedError,
     RemoteError,
 )
+from dver.base.oid import Oid, oid_of
 from dver.base.reporter import SILENT
-from dver.formats import notice
+from dver.formats import notice, pack, segment
 from dver.formats import root as roots
 from dver.formats.notice import Notice, Unused
 from dver.formats.root import RootObject
+from dver.formats.segment import Place
 from dver.storage.base import Entry, Storage
 from dver.storage.memory import MemoryStorage
 from dver.store import layout
+from dver.store.index import Segment
 from dver.transfer.gc.collect import Kept
 from dver.transfer.gc.trash import restore
+from dver.transfer.segments import build_segments
 from tests.transfer.collecting import (
     DAY,
     GRACE,
@@ -560,16 +564,47 @@ def test_what_a_dead_collection_left_is_deleted_by_the_next(
     assert not Clone(bob.path / "carol", bucket).fetch(tree).lost
 
 
-def test_what_only_doomed_packs_hold_stops_nobody(
+def test_what_only_doomed_packs_hold_stops_it_unless_it_is_copied(
     alice: Clone, bob: Clone, bucket: Storage
 ) -> None:
+    """Who doomed them may count on another place, and must not be relied on to spare them."""
     tree = alice.add("data", many(30))
     alice.push(tree)
     packs = keys(bucket, "packs/")
     doom(bucket, packs)
-    done = gc(bob, grace=0)
-    assert not done.swept.deleted
+    with pytest.raises(RefusedError, match="another collection is under way"):
+        gc(bob, grace=0)
     assert keys(bucket, "packs/") == packs
+    assert gc(bob, rewrite=True).rewritten == len(packs)
+    assert packs_of(gc(bob, grace=0).swept.deleted) == packs
+    fresh = Clone(bob.path.with_name("fresh"), bucket)
+    assert not fresh.fetch(tree).lost
+    assert fresh.content(tree) == alice.content(tree)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_merging_keeps_the_row_that_will_be_there_longest(
+    monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("dver.transfer.segments.MERGE_COUNT", 2)
+    oid, packs = Oid(b"o" * 32), [bytes([65 + number]) * 32 for number in range(3)]
+    made = []
+    for name in packs:
+        place = Place(name, 32, 10, 10, pack.BLOB, pack.RAW)
+        data = segment.encode([segment.encode_place(oid, 0, place)], [(name, 1000)], bytes(16))
+        made.append(Segment(bytes(oid_of(data)), data))
+    live = [made[number] for number in order]
+
+    def kept(*worse: frozenset[bytes]) -> int:
+        [data] = build_segments([], live, bytes(16), worse)
+        found = Segment(bytes(32), data).find(oid)
+        assert found is not None
+        return packs.index(found.pack)
+
+    doomed, gone = frozenset(packs[:2]), frozenset(packs[:1])
+    assert kept(doomed, gone) == 2
+    assert kept(frozenset(packs), gone) in (1, 2)
+    assert kept(frozenset(packs[1:]), frozenset(packs[:2])) == 2
 
 
 # sessions

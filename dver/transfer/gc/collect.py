@@ -23,7 +23,7 @@ from dver.store.store import Store
 from dver.transfer.gc.reach import Reach
 from dver.transfer.gc.repack import repack
 from dver.transfer.gc.survey import Survey, Trashed, require_roots, survey
-from dver.transfer.gc.sweep import Sweep, Swept, cannot_tell
+from dver.transfer.gc.sweep import Sweep, Swept, cannot_tell, require_places
 from dver.transfer.gc.trash import drop, reissue, retire
 from dver.transfer.remote import Remote
 
@@ -166,11 +166,12 @@ class _Collection:
             task.advance(reach.marks.count)
         copied: frozenset[bytes] = frozenset()
         if rewrite and not self._dry_run:
-            copied = repack(self._local, remote, reach, reporter)
+            copied = repack(self._local, remote, reach, seen.others, reporter)
         if copied:
             self._look_anew(seen)
             reach = self._reach(seen, expired, copied)
         used = reach.used_packs()
+        require_places(remote, used, seen)
         unused = self._unused(seen, used, expired, copied)
         condemned = [one for one in unused if one.since + self._grace <= self._now]
         settled = self._settle(seen)

@@ -24,9 +24,14 @@ from dver.transfer.uploads import PACK_TARGET, Upload, finish_pack
 _TREES = (pack.TREE, pack.TREE_LIST)
 
 
-def repack(local: Store, remote: Remote, reach: Reach, reporter: Reporter) -> frozenset[bytes]:
-    """Copy what is marked in packs of which less than half is; return those packs."""
-    packs = reach.wasteful_packs()
+def repack(
+    local: Store, remote: Remote, reach: Reach, others: frozenset[bytes], reporter: Reporter
+) -> frozenset[bytes]:
+    """Copy what is marked in packs of which less than half is; return those packs.
+
+    The same is done for packs that ``others`` may delete, and never do if they died.
+    """
+    packs = reach.wasteful_packs() | (reach.used_packs() & others)
     wanted = reach.wanted(packs)
     if not len(wanted):
         return frozenset()

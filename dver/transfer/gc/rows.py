@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dver.base.oid import OID_SIZE
 from dver.formats import pack, segment
 from dver.store.index import Segment
-from dver.transfer.segments import SPLIT_ROWS
+from dver.transfer.segments import SPLIT_ROWS, grade
 
 _OID = slice(0, OID_SIZE)
 _ORDINAL = slice(OID_SIZE, OID_SIZE + 4)
@@ -28,7 +28,7 @@ class Replacement:
 def replace_segments(
     live: Sequence[Segment],
     gone: frozenset[bytes],
-    lost: frozenset[bytes],
+    worse: Sequence[frozenset[bytes]],
     obsolete: Iterable[bytes],
     salt: bytes,
 ) -> Replacement:
@@ -36,27 +36,28 @@ def replace_segments(
 
     All their rows are kept but for those in such packs. For each object of these, a row is
     written that says where else it lies, even if another segment says so, too: whoever merges that
-    one at the same time may keep the row that is of no use. Rows in ``lost`` packs give way to
-    others. ``obsolete`` segments are superseded as well.
+    one at the same time may keep the row that is of no use. Rows in packs of ``worse`` give way to
+    others, those in its last set to all. ``obsolete`` segments are superseded as well.
     """
     touched = [one for one in live if any(name in gone for name, _ in one.packs)]
     if not touched:
         return Replacement((), ())
     sizes = {name: size for one in live for name, size in one.packs}
-    found: list[tuple[bytes, bytes]] = []  # (row, pack)
-    last: list[tuple[bytes, bytes]] = []
+    # (row, pack), the best first.
+    later: list[list[tuple[bytes, bytes]]] = [[], *([] for _ in worse)]
     homeless: set[bytes] = set()
     for one in touched:
         names = [name for name, _ in one.packs]
+        grades = [grade(name, worse) for name in names]
         for row in one.rows():
-            name = names[int.from_bytes(row[_ORDINAL], "little")]
-            if name in gone:
+            number = int.from_bytes(row[_ORDINAL], "little")
+            if names[number] in gone:
                 homeless.add(row[_OID])
             else:
-                (last if name in lost else found).append((row, name))
+                later[grades[number]].append((row, names[number]))
     rest = [one for one in live if one not in touched]
-    found += _elsewhere(rest, homeless, gone | lost)
-    rows = _distinct(found + last)
+    later[0] += _elsewhere(rest, homeless, gone.union(*worse))
+    rows = _distinct([row for rows in later for row in rows])
     superseded = {name for one in touched for name in (one.name, *one.superseded)}
     superseded.update(obsolete)
     trees = [row for row in rows if row[0][_KIND_AT] in _TREES]

@@ -10,7 +10,13 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from dver.base.errors import CorruptError, DverError, RemoteError, SystemFailure
+from dver.base.errors import (
+    CorruptError,
+    DverError,
+    RefusedError,
+    RemoteError,
+    SystemFailure,
+)
 from dver.base.oid import oid_of
 from dver.formats import notice
 from dver.formats.notice import Kind, Notice, Unused
@@ -50,6 +56,19 @@ def cannot_tell(remote: Remote, holes: Sequence[Hole]) -> CorruptError:
         hint=f"run 'dver push --all -r {remote.name}' where the content is, then this again;"
         " --force drops nothing of that kind",
     )
+
+
+def require_places(remote: Remote, used: frozenset[bytes], seen: Survey) -> None:
+    """Raise RefusedError if something that is needed lies only where another one may delete it.
+
+    That one may know another place for it, which is not to be seen here, and count on that.
+    """
+    if not used.isdisjoint(seen.others):
+        raise RefusedError(
+            f"another collection is under way in {remote.description}, or has died there, and it"
+            " may delete packs in which something lies that is needed",
+            hint="try again when it has ended; if it never does, --rewrite copies what is needed",
+        )
 
 
 class Sweep:
@@ -138,6 +157,7 @@ class Sweep:
         reach.add(root for session, root in second.roots.items() if session in second.void)
         reach.add(one.root for one in second.trash.values())
         used = reach.used_packs()
+        require_places(self._remote, used, second)
         return [one for one in there if one.name not in used]
 
     # taking it out of the index
@@ -152,7 +172,7 @@ class Sweep:
         made = replace_segments(
             second.segments,
             gone,
-            lost_packs(named, second.packs) | second.others,
+            (second.others, lost_packs(named, second.packs)),
             obsolete,
             bytes.fromhex(self._own),
         )
