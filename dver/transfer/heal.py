@@ -357,7 +357,7 @@ class Healer:
         session.watch.begin()
         self._remote.refresh_index(whole=True)
         listed = listed or self._remote.list_packs()
-        session.avoid(lost)
+        session.avoid(frozenset(), lost)
         total = sum(one.size for one in uploads if one.name not in listed)
         for upload, sound in session.send(uploads, listed, total):
             if not sound:
