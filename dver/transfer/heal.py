@@ -380,7 +380,7 @@ class Healer:
         lost = lost_packs(remote.index.packs(), remote.list_packs())
         own = layout.new_session(collection=True)
         obsolete = remote.index.names.keys() - {one.name for one in live}
-        made = replace_segments(live, bad, lost | bad, obsolete, bytes.fromhex(own))
+        made = replace_segments(live, bad, (lost | bad,), obsolete, bytes.fromhex(own))
         for data in made.segments:
             name = bytes(oid_of(data))
             put_and_check(remote, layout.segment_key(name), data)
