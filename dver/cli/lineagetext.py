@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from dver.base.fsio import show
+from dver.base.redact import printable
 from dver.ops.lineage import LineageObject, LineageRecord, LineageResult
 from dver.ui.console import Console
 from dver.ui.humanize import size
@@ -70,20 +72,20 @@ class _Tree:
     def _object(self, oid: str, path: str, role: str) -> str:
         one = self._objects.get(oid)
         amount = f", {size(one.size)}" if one is not None else ""
-        told = f" ({role}{amount})" if role else f" ({amount[2:]})" if amount else ""
+        told = f" ({printable(role)}{amount})" if role else f" ({amount[2:]})" if amount else ""
         return f"{self._console.style(show(path), 'bold')} {self._dim(oid[7:17])}{told}"
 
     def _record(self, one: LineageRecord) -> str:
-        what = one.step or one.kind
-        command = " ".join(one.command)
-        parts = [self._dim(one.id[:10]), one.created[:10]]
+        what = printable(one.step or one.kind)
+        command = printable(shlex.join(one.command))
+        parts = [self._dim(one.id[:10]), printable(one.created[:10])]
         if one.commit:
-            parts.append(f"commit {one.commit[:10]}{'+' if one.dirty else ''}")
+            parts.append(f"commit {printable(one.commit[:10])}{'+' if one.dirty else ''}")
         if one.exit:
             parts.append(self._console.style(f"exit code {one.exit}", "red"))
         metrics = ", ".join(f"{key}={text}" for key, text in list(one.metrics.items())[:_SHOWN])
-        tail = f"  {metrics}" if metrics else ""
-        shown = f": {show(command)}" if command else ""
+        tail = f"  {printable(metrics)}" if metrics else ""
+        shown = f": {command}" if command else ""
         return f"{self._console.style(what, 'cyan')}{shown}  {' '.join(parts)}{tail}"
 
     def _dim(self, text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dver.base.fsio import show
+from dver.base.redact import printable
 from dver.cli.command import declare
 from dver.cli.commands.run import sink_of
 from dver.cli.context import App
@@ -92,17 +93,18 @@ def command(
 
 def _render(console: Console, result: ReproduceResult) -> None:
     for one in result.outputs:
-        note = f": {one.note}" if one.note else ""
+        note = f": {printable(one.note)}" if one.note else ""
         word = console.style(f"{one.grade:9}", _STYLES[one.grade])
         console.print(f"{word}  {show(one.path)}{note}")
-    for text in result.metrics:
-        console.print(f"metric     {text}")
-    for text in result.missing:
-        console.print(f"missing    {text}")
-    for text in result.differs:
-        console.print(f"differs    {text}")
-    for text in result.notes:
-        console.print(f"note       {text}")
+    told = {
+        "metric": result.metrics,
+        "missing": result.missing,
+        "differs": result.differs,
+        "note": result.notes,
+    }
+    for heading, texts in told.items():
+        for text in texts:
+            console.print(f"{heading:9}  {printable(text)}")
     word = console.style(result.grade.upper(), _STYLES[result.grade], "bold")
     took = ""
     if result.exit is not None:
