@@ -1,10 +1,12 @@
-"""Opening what must be an ordinary file, whatever somebody has put in its place."""
+"""Opening what must be an ordinary file, whatever is in its place, and keeping it open."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import threading
+from collections import OrderedDict
 
 from dver.base.errors import CorruptError
 from dver.base.fsio import OPEN_FLAGS, PathLike, show
@@ -39,3 +41,48 @@ def open_regular(path: PathLike) -> int:
 
 def _irregular(path: PathLike) -> CorruptError:
     return CorruptError(f"{show(path)} is no regular file")
+
+
+class OpenFile:
+    """An open file, closed when the last thread that reads from it lets go of it."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str) -> None:
+        self.fd = -1
+        self.path = path
+        self.fd = open_regular(path)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
+class OpenFiles:
+    """Files by name, of which at most ``most`` stay open, those used last. For several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._files: OrderedDict[bytes, OpenFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: bytes) -> OpenFile | None:
+        """Return a file if it is open."""
+        with self._lock:
+            file = self._files.get(name)
+            if file is not None:
+                self._files.move_to_end(name)
+            return file
+
+    def open(self, name: bytes, path: str) -> OpenFile:
+        """Open a file, and keep it so. Raises CorruptError, or OSError."""
+        file = OpenFile(path)
+        with self._lock:
+            while len(self._files) >= self._most:
+                self._files.popitem(last=False)
+            return self._files.setdefault(name, file)
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        with self._lock:
+            self._files.clear()

@@ -29,8 +29,15 @@ from dver.repo import Repo
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.contents import TORN, AsFound, check_contents
-from dver.store.fsck import Problem, by_cause, check_packs, check_segments
-from dver.store.index import Index
+from dver.store.fsck import (
+    Problem,
+    by_cause,
+    check_packs,
+    check_segments,
+    doubtful,
+    listed_packs,
+)
+from dver.store.index import Index, SoundFirst
 from dver.store.mark import Marks
 from dver.store.store import Store
 from dver.store.strays import in_unindexed_packs, irregular, with_what_segments_named
@@ -162,8 +169,9 @@ def _check(
     index, problems = check_segments(storage)
     problems += irregular(storage)
     problems = with_what_segments_named(storage, index, problems)
-    problems += check_packs(storage, index)
-    store = AsFound(storage, info, index)
+    listed = listed_packs(storage)
+    problems += check_packs(storage, index, listed)
+    store = AsFound(storage, info, SoundFirst(index.segments, doubtful(index, listed)))
     sizes = index.packs()
     chosen: set[bytes] = set()
     if options.full or subset is not None:

@@ -27,7 +27,7 @@ from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.codec import Buffer
 from dver.store.fsck import Problem
-from dver.store.index import Index, Segment
+from dver.store.index import Index, Segment, SoundFirst
 from dver.store.packcheck import PackChecker
 from dver.store.packfile import check_pack, read_footer, verify_frame
 from dver.store.proofs import add_proofs, read_proofs
@@ -116,10 +116,17 @@ def check_contents(
     jobs = _jobs(store.index, sizes, with_lists=only is None)
     count = min(workers or usable_cores(), 16)
     if count > 1 and local and sum(sizes.values()) >= _WORTH:
-        setup = (store.local_directory(), [one.name for one in store.index.segments])
+        names = [one.name for one in store.index.segments]
+        setup = (store.local_directory(), names, sorted(store.index.doubtful))
         # This process does its part as well, and has done much of it before others have started.
-        name = "dver.store.contents:Worker"
-        run_jobs(name, setup, jobs, workers=count - 1, answered=answered, here=checker)
+        run_jobs(
+            "dver.store.contents:Worker",
+            setup,
+            jobs,
+            workers=count - 1,
+            answered=answered,
+            here=checker,
+        )
     else:
         for job in jobs:
             answered(job, checker(job))
@@ -217,19 +224,21 @@ class Checker:
 
 
 class Worker(Checker):
-    """What a worker process runs, given a store's directory and the names of its segments."""
+    """What a worker process runs, given a store's directory, its segments and doubtful packs."""
 
-    def __init__(self, setup: tuple[str, list[bytes]]) -> None:
+    def __init__(self, setup: tuple[str, list[bytes], list[bytes]]) -> None:
         from dver.storage.local import LocalStorage
 
-        directory, names = setup
+        directory, names, doubtful = setup
         store = Store.open_unindexed(LocalStorage(directory))
         segments = []
         for name in names:
             path = os.path.join(directory, layout.segment_key(name))
             with fsio.explained("read", path):
                 segments.append(Segment.map(path, name))
-        super().__init__(AsFound(store.storage, store.info, Index(segments)))
+        super().__init__(
+            AsFound(store.storage, store.info, SoundFirst(segments, frozenset(doubtful)))
+        )
 
     def close(self) -> None:
         """Nothing is left to say."""

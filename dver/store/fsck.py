@@ -6,7 +6,7 @@ every row lies inside its pack. What a full check does besides is in :mod:`dver.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import add, gt
 
@@ -53,13 +53,20 @@ def check_segments(storage: Storage) -> tuple[Index, list[Problem]]:
     return Index(sound), problems
 
 
-def check_packs(storage: Storage, index: Index) -> Iterator[Problem]:
-    """Compare the packs that the index names with those the storage lists, by size."""
-    listed = {
+def listed_packs(storage: Storage) -> dict[bytes, int]:
+    """Return the packs that are there, with their sizes in bytes."""
+    return {
         name: entry.size
         for entry in storage.list(layout.PACKS)
         if (name := layout.name_of(entry.key)) is not None
     }
+
+
+def check_packs(
+    storage: Storage, index: Index, listed: Mapping[bytes, int] | None = None
+) -> Iterator[Problem]:
+    """Compare the packs that the index names with those the storage lists, by size."""
+    listed = listed_packs(storage) if listed is None else listed
     bad: dict[bytes, tuple[str, str]] = {}
     for name, size in sorted(index.packs().items()):
         if name not in listed:
@@ -88,6 +95,11 @@ def check_packs(storage: Storage, index: Index) -> Iterator[Problem]:
         oids = tuple(oid for oid in lost[name] if oid not in rest)
         if oids or name in listed:
             yield Problem(what, layout.pack_key(name), detail, oids)
+
+
+def doubtful(index: Index, listed: Mapping[bytes, int]) -> frozenset[bytes]:
+    """Return the packs that an index names and that are not listed in their full size."""
+    return frozenset(name for name, size in index.packs().items() if listed.get(name) != size)
 
 
 def by_cause(problems: Iterable[Problem]) -> list[Problem]:

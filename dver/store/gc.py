@@ -26,7 +26,6 @@ from dver.store.packfile import FinishedPack, open_frame
 from dver.store.proofs import DIRECTORY as PROOFS
 from dver.store.proofs import drop_proofs
 from dver.store.store import Store
-from dver.store.strays import in_unindexed_packs
 from dver.store.writer import PackSet, encode_rows, publish_packs, write_segment
 
 #: A pack is copied without its garbage once less than this part of it is in use.
@@ -66,7 +65,7 @@ def plan(store: Store, marks: Marks) -> Plan:
     Raises CorruptError if something is missing that a pack without a segment has: the index must
     have been lost, and by it alone nearly everything would be garbage.
     """
-    if marks.missing and marks.missing.intersection(in_unindexed_packs(store.storage, store.index)):
+    if marks.missing and _is_index_lost(store, marks):
         raise CorruptError(
             "nothing was removed, since index segments are lost that named what is needed",
             hint="run 'dver fsck --repair', which takes it from the packs, then this again",
@@ -87,6 +86,12 @@ def plan(store: Store, marks: Marks) -> Plan:
     orphans = tuple(_orphans(store, uses))
     freed += sum(os.lstat(path).st_size for path in orphans)
     return Plan(tuple(delete), tuple(rewrite), orphans, marks.count, dead, dead_bytes, freed)
+
+
+def _is_index_lost(store: Store, marks: Marks) -> bool:
+    from dver.store.strays import in_unindexed_packs
+
+    return not marks.missing.isdisjoint(in_unindexed_packs(store.storage, store.index))
 
 
 def uses_of(marks: Marks) -> dict[bytes, Use]:

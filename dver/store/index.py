@@ -179,7 +179,7 @@ class Segment:
 
     def is_intact(self) -> bool:
         """Say whether the segment's bytes still hash to its name."""
-        return oid_of(self._data) == self.name
+        return oid_of(memoryview(self._data)) == self.name
 
 
 class Index:
@@ -197,6 +197,7 @@ class Index:
     ) -> None:
         self.lost_packs = lost_packs
         self.foreign_packs = foreign_packs
+        self.doubtful: frozenset[bytes] = frozenset()
         found = list(segments)
         present = {one.name for one in found}
         gone = {
@@ -269,3 +270,25 @@ class Index:
     def packs(self) -> dict[bytes, int]:
         """Return the packs that the segments name, with their sizes in bytes."""
         return {name: size for one in self.segments for name, size in one.packs}
+
+
+class SoundFirst(Index):
+    """An index as it is found, which gives places in ``doubtful`` packs only if there is no other.
+
+    These are packs that are not there, or not in their full size; nothing is taken for missing.
+    """
+
+    def __init__(self, segments: Iterable[Segment], doubtful: frozenset[bytes]) -> None:
+        super().__init__(segments)
+        self.doubtful = doubtful
+        self._rest = Index(self.segments, doubtful)
+
+    def find(self, oid: Oid) -> Place | None:
+        """Return an object's place, in a pack without doubt if there is one."""
+        return self._rest.find(oid) or super().find(oid)
+
+    def places(self, oids: Iterable[Oid]) -> dict[Oid, Place]:
+        """Return the places of those of some objects that are found, as :meth:`find` does each."""
+        wanted = set(oids)
+        found = self._rest.places(wanted)
+        return {**super().places(wanted.difference(found)), **found}

@@ -21,13 +21,13 @@ from dver.base.errors import (
 )
 from dver.base.locking import Lock
 from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of, oid_of
+from dver.base.regular import OpenFile, OpenFiles
 from dver.formats import pack, storeinfo
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.index import Index, Segment
-from dver.store.openpacks import OpenPack, OpenPacks
 
 if TYPE_CHECKING:
     from dver.formats.chunklist import ChunkList
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 #: The kinds of frames that hold a chunk list.
 LIST_KINDS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
+_MAX_OPEN_PACKS = 64
 #: So many chunks of an object are looked up at once.
 _CHUNKS = 8192
 #: Objects longer than this are read with :meth:`Store.stream`, not into memory (bytes).
@@ -54,7 +55,7 @@ class Store:
         self.storage = storage
         self.info = info
         self.index = index
-        self._packs = OpenPacks()
+        self._packs = OpenFiles(_MAX_OPEN_PACKS)
 
     @classmethod
     def create(cls, storage: Storage, chunker: Chunker | None = None) -> Store:
@@ -409,7 +410,7 @@ class Store:
             hint="run 'dver fsck --repair', then 'dver fetch' to get a good copy",
         )
 
-    def _pack_file(self, name: bytes) -> OpenPack:
+    def _pack_file(self, name: bytes) -> OpenFile:
         file = self._packs.get(name)
         if file is not None:
             return file

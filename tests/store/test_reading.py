@@ -166,7 +166,7 @@ def test_consolidation_steps_back_while_somebody_writes(store: Store) -> None:
 
 
 def test_many_open_packs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dver.store.openpacks.MOST", 2)
+    monkeypatch.setattr("dver.store.store._MAX_OPEN_PACKS", 2)
     contents = [b"%d" % number * 10 for number in range(10)]
     oids = [add(store, content)[0] for content in contents]
     assert [store.read(oid) for oid in oids * 2] == contents * 2
