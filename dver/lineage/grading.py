@@ -241,17 +241,22 @@ def _same_opcodes(one: bytes, other: bytes) -> None:
 
 
 def _opcodes(data: bytes) -> Iterator[tuple[str, object]]:
-    """Yield what a pickle does, with references by the order in which they were made."""
+    """Yield what a pickle does, with references by the step that made what they are to.
+
+    So it does not matter which objects it numbers, as long as those that are referred to are.
+    """
     places: dict[object, int] = {}
+    steps = 0
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name == "MEMOIZE":
-            places[len(places)] = len(places)
+            places[len(places)] = steps
         elif opcode.name in ("BINPUT", "LONG_BINPUT", "PUT"):
-            places[argument] = len(places)
+            places[argument] = steps
         elif opcode.name in ("BINGET", "LONG_BINGET", "GET"):
+            steps += 1
             yield "GET", places.get(argument, argument)
-            continue
-        if opcode.name not in _SPELLING:
+        elif opcode.name not in _SPELLING:
+            steps += 1
             yield opcode.name, argument
 
 
