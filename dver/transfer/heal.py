@@ -33,8 +33,8 @@ from dver.formats import root as roots
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.contents import TORN, AsFound, check_contents
-from dver.store.fsck import Problem, check_packs, check_segments
-from dver.store.index import Index, Segment
+from dver.store.fsck import Problem, check_packs, check_segments, doubtful, listed_packs
+from dver.store.index import Index, Segment, SoundFirst
 from dver.store.mark import Marks
 from dver.store.packfile import FinishedPack, PackBuilder
 from dver.store.quarantine import set_aside_in
@@ -104,8 +104,10 @@ def look_for_damage(remote: Remote, reporter: Reporter) -> Damage:
     index, problems = check_segments(storage)
     odd = list(irregular(storage))
     problems += odd
-    problems += check_packs(storage, index)
-    store = AsFound(storage, remote.require_format(), index)
+    listed = listed_packs(storage)
+    problems += check_packs(storage, index, listed)
+    sound = SoundFirst(index.segments, doubtful(index, listed))
+    store = AsFound(storage, remote.require_format(), sound)
     total = sum(index.packs().values())
     unsound: set[bytes] = set()
 
