@@ -36,7 +36,14 @@ def put_and_check(remote: Remote, key: str, data: bytes) -> None:
 def drop(remote: Remote, root: Root, own: str, now: int) -> None:
     """Move a root to the trash."""
     held = Notice("trash", own, now, root=roots_format.encode(root))
-    put_and_check(remote, layout.trash_key(root.session), notice.encode(held))
+    key = layout.trash_key(root.session)
+    remote.storage.put(key, notice.encode(held))
+    # Another collection may drop it at the same time: its word is as good.
+    if read_notice(remote.storage, key, ("trash",), "").root != held.root:
+        raise RemoteError(
+            f"{remote.description} said it stored {key}, and has something else there",
+            hint="check its URL and endpoint with 'dver remote check'",
+        )
     remote.storage.delete(layout.root_key(root.session))
 
 
