@@ -422,8 +422,11 @@ def judge(lab: Lab, victim: Victim, number: int, done: Done, before: Digests) ->
     if not succeeded:
         assert done.exit_code == 10, "it ends with another code"
         [line] = [one for one in done.stderr.splitlines() if one.startswith("error: ")]
-        cause = CAUSES[number]
+        # A checkout looks first whether there is room.
+        looked = line.startswith("error: not enough space on the disk of ")
+        cause = "bytes are needed" if looked and number == errno.ENOSPC else CAUSES[number]
         assert cause in line, "it does not tell the cause"
+        line = line.rpartition(": ")[0] + f": {cause}" if looked else line
         subject = line.partition(f": {cause}")[0].split(" ")[-1]
         told = subject.startswith(str(lab.top)) or subject in known(lab, cwd)
         assert told, "it tells no path that anybody knows"
