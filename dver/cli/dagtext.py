@@ -22,26 +22,23 @@ def as_tree(console: Console, result: DagResult) -> Iterator[str]:
     steps = {one.name: one for one in result.steps}
     told: set[str] = set()
 
-    def lines(name: str, head: str, tail: str) -> Iterator[str]:
-        if name in told:
-            yield f"{head}{console.style(name, 'dim')} (above)"
-            return
-        waits = [one for one in steps[name].after if one in steps and one not in told]
-        if waits:
-            also = f" (below {', '.join(waits)})"
-            yield f"{head}{console.style(name, 'dim')}{also}"
-            return
-        told.add(name)
-        yield f"{head}{_line(console, steps[name])}"
-        for n, one in enumerate(below[name]):
-            last = n == len(below[name]) - 1
-            yield from lines(
-                one, tail + ("└─ " if last else "├─ "), tail + ("   " if last else "│  ")
-            )
-
-    for one in result.steps:
-        if not any(name in steps for name in one.after):
-            yield from lines(one.name, "", "")
+    for root in result.steps:
+        if any(name in steps for name in root.after):
+            continue
+        stack = [(root.name, "", "")]
+        while stack:
+            name, head, tail = stack.pop()
+            waits = [one for one in steps[name].after if one in steps and one not in told]
+            if name in told or waits:
+                where = "above" if name in told else f"below {', '.join(waits)}"
+                yield f"{head}{console.style(name, 'dim')} ({where})"
+                continue
+            told.add(name)
+            yield f"{head}{_line(console, steps[name])}"
+            children = [(one, tail + "├─ ", tail + "│  ") for one in below[name]]
+            if children:
+                children[-1] = (children[-1][0], tail + "└─ ", tail + "   ")
+            stack += reversed(children)
 
 
 def _line(console: Console, step: DagStep) -> str:

@@ -256,10 +256,11 @@ def _circle(
 ) -> FormatError:
     """Return the error that names the steps of one circle."""
     at = next(name for name in steps if name not in done)
-    trail: list[str] = []
-    while at not in trail:
-        trail.append(at)
+    seen: dict[str, None] = {}
+    while at not in seen:
+        seen[at] = None
         at = next(name for name in after[at] if name not in done)
+    trail = list(seen)
     circle = [*trail[trail.index(at) :], at]
     line = min(steps[name].line for name in circle)
     return FormatError(

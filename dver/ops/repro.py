@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dver.base.errors import DverError, MissingContentError, NotFoundError
+from dver.base import fsio
+from dver.base.errors import DverError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import Oid, parse_oid
 from dver.base.reporter import Reporter
@@ -19,10 +20,11 @@ from dver.lineage import executing
 from dver.lineage.environment import Captured
 from dver.lineage.executing import Sink
 from dver.lineage.index import LineageIndex
-from dver.lineage.pipeline import Pipeline, overlap, reads_of
+from dver.lineage.pipeline import Pipeline
 from dver.lineage.pipelinefile import Step
 from dver.ops import worktree
 from dver.ops.reproplan import Action, Judgement, Planner, load_pipeline, told_reasons
+from dver.ops.reproready import require_inputs, require_programs
 from dver.ops.reuse import restore, take_over
 from dver.ops.run import RunOptions, run
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from dver.repo import Repo
+
+#: How long commands that the terminal told to stop may take to do so (seconds).
+_GRACE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ class ReproStep:
     taken), restore (those of its own record were put back), failed, blocked (one that it needs
     failed, or nothing more was begun), and in a dry run pending: that depends on what comes first.
     ``record`` is the id of the new record. ``exit`` is the command's exit code, None if it did
-    not run; ``problem`` says what else was wrong.
+    not run; ``problem`` says what else was wrong. ``reads`` and ``writes`` were noticed and not
+    declared.
     """
 
     name: str
@@ -74,6 +80,9 @@ class ReproStep:
     donor: str | None = None
     record: str | None = None
     outputs: tuple[str, ...] = ()
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     exit: int | None = None
     milliseconds: int = 0
     problem: str | None = None
@@ -124,9 +133,9 @@ def repro(repo: Repo, options: ReproOptions, watch: Watch, reporter: Reporter) -
         if options.dry_run:
             steps = tuple(_told(repo, step.name, judged) for step, judged in planned)
             return ReproResult(steps, True, (), False, 0, False)
-        if _require_inputs(repo, planner, planned, options, reporter):
+        if require_inputs(repo, planner, planned, reporter, pull=options.pull):
             planner.looker.forget()
-        _require_programs(repo, planned)
+        require_programs(repo, planned)
         return _Work(repo, options, planner, names, forced, watch, reporter).run()
 
 
@@ -139,79 +148,6 @@ def _forced(pipeline: Pipeline, options: ReproOptions) -> set[str]:
 def _told(repo: Repo, name: str, judged: Judgement) -> ReproStep:
     donor = None if judged.donor is None else judged.donor.hex()
     return ReproStep(name, judged.action, told_reasons(repo, judged), donor)
-
-
-# before anything runs
-
-
-def _require_inputs(
-    repo: Repo,
-    planner: Planner,
-    planned: Sequence[tuple[Step, Judgement]],
-    options: ReproOptions,
-    reporter: Reporter,
-) -> bool:
-    """Raise unless all is there that no step will make; with ``pull`` bring it and say so."""
-    acting = [step for step, judged in planned if judged.action not in ("current", "frozen")]
-    made = [path for step in acting for path in step.made]
-    gone: dict[bytes, Step] = {}
-    away: dict[bytes, Step] = {}
-    for step, judged in planned:
-        if judged.action in ("current", "frozen", "restore"):
-            continue
-        wanted = [one for one in reads_of(step) if not any(overlap(one, out) for out in made)]
-        for path, seen in planner.looker.look(wanted).items():
-            if seen is None:
-                gone[path] = step
-            elif not seen.here:
-                away[path] = step
-    absent = [path for path in gone if _has_pointer(repo, path)]
-    if options.pull and (away or absent):
-        from dver.ops.pull import PullOptions, pull
-
-        paths = [os.fsdecode(repo.absolute(path)) for path in (*away, *absent)]
-        pull(repo, PullOptions(paths=tuple(paths)), reporter)
-        gone = {path: step for path, step in gone.items() if path not in absent}
-        away = {}
-    for problem, found in (("does not exist", gone), ("is not here", away)):
-        if found:
-            shown = [repo.display(path) for path in found]
-            first = next(iter(found.values()))
-            pullable = found is away or _has_pointer(repo, next(iter(found)))
-            error = MissingContentError if pullable else NotFoundError
-            raise error(
-                f"the step {first.name!r} needs {show(shown[0])}, which {problem}",
-                hint=f"'dver pull {show(shown[0])}' or '--pull' brings it"
-                if pullable
-                else f"no step makes it; see line {first.line} of dver.yaml",
-                paths=shown,
-            )
-    return options.pull
-
-
-def _has_pointer(repo: Repo, path: bytes) -> bool:
-    while path:
-        if os.path.lexists(repo.absolute(pointer_path(path))):
-            return True
-        path = path.rpartition(b"/")[0]
-    return False
-
-
-def _require_programs(repo: Repo, planned: Sequence[tuple[Step, Judgement]]) -> None:
-    for step, judged in planned:
-        if judged.action not in ("run", "pending"):
-            continue
-        directory = os.path.join(repo.root, step.cwd)
-        if not os.path.isdir(directory):
-            raise NotFoundError(
-                f"there is no directory {show(step.cwd)} to run the step {step.name!r} in",
-                hint=f"see line {step.line} of dver.yaml",
-            )
-        if judged.action == "run" or "/" not in step.argv[0]:
-            executing.find_program(step.argv, directory, repo.environ)
-
-
-# the work
 
 
 class _Work:
@@ -282,8 +218,9 @@ class _Work:
             except KeyboardInterrupt as told:
                 # The terminal told the commands as well; whoever told only dver means all.
                 self._interrupted = True
-                if type(told) is not KeyboardInterrupt:
-                    executing.stop_running()
+                if type(told) is KeyboardInterrupt:
+                    wait(running, timeout=_GRACE)
+                executing.stop_running()
                 for one in running:
                     self._ended(one.result())
                 for name in self._names:
@@ -335,6 +272,11 @@ class _Work:
         try:
             repo = self._repo.at(self._repo.root / step.cwd)
             with contextlib.closing(repo):
+                if repo.root != self._repo.root:
+                    raise RefusedError(
+                        f"the directory {show(step.cwd)} belongs to another repository",
+                        hint="let the command change to it: 'sh -c \"cd DIR && COMMAND\"'",
+                    )
                 if judged.action == "restore":
                     return self._restore(repo, step, told)
                 if judged.action == "reuse":
@@ -346,7 +288,7 @@ class _Work:
     def _restore(self, repo: Repo, step: Step, told: ReproStep) -> ReproStep:
         to_stage = restore(repo, self._donors[step.name][1].outputs, self._reporter)
         if to_stage is None:
-            return self._run(repo, step, replace(told, action="run", donor=None))
+            return self._run(repo, step, self._instead(told))
         self._to_stage.update(dict.fromkeys(to_stage))
         return replace(told, outputs=self._outputs(step))
 
@@ -354,17 +296,18 @@ class _Work:
         donor, captured = self._donors[step.name], self._captured[step.name]
         found = take_over(repo, self._run_options(step), donor, captured, self._reporter)
         if found is None:
-            return self._run(repo, step, replace(told, action="run", donor=None))
+            return self._run(repo, step, self._instead(told))
         self._to_stage.update(dict.fromkeys(found[1]))
         return replace(told, record=found[0], outputs=self._outputs(step))
 
     def _run(self, repo: Repo, step: Step, told: ReproStep) -> ReproStep:
+        for path in step.made:
+            # git keeps no empty directories, so that a clone has none for what is to be made.
+            fsio.make_dirs(os.path.dirname(repo.absolute(path)))
         alone = self._options.jobs == 1
         sink = self._watch.sink(step.name, alone=alone)
         result = run(repo, self._run_options(step), sink, self._reporter)
-        self._to_stage.update(
-            (repo.locate(os.path.join(repo.cwd, path)), None) for path in result.to_stage
-        )
+        self._to_stage.update((_located(repo, path), None) for path in result.to_stage)
         if result.interrupted:
             self._interrupted = True
         return replace(
@@ -374,7 +317,17 @@ class _Work:
             exit=result.exit,
             milliseconds=result.milliseconds,
             outputs=self._outputs(step) if not result.exit else (),
+            metrics={one.name: one.value for one in result.metrics},
+            reads=tuple(self._repo.display(_located(repo, path)) for path in result.reads),
+            writes=tuple(self._repo.display(_located(repo, path)) for path in result.writes),
         )
+
+    def _instead(self, told: ReproStep) -> ReproStep:
+        """Say that a step is run after all."""
+        reasons = (*told.reasons, "the outputs of the earlier run are not to be had")
+        told = replace(told, action="run", donor=None, reasons=reasons)
+        self._watch.began(told)
+        return told
 
     def _run_options(self, step: Step) -> RunOptions:
         def absolute(path: bytes) -> str:
@@ -400,10 +353,15 @@ class _Work:
 
     def _ended(self, told: ReproStep) -> None:
         self._results[told.name] = told
-        self._planner.looker.forget()
+        if told.action in ("run", "reuse", "restore", "failed"):
+            self._planner.looker.forget()
         if told.record is not None and told.action != "failed":
             self._planner.made(told.name, parse_oid(told.record))
         self._watch.ended(told)
+
+
+def _located(repo: Repo, shown: str) -> bytes:
+    return repo.locate(os.path.join(repo.cwd, shown))
 
 
 def _failed(told: ReproStep, error: DverError) -> ReproStep:

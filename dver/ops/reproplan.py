@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from dver.repo import Repo
 
 Action = Literal["current", "frozen", "run", "reuse", "restore", "pending", "failed", "blocked"]
-#: So many earlier records of a step are looked at for one whose outputs can be taken over.
-_MOST_DONORS = 500
+#: So many earlier records of a step are looked at for one that is of what is there now.
+_MOST_RECORDS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Planner:
             found: tuple[Reason, ...] = (Reason("never"),)
         else:
             found = tuple(reasons(step, newest[1], now))
-            if not found:
+            if not found or self._is_recorded(step, now, newest[0]):
                 return Judgement("current")
             if all(one.kind == "output" for one in found) and _makes(newest[1], step):
                 return Judgement("restore", found, newest[0])
@@ -146,13 +147,27 @@ class Planner:
         """Return the newest record on this branch of a step that ended well."""
         if name in self._newest:
             return self._newest[name], self.record(self._newest[name])
+        for one in self._on_branch(name):
+            return one, self.record(one)
+        return None
+
+    def _on_branch(self, name: str) -> Iterator[Oid]:
+        """Yield the records on this branch of a step that ended well, newest first."""
         if self._here is None:
             paths = records_on_branch(self._repo.git)
             self._here = {one for one in map(recordpath.id_of, paths) if one is not None}
-        for one in self._index.of_step(name):
-            if one in self._here:
-                return one, self.record(one)
-        return None
+        yield from (one for one in self._index.of_step(name) if one in self._here)
+
+    def _is_recorded(self, step: Step, now: Now, newest: Oid) -> bool:
+        """Say whether another record on this branch is of what is there.
+
+        So it is after going back to an earlier state, and if somebody's clock is ahead.
+        """
+        others = (one for one in self._on_branch(step.name) if one != newest)
+        return any(
+            not any(reasons(step, self.record(one), now))
+            for one in itertools.islice(others, _MOST_RECORDS)
+        )
 
     def record(self, record_id: Oid) -> Record:
         """Return a record that is known to exist."""
@@ -175,7 +190,7 @@ class Planner:
         """Return an earlier record of any branch that is of just what would be run."""
         if step.uncontrolled:
             return None
-        for one in self._index.of_step(step.name)[:_MOST_DONORS]:
+        for one in self._index.of_step(step.name)[:_MOST_RECORDS]:
             value = self.record(one)
             # What a run read beyond its inputs is not known to be the same.
             if value.uncontrolled or value.undeclared.reads or not _makes(value, step):

@@ -478,7 +478,6 @@ def test_from_a_sub_directory_and_with_a_cwd(pipe: Pipeline) -> None:
         "steps:\n  a:\n    cwd: sub\n    outs: out/x\n"
         f"    command: {sys.executable} here.py ../out/x\n",
     )
-    (pipe.path / "out").mkdir()
     done = pipe.dver("repro", "--json", cwd=pipe.path / "sub").result
     assert done["steps"][0]["outputs"] == ["../out/x"]
     assert (pipe.path / "out/x").read_text() == "sub"
@@ -623,3 +622,52 @@ def test_a_status_without_a_pipeline_loads_nothing_for_it(project: Project) -> N
         [sys.executable, "-c", code], cwd=project.path, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]", done.stdout
+
+
+def test_an_earlier_state_is_up_to_date_again(pipe: Pipeline) -> None:
+    pipe.repro()
+    pipe.commit("half")
+    pipe.change('"rate": 0.5', '"rate": 1.0', "params.json")
+    pipe.repro()
+    pipe.commit("double")
+    pipe.git.git("checkout", "-q", "HEAD~", "--", "params.json", "model.dver")
+    pipe.dver("checkout", "-q")
+    assert (pipe.path / "model").read_text() == "6"
+    assert pipe.actions() == CURRENT
+
+
+def test_what_was_read_and_not_declared_is_told(pipe: Pipeline) -> None:
+    pipe.write(".gitignore", "/data\nhidden\n")
+    pipe.write("hidden", "1")
+    pipe.change("import json, sys", "import json, sys; open('hidden').read()", "step.py")
+    assert "warning: other: undeclared read: hidden\n" in pipe.dver("repro", "other").stderr
+    assert pipe.repro("-f", "other")["other"]["reads"] == ["hidden"]
+
+
+def test_metrics_are_told(pipe: Pipeline) -> None:
+    pipe.change("outs: [extra]", "metrics: [m.json]")
+    pipe.change("step.py extra", "step.py m.json")
+    script = "Path(out).write_text(json.dumps({'auc': total}))"
+    pipe.change("Path(out).write_text(str(int(total * rate * 2)))", script, "step.py")
+    assert "auc=7" in pipe.dver("repro", "other").stdout
+    assert pipe.repro("-f", "other")["other"]["metrics"] == {"auc": "7"}
+
+
+def test_a_directory_of_another_repository(pipe: Pipeline) -> None:
+    (pipe.path / "inner").mkdir()
+    pipe.git.git("init", "-q", "inner")
+    pipe.change("outs: [extra]", "outs: [extra]\n    cwd: inner")
+    problem = pipe.repro("other", code=5)["other"]["problem"]
+    assert "belongs to another repository" in problem
+
+
+def test_a_long_chain_is_drawn_and_planned(pipe: Pipeline) -> None:
+    count = 1500
+    steps = [f"  s{n}: {{command: [true], deps: [o{n}], outs: [o{n + 1}]}}\n" for n in range(count)]
+    pipe.write("dver.yaml", "steps:\n" + "".join(steps))
+    pipe.write("o0", "")
+    lines = pipe.dver("dag").stdout.splitlines()
+    assert len(lines) == count
+    assert lines[-1].endswith(f"s{count - 1}: true -> o{count}")
+    actions = list(pipe.actions("-n").values())
+    assert actions == ["run", *["pending"] * (count - 1)]

@@ -6,6 +6,7 @@ import threading
 
 import click
 
+from dver.base.fsio import show
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
@@ -125,6 +126,11 @@ class _Telling(Watch):
 
     def ended(self, step: ReproStep) -> None:
         """Say what became of a step."""
+        for word, paths in (("read", step.reads), ("write", step.writes)):
+            for path in paths[:_MOST_REASONS]:
+                self._warn(f"{step.name}: undeclared {word}: {show(path)}")
+            if len(paths) > _MOST_REASONS:
+                self._warn(f"{step.name}: ... and {len(paths) - _MOST_REASONS} more")
         if step.action in ("current", "frozen", "blocked"):
             self._say(step)
         elif step.action == "failed":
@@ -133,12 +139,13 @@ class _Telling(Watch):
             what = f": {step.problem}" if step.problem else f"{shown}{record}"
             self._line("failed", "red", f"{step.name}{what}", always=True)
         elif step.record is not None and step.action == "reuse":
-            self._line(
-                "recorded", "dim", f"{step.name} as {step.record[:10]}"
-            )
+            self._line("recorded", "dim", f"{step.name} as {step.record[:10]}")
         elif step.record is not None:
             took = step.milliseconds / 1000
-            self._line("recorded", "dim", f"{step.name} as {step.record[:10]} ({took:.1f} s)")
+            metrics = [f"{name}={text}" for name, text in step.metrics.items()][:_MOST_REASONS]
+            tail = f"  {', '.join(metrics)}" if metrics else ""
+            text = f"{step.name} as {step.record[:10]} ({took:.1f} s){tail}"
+            self._line("recorded", "dim", text)
 
     def sink(self, name: str, *, alone: bool) -> Sink:
         """Return what shows a command's output; with others beside it, by lines with its name."""
@@ -158,6 +165,10 @@ class _Telling(Watch):
             else:
                 self._console.done(line)
                 self._console.flush()
+
+    def _warn(self, text: str) -> None:
+        with self._lock:
+            self._console.warn(text)
 
     def _pass_on(self, stream: Stream, data: bytes) -> None:
         with self._lock:
