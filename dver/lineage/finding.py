@@ -46,11 +46,14 @@ def record_files(repo: Repo, revs: Sequence[str]) -> Iterator[tuple[bytes, bytes
                 yield path, data, ""
 
 
-def read_record_file(repo: Repo, path: bytes) -> bytes | None:
-    """Return the bytes of a record file in the work tree, None if there is no such file."""
+def read_record_file(repo: Repo, path: bytes, limit: int = record.MAX_SIZE) -> bytes | None:
+    """Return the bytes of a record file in the work tree, None if there is no such file.
+
+    What is longer than ``limit`` bytes is cut one byte later, so that it can be told.
+    """
     try:
         with open(repo.absolute(path), "rb", opener=_no_link) as file:
-            return file.read(record.MAX_SIZE + 1)
+            return file.read(limit + 1)
     except OSError:
         return None
 

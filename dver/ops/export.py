@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -106,7 +107,7 @@ class _Found:
     def original(self, one: Recorded) -> Recorded | None:
         """Return the record that a verdict is about."""
         for parent in one.value.parents:
-            if parent.why == "reproduces" and len(parent.id) == 64:
+            if parent.why == "reproduces" and re.fullmatch("[0-9a-f]{64}", parent.id):
                 record_id = Oid(bytes.fromhex(parent.id))
                 value = self._index.record(record_id)
                 if value is not None:

@@ -13,6 +13,7 @@ from dver.base.errors import CorruptError, NotFoundError, RefusedError, UsageErr
 from dver.base.fsio import show
 from dver.base.oid import Oid, oid_of
 from dver.formats import recordpath
+from dver.git.pointers import read_blobs
 from dver.lineage.exporting.contents import StoreContents
 from dver.lineage.exporting.intoto import statement
 from dver.lineage.exporting.spelling import Recorded
@@ -189,13 +190,20 @@ def _altered(repo: Repo, asked: Asked, one: Recorded) -> str:
 
 
 def _signature_file(repo: Repo, path: bytes) -> bytes | None:
-    found = read_record_file(repo, path)
+    found = read_record_file(repo, path, dsse.MAX_SIZE)
     if found is not None:
         return found
     name = b":(top,literal)" + path
-    args = ("log", "--all", "-1", "--format=%H", "--diff-filter=AM", "--", name)
-    commit = repo.git.run(*args).decode().strip()
-    return repo.git.read_file(commit, path) if commit else None
+    args = ("-c", "log.showSignature=false", "log", "--all", "-1", "--format=%H", "--no-patch")
+    commit = repo.git.run(*args, "--diff-filter=AM", "--", name).decode().strip()
+    if not commit:
+        return None
+    entry = repo.git.run("ls-tree", "-z", "--full-tree", commit, "--", path)
+    blob = entry.partition(b"\t")[0].split()[-1:]
+    if not blob:
+        return None
+    (data,) = read_blobs(repo.git, [blob[0].decode()], limit=dsse.MAX_SIZE).values()
+    return data
 
 
 def _others(repo: Repo, one: Recorded, path: bytes, payload: bytes) -> tuple[Signature, ...]:

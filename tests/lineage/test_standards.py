@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from in_toto_attestation.v1.statement import Statement
 from openlineage.client import event_v2
 from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvEntity, ProvRelation
 
+from dver.base.errors import FormatError
 from dver.base.oid import format_oid, oid_of
-from dver.formats import record
+from dver.formats import record, recordpath
 from dver.lineage.exporting import cyclonedx, intoto, mlflow, openlineage, prov, rocrate, slsa
 from dver.lineage.exporting.contents import Nowhere
 from dver.lineage.exporting.spelling import Recorded
@@ -575,6 +577,29 @@ def test_what_made_nothing_has_no_provenance(project: Project, standard: str) ->
     failed = project.train(code=3).json["result"]["record"]
     done = project.dver("lineage", "--format", standard, failed, code=4)
     assert "made nothing" in done.stderr
+
+
+def test_times_that_are_none_are_told() -> None:
+    value = replace(bare().value, created="soon")
+    data = record.encode(value)
+    with pytest.raises(FormatError, match="does not parse: 'soon'"):
+        mlflow.run(Recorded(oid_of(data), value, data))
+
+
+def test_a_verdict_on_a_record_that_is_not_here(project: Project) -> None:
+    value = replace(
+        bare().value,
+        kind="reproduce",
+        verdict=record.Verdict("exact"),
+        parents=(record.Parent("z" * 64, "reproduces"), record.Parent("a" * 64, "reproduces")),
+    )
+    data = record.encode(value)
+    path = project.path / recordpath.path_of(oid_of(data)).decode()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    found = document(project, "in-toto", oid_of(data).hex())
+    check_statement(found)
+    assert found["predicate"]["verdict"] == {"grade": "exact"}
 
 
 def test_unknown_targets(project: Project) -> None:

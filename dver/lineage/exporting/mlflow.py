@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from dver.base.errors import FormatError
 from dver.base.oid import format_oid
 from dver.formats.record import Item, Record
 from dver.lineage.exporting import spelling
@@ -60,7 +61,10 @@ def _status(value: Record) -> str:
 
 
 def _millis(when: str) -> int:
-    return round(datetime.fromisoformat(when).timestamp() * 1000)
+    try:
+        return round(datetime.fromisoformat(when).timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        raise FormatError(f"a record has a time that does not parse: {when[:40]!r}") from error
 
 
 def _metrics(value: Record) -> Iterable[tuple[str, float | str]]:
