@@ -49,14 +49,18 @@ from dver.formats import (
     statindex,
     storeinfo,
     tree,
+    verified,
 )
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import KnownDir, KnownFile, KnownTree
 from dver.ops.placed import load_placed
+from dver.storage.memory import MemoryStorage
 from dver.storage.s3.answers import NotS3Error, parse_error, parse_page
+from dver.store import layout
 from dver.store.codec import compress
 from dver.store.index import Segment
 from dver.store.packfile import open_frame
+from dver.transfer.distant import DistantSegment
 from tests.formats import samples
 from tests.formats.strategies import seal_segment
 
@@ -147,6 +151,22 @@ def look_up(data: bytes) -> None:
         one.find(oid)
     list(one.among(set(oids)))
     segment.check(data)
+
+
+def look_up_from_afar(data: bytes) -> None:
+    """A long segment of a remote: its head is read, and then the rows that are asked for."""
+    storage = MemoryStorage()
+    storage.put(layout.segment_key(bytes(32)), data)
+    distant = DistantSegment.open(storage, bytes(32), len(data))
+    oids = [oid_of(samples.HELLO), oid_of(samples.LABELS), Oid(bytes(32)), Oid(b"\xff" * 32)]
+    distant.is_worth(oids)
+    list(distant.find(oids))
+
+
+def seal_verified(data: bytes) -> bytes:
+    """Return a list of verified packs with a checksum that fits."""
+    text, found, _ = data.rpartition(b"check ")
+    return text + found + f"{checksum(text):016x}\n".encode() if found else data
 
 
 def use_proofs(data: bytes) -> None:
@@ -446,6 +466,19 @@ def targets() -> dict[str, Target]:
             None,
             _JSON_WORDS,
         ),
+        Target(
+            "distant segment",
+            look_up_from_afar,
+            (CorruptError,),
+            [gold["segment.hex"], gold["segment-empty.hex"]],
+        ),
+        Target(
+            "verified packs",
+            same(verified.decode, verified.encode),
+            forms,
+            [gold["verified.txt"]],
+            seal_verified,
+        ),
         Target("proofs", use_proofs, (), [gold["proofs.hex"]]),
         Target("stat index", statindex.decode_tree, forms, _indexes(), seal_index),
         Target(
@@ -493,7 +526,7 @@ def random_values(seed: int, count: int) -> dict[str, list[bytes]]:
             suppress_health_check=list(HealthCheck),
         )
         hypothesis.seed(seed)(chosen(hypothesis.given(strategy)(_only(collect))))()
-    found["segment look-up"] = found["segment"]
+    found["segment look-up"] = found["distant segment"] = found["segment"]
     return found
 
 
