@@ -156,8 +156,8 @@ class Flaky:
                 await self._exchange(client, answer)
         except HangUpError as error:
             reset = error.reset
-        except (EOFError, ConnectionError, asyncio.LimitOverrunError):
-            pass  # either side has hung up, which is how connections end
+        except (EOFError, ConnectionError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # either side has hung up, which is how connections end, or the proxy ends
         finally:
             if reset:
                 linger = struct.pack("ii", 1, 0)
