@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from dver.base.fsio import show
 from dver.cli.render import content
-from dver.ops.status import FileChange, PipelineStatus, StatusResult, TargetStatus
+from dver.ops.pipelinestatus import PipelineStatus
+from dver.ops.status import FileChange, StatusResult, TargetStatus
 from dver.ui.console import Console, Style
 from dver.ui.humanize import count
 

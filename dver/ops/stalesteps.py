@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.errors import DverError
 from dver.lineage.index import LineageIndex
+from dver.ops.pipelinestatus import PipelineStatus, StaleStep
 from dver.ops.reproplan import Planner, load_pipeline, told_reasons
-from dver.ops.status import PipelineStatus, StaleStep
 
 if TYPE_CHECKING:
     from dver.repo import Repo

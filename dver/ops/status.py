@@ -17,6 +17,7 @@ from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_p
 from dver.ops import naming
 from dver.ops.completeness import Pushed, missing_objects
 from dver.ops.inspection import Finding, Inspector
+from dver.ops.pipelinestatus import PipelineStatus
 from dver.ops.placed import left_behind
 from dver.ops.pointerstate import PointerState, moved_pointers, pointer_state
 from dver.ops.scope import Scope
@@ -134,26 +135,6 @@ class TargetStatus:
             and not self.missing
             and not self.absent
         )
-
-
-@dataclass(frozen=True, slots=True)
-class StaleStep:
-    """A step that would be run, or whose outputs would be put back, and why."""
-
-    name: str
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineStatus:
-    """The state of the pipeline: its steps that are not up to date, out of ``steps``.
-
-    ``problem`` says what keeps that from being told.
-    """
-
-    steps: int
-    stale: tuple[StaleStep, ...] = ()
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
