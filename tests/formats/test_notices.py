@@ -33,7 +33,8 @@ NOTICES = st.one_of(
     ),
     st.builds(Notice, st.sampled_from(["intent", "void"]), SESSIONS, NUMBERS),
     st.builds(
-        lambda session, root: Notice("trash", session, root=root.encode()),
+        lambda kind, session, root: Notice(kind, session, root=root.encode()),
+        st.sampled_from(["trash", "retired"]),
         SESSIONS,
         st.text(st.characters(max_codepoint=127), min_size=1),
     ),
