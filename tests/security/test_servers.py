@@ -42,19 +42,32 @@ def test_a_region_is_no_host_and_no_command(lying_s3: Scripted, region: str) -> 
     opened.close()
 
 
-def test_a_region_is_not_followed_out_of_amazon(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("region", "asked"),
+    [
+        ("evil.example.com/", ["us-east-1"]),
+        ("x@evil.example.com", ["us-east-1"]),
+        ("eu-west-1", ["us-east-1", "eu-west-1"]),
+    ],
+)
+def test_a_region_is_not_followed_out_of_amazon(
+    monkeypatch: pytest.MonkeyPatch, region: str, asked: list[str]
+) -> None:
     """What the first answer of Amazon's says decides about the next host."""
     from dver.storage.s3.wire import Wire
 
     wire = Wire(resolve("bucket", "", {}, ENVIRON))
+    hosts = []
 
-    def said(region: str) -> Any:
-        return SimpleNamespace(status=400, headers={"x-amz-bucket-region": region})
+    def send(*_args: object) -> Any:
+        hosts.append(wire.settings.host)
+        headers = {"x-amz-bucket-region": region}
+        return SimpleNamespace(status=400, headers=headers, read=lambda: b"", discard=lambda: None)
 
-    assert not wire._correct(said("evil.example.com/"), b"")
-    assert wire.settings.host == "bucket.s3.us-east-1.amazonaws.com"
-    assert wire._correct(said("eu-west-1"), b"")
-    assert wire.settings.host == "bucket.s3.eu-west-1.amazonaws.com"
+    monkeypatch.setattr(wire, "_send", send)
+    with pytest.raises(RemoteError):
+        wire.small("look at", "GET")
+    assert hosts == [f"bucket.s3.{one}.amazonaws.com" for one in asked]
 
 
 @pytest.mark.parametrize("location", ["http://127.0.0.1:9/", "file:///etc/passwd", "//evil/"])
