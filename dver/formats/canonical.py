@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -20,6 +21,7 @@ from dver.base.oid import Oid, format_oid, parse_oid
 T = TypeVar("T")
 
 MAX_DEPTH = 16
+_BREAK = re.compile(rb"\n *")
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
@@ -37,12 +39,24 @@ def load(data: bytes, what: str, limit: int) -> dict[str, Any]:
         value = json.loads(data.decode("ascii"), parse_float=_no_float, parse_constant=_no_float)
         if not isinstance(value, dict):
             raise FormatError(f"{what} is no JSON object")
-        # One comparison covers order, spacing, escapes, and keys that come twice.
-        if dump(value) != data:
+        # One comparison covers order, escapes, and keys that come twice. Where lines are broken is
+        # not looked at: with indentation Python's encoder is ten times slower.
+        joined = _BREAK.sub(b"", data)
+        if data[-2:] != b"}\n" or _joined(value) != joined:
             raise FormatError(f"{what} is not spelled canonically")
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{what} is not JSON of the allowed kind") from error
     return value
+
+
+def load_checked(data: bytes) -> Any:
+    """Parse what :func:`load` has accepted before."""
+    return json.loads(data)
+
+
+def _joined(value: Any) -> bytes:
+    _check(value, 0)
+    return json.dumps(value, sort_keys=True, separators=(",", ": ")).encode("ascii")
 
 
 def to_plain(value: Any) -> Any:

@@ -71,7 +71,7 @@ class Walker:
     def __init__(self, index: LineageIndex, trees: TreeSource) -> None:
         self._index = index
         self._trees = trees
-        self._holders: dict[Oid, bool] = {}
+        self._inside: dict[Oid, list[Oid]] | None = None
 
     def up(self, start: Iterable[Oid], depth: int | None = None) -> Graph:
         """Return what made some objects, what that was made of, and so on.
@@ -126,24 +126,40 @@ class Walker:
 
     def _directories_with(self, graph: Graph, oid: Oid) -> list[Oid]:
         """Return the directories among all inputs and outputs that hold an object somewhere."""
-        self._holders = {}
-        found = [one for one in self._index.trees() if one != oid and self._holds(one, oid)]
+        found = [one for one in self._holders(graph).get(oid, ()) if one != oid]
         if found:
             graph.inside[oid] = found
         return found
 
-    def _holds(self, tree: Oid, oid: Oid) -> bool:
-        """Say whether a directory, as far as it is here, holds an object at any depth."""
-        known = self._holders.get(tree)
-        if known is not None:
-            return known
-        self._holders[tree] = False
+    def _holders(self, graph: Graph) -> dict[Oid, list[Oid]]:
+        """Return for each object that records name in which recorded directories it lies.
+
+        Found out once, by going through all directories as far as they are here.
+        """
+        if self._inside is None:
+            self._inside = {}
+            known = self._index.objects() | set(graph.start)
+            parts: dict[Oid, frozenset[Oid]] = {}
+            for tree in self._index.trees():
+                for oid in self._parts(tree, known, parts):
+                    self._inside.setdefault(oid, []).append(tree)
+        return self._inside
+
+    def _parts(
+        self, tree: Oid, known: set[Oid], parts: dict[Oid, frozenset[Oid]]
+    ) -> frozenset[Oid]:
+        """Return those of the known objects that lie in a directory at any depth."""
+        if tree in parts:
+            return parts[tree]
+        parts[tree] = frozenset()
         try:
-            entries = list(self._trees.read_tree(tree))
+            listed = self._trees.read_tree(tree)
         except (MissingContentError, CorruptError):
-            return False
-        holds = any(entry.oid == oid for entry in entries) or any(
-            entry.kind == DIRECTORY and self._holds(entry.oid, oid) for entry in entries
-        )
-        self._holders[tree] = holds
-        return holds
+            return parts[tree]
+        oids = [listed.oid(i) for i in range(len(listed))]
+        found = known.intersection(oids)
+        for i, kind in enumerate(listed.kinds):
+            if kind == DIRECTORY:
+                found |= self._parts(oids[i], known, parts)
+        parts[tree] = frozenset(found)
+        return parts[tree]

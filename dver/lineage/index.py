@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from dver.base import fsio
 from dver.base.errors import FormatError, SystemFailure
-from dver.base.oid import Oid
+from dver.base.oid import Oid, oid_of
 from dver.formats import record, recordpath
 from dver.formats.record import Record
 from dver.lineage.finding import record_files
@@ -70,7 +70,9 @@ class LineageIndex:
     def record(self, record_id: Oid) -> Record | None:
         """Return a record by its id, None if it is not known."""
         row = self._base.execute("SELECT data FROM record WHERE id = ?", (record_id,)).fetchone()
-        return None if row is None else record.decode(row[0], record_id)
+        if row is None or oid_of(row[0]) != record_id:
+            return None
+        return record.decode_checked(row[0])
 
     def data(self, record_id: Oid) -> bytes | None:
         """Return a record's own bytes, of which its id is the hash; None if it is not known."""
@@ -82,7 +84,7 @@ class LineageIndex:
         for record_id, data in self._base.execute(
             "SELECT id, data FROM record ORDER BY created, id"
         ):
-            yield Oid(record_id), record.decode(data)
+            yield Oid(record_id), record.decode_checked(data)
 
     def makers(self, oid: Oid) -> list[Oid]:
         """Return the records that have an object among their outputs, newest first."""
@@ -105,6 +107,10 @@ class LineageIndex:
         """Return the records that name another one as their parent."""
         rows = self._base.execute("SELECT record FROM parent WHERE id = ?", (record_id.hex(),))
         return [Oid(row[0]) for row in rows]
+
+    def objects(self) -> set[Oid]:
+        """Return everything that is an input or output of some record."""
+        return {Oid(row[0]) for row in self._base.execute("SELECT DISTINCT oid FROM edge")}
 
     def trees(self) -> set[Oid]:
         """Return every directory that is an input or output of some record."""

@@ -100,7 +100,7 @@ def test_what_is_not_known_yet_is_ignored() -> None:
         (DATA.replace(b'"milliseconds": 3000', b'"milliseconds": 3000.0'), "not JSON"),
         (DATA.replace(b'"milliseconds": 3000', b'"milliseconds": NaN'), "not JSON"),
         (DATA.replace(b'"milliseconds": 3000', b'"milliseconds": %d' % (1 << 63)), "not JSON"),
-        (b'{"a": ' * 40 + b"1" + b"}" * 40, "not JSON"),
+        (b'{"a": ' * 40 + b"1" + b"}" * 40 + b"\n", "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (changed(dver_record=2), "upgrade|version 2"),
         (changed(dver_record=True), "not dver's"),

@@ -207,8 +207,9 @@ def test_metrics_and_parameters_at_revisions(project: Project) -> None:
 
 def test_what_others_recorded_moves_no_cursor(project: Project) -> None:
     evil = "fit\x1b[2Jed"
-    project.dver("run", "-q", "-n", evil, "-d", "data", "-o", "out.txt", "--",
-                 PYTHON, "-c", COPY + " # \x1b]0;title\x07", "data/rows.csv", "out.txt")  # fmt: skip
+    code = COPY + " # \x1b]0;title\x07"
+    words = ("--", PYTHON, "-c", code, "data/rows.csv", "out.txt")
+    project.dver("run", "-q", "-n", evil, "-d", "data", "-o", "out.txt", *words)
     for args in (["lineage", "out.txt"], ["runs"], ["compare", "out.txt", "out.txt"], ["metrics"]):
         done = project.dver(*args)
         assert "\x1b" not in done.stdout + done.stderr, args
