@@ -689,8 +689,12 @@ def _work(job: tuple[str, int, int, list[bytes]]) -> tuple[str, Tally, int]:
     for data in target.seeds:  # what is imported at the first use is not the input's fault
         with contextlib.suppress(*target.errors):
             target.run(data)
-    with bounded_memory():
-        tally = campaign(target, inputs, seed, more)
+    try:
+        with bounded_memory():
+            tally = campaign(target, inputs, seed, more)
+    finally:
+        while _scratch:
+            _scratch.pop().cleanup()
     return name, tally, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
