@@ -209,7 +209,7 @@ class Finish:
             raise NotFoundError(
                 f"the command ended well, but did not make all outputs; it was recorded as"
                 f" {result.record[:10]}",
-                hint="check the paths given with -o and -m",
+                hint="check the paths of its outputs and metrics",
                 paths=[self._repo.display(path) for path in missing],
             )
         if self._plan.options.strict and (result.reads or result.writes):
