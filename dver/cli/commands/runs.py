@@ -32,7 +32,9 @@ _MOST_COLUMNS = 8
     "--where", "where", metavar="CONDITION", multiple=True, help="Only runs for which this holds."
 )
 @click.option("--sort", metavar="[-]NAME", help="Order by this; with - the largest first.")
-@click.option("-n", "--max-count", "limit", type=click.IntRange(min=1), metavar="N", help="List at most N.")
+@click.option(
+    "-n", "--max-count", "limit", type=click.IntRange(min=1), metavar="N", help="List at most N."
+)
 @click.option("--failed", is_flag=True, help="List failed runs as well.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 def command(
