@@ -48,7 +48,7 @@ ALLOWED = {"--help": {"bz2", "lzma", "shutil"}}
 MOST_MODULES = {
     "--version": 3,
     "--help": 20,
-    "status": 73,
+    "status": 74,
     "diff": 80,
     "checkout": 96,
     "log data.csv": 62,

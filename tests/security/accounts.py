@@ -92,10 +92,13 @@ class Account:
 
 
 def load_all(package: Path) -> None:
-    """Import whatever the sources of dver import anywhere, since nobody else may read the files."""
+    """Import all of dver, and whatever it imports anywhere: nobody else may read the files."""
     for path in package.rglob("*.py"):
-        if "project" in path.parts:
+        if "project" in path.parts or path.stem in ("__main__", "sitecustomize"):
             continue
+        own = ".".join(["dver", *path.relative_to(package).with_suffix("").parts])
+        if not own.startswith(_HEAVY):
+            importlib.import_module(own.removesuffix(".__init__"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module != "__future__":
