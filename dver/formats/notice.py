@@ -6,13 +6,12 @@ insignificant space, ended by one line feed, with its own hash inside, as a root
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 from dver.base.errors import FormatError
-from dver.base.oid import format_oid, oid_of
+from dver.formats.sealed import seal, text, unseal
 
 Kind = Literal["intent", "condemned", "doomed", "swept", "void", "trash", "retired"]
 
@@ -55,36 +54,22 @@ class Notice:
 
 def encode(notice: Notice) -> bytes:
     """Return the bytes of a notice, its own hash included under ``check``."""
-    fields: dict[str, Any] = {
-        "dver_notice": 1,
-        "kind": notice.kind,
-        "moment": notice.moment,
-        "packs": [[name.hex(), size, since] for name, size, since in sorted(set(notice.packs))],
-        "root": notice.root.decode("ascii"),
-        "session": notice.session,
-    }
-    fields["check"] = format_oid(oid_of(_dump(fields)))
-    return _dump(fields) + b"\n"
+    packs = [[name.hex(), size, since] for name, size, since in sorted(set(notice.packs))]
+    return seal(
+        {
+            "dver_notice": 1,
+            "kind": notice.kind,
+            "moment": notice.moment,
+            "packs": packs,
+            "root": notice.root.decode("ascii"),
+            "session": notice.session,
+        }
+    )
 
 
 def decode(data: bytes) -> Notice:
     """Parse a notice. Raises FormatError unless it is whole, unaltered and of this version."""
-    if len(data) > MAX_SIZE:
-        raise FormatError("a notice is longer than any notice")
-    try:
-        fields = json.loads(data.decode("ascii"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError("a notice is not JSON") from error
-    version = fields.get("dver_notice") if isinstance(fields, dict) else None
-    if not isinstance(version, int):
-        raise FormatError("a notice is JSON, but not dver's")
-    if version != 1:
-        raise FormatError(
-            f"a notice has format version {str(version)[:40]} and this dver reads version 1",
-            hint="upgrade dver",
-        )
-    if set(fields) != _KEYS:
-        raise FormatError("a notice lacks a field or has an unknown one")
+    fields = unseal(data, "notice", version="dver_notice", keys=_KEYS, limit=MAX_SIZE)
     try:
         notice = _notice(fields)
         # One comparison covers the hash, the order, the spelling and anything else.
@@ -101,31 +86,19 @@ def _notice(fields: dict[str, Any]) -> Notice:
     if kind not in _KINDS:
         raise ValueError("its kind is unknown")
     packs = tuple(_unused(row) for row in fields["packs"])
-    root = _text(fields["root"]).encode("ascii")
+    root = text(fields["root"]).encode("ascii")
     if (packs and kind not in _WITH_PACKS) or bool(root) != (kind in _WITH_ROOT):
         raise ValueError("it holds what its kind has no place for")
-    session = _text(fields["session"], _SESSION)
+    session = text(fields["session"], _SESSION)
     return Notice(kind, session, _number(fields["moment"]), packs, root)
 
 
 def _unused(row: Any) -> Unused:
     name, size, since = row
-    return Unused(bytes.fromhex(_text(name, _NAME)), _number(size), _number(since))
+    return Unused(bytes.fromhex(text(name, _NAME)), _number(size), _number(since))
 
 
 def _number(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise ValueError("expected a number")
     return value
-
-
-def _text(value: Any, shape: re.Pattern[str] | None = None) -> str:
-    if not isinstance(value, str):
-        raise TypeError("expected text")
-    if shape is not None and not shape.fullmatch(value):
-        raise ValueError(f"{value[:80]!r}")
-    return value
-
-
-def _dump(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")

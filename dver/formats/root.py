@@ -7,13 +7,13 @@ roots and nothing else. Its key in the remote is ``roots/<session>``, a random n
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from dver.base.errors import FormatError
-from dver.base.oid import Oid, format_oid, oid_of, parse_oid
+from dver.base.oid import Oid, format_oid, parse_oid
+from dver.formats.sealed import seal, text, unseal
 
 MAX_SIZE = 64 << 20
 _MAX_TEXT = 16384
@@ -62,28 +62,12 @@ def encode(root: Root) -> bytes:
         "commits": sorted(set(root.commits)),
         "objects": [[o.path, o.kind, format_oid(o.oid), o.size] for o in sorted(set(root.objects))],
     }
-    fields["check"] = format_oid(oid_of(_dump(fields)))
-    return _dump(fields) + b"\n"
+    return seal(fields)
 
 
 def decode(data: bytes) -> Root:
     """Parse a root. Raises FormatError unless it is whole, unaltered and of this version."""
-    if len(data) > MAX_SIZE:
-        raise FormatError("a root is longer than any root")
-    try:
-        fields = json.loads(data.decode("ascii"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError("a root is not JSON") from error
-    version = fields.get("dver_root") if isinstance(fields, dict) else None
-    if not isinstance(version, int):
-        raise FormatError("a root is JSON, but not dver's")
-    if version != 1:
-        raise FormatError(
-            f"a root has format version {str(version)[:40]} and this dver reads version 1",
-            hint="upgrade dver",
-        )
-    if set(fields) != _KEYS:
-        raise FormatError("a root lacks a field or has an unknown one")
+    fields = unseal(data, "root", version="dver_root", keys=_KEYS, limit=MAX_SIZE)
     try:
         root = Root(
             _text(fields["session"], _SESSION),
@@ -110,12 +94,4 @@ def _object(row: Any) -> RootObject:
 
 
 def _text(value: Any, shape: re.Pattern[str] | None = None) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_TEXT:
-        raise TypeError("expected text")
-    if shape is not None and not shape.fullmatch(value):
-        raise ValueError(f"{value[:80]!r}")
-    return value
-
-
-def _dump(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return text(value, shape, limit=_MAX_TEXT)
