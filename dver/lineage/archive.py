@@ -21,6 +21,7 @@ from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from dver.formats.tree import Entry
 from dver.git.pointers import read_blobs
 from dver.git.process import split_nul
+from dver.store.whole import is_whole
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -135,7 +136,7 @@ class Archiver:
         row = self._base.execute(
             "SELECT oid, size, files FROM stored WHERE id = ?", (git_tree,)
         ).fetchone()
-        if row is None or not is_whole(self._repo, Oid(row[0])):
+        if row is None or not is_whole(self._repo.store, Oid(row[0])):
             return None
         return Oid(row[0]), row[1], row[2]
 
@@ -150,21 +151,6 @@ class Archiver:
         base = sqlite3.connect(":memory:")
         base.executescript(_SCHEMA)
         return base
-
-
-def is_whole(repo: Repo, oid: Oid) -> bool:
-    """Say whether the local store has a tree with all that is in it."""
-    from dver.base.errors import MissingContentError
-    from dver.store.walk import distinct
-
-    try:
-        return all(
-            kind == DIRECTORY or repo.store.is_complete(tree.oid(i))
-            for _, tree in distinct(repo.store, [oid])
-            for i, kind in enumerate(tree.kinds)
-        )
-    except MissingContentError:
-        return False
 
 
 def _batches(blobs: list[str], sizes: dict[str, int]) -> Iterator[list[str]]:

@@ -18,7 +18,7 @@ from dver.base.reporter import SILENT
 from dver.formats.record import Record
 from dver.formats.tree import Entry
 from dver.git.repository import Git
-from dver.lineage.archive import is_whole
+from dver.store.whole import is_whole
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -115,7 +115,7 @@ def _kept(repo: Repo, value: Record) -> Entry | None:
     if not repo.store.has(value.keep.oid):
         return None
     entry = repo.store.read_tree(value.keep.oid).find(_CODE)
-    return entry if entry is not None and is_whole(repo, entry.oid) else None
+    return entry if entry is not None and is_whole(repo.store, entry.oid) else None
 
 
 def _fetch(repo: Repo, value: Record) -> None:

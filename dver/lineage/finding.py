@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from dver.base.errors import FormatError, MissingContentError, NotFoundError
+from dver.base.errors import FormatError, MissingContentError
 from dver.base.oid import Oid, oid_of
 from dver.formats import record, recordpath
 from dver.formats.record import Record
@@ -91,23 +91,6 @@ def load(repo: Repo, record_id: Oid) -> Record:
     return record.decode(data, record_id)
 
 
-def all_records(repo: Repo) -> Iterator[tuple[Oid, Record]]:
-    """Yield every record that any ref reaches or the work tree holds, oldest first.
-
-    What does not parse, or is not what its name says, is left out: it proves nothing.
-    """
-    found: dict[Oid, Record] = {}
-    for path, data, _ in record_files(repo, all_revisions(repo)):
-        record_id = recordpath.id_of(path)
-        if record_id is None or record_id in found:
-            continue
-        try:
-            found[record_id] = record.decode(data, record_id)
-        except FormatError:
-            continue
-    yield from sorted(found.items(), key=lambda item: (item[1].created, item[0]))
-
-
 def records_at(repo: Repo, rev: str) -> Iterator[tuple[Oid, Record]]:
     """Yield the records that a revision holds, or with "" those in the work tree.
 
@@ -142,17 +125,3 @@ def _listed_here(repo: Repo) -> Iterator[tuple[bytes, bytes]]:
             data = read_record_file(repo, path) if is_record_path(path) else None
             if data is not None:
                 yield path, data
-
-
-def by_prefix(repo: Repo, text: str) -> Oid | None:
-    """Return the id of the one record that begins with some hex digits, or None.
-
-    Raises NotFoundError if there are several.
-    """
-    digits = text.lower().removeprefix("blake3:")
-    if len(digits) < 4 or not set(digits) <= set("0123456789abcdef"):
-        return None
-    found = {one for one, _ in all_records(repo) if one.hex().startswith(digits)}
-    if len(found) > 1:
-        raise NotFoundError(f"{text!r} is the beginning of {len(found)} records; type more of it")
-    return found.pop() if found else None

@@ -23,7 +23,7 @@ from dver.ops.materialise import (
 from dver.ops.remembered import missing_error
 from dver.ops.scope import Scope
 from dver.ops.versions import Located, Version, entry_at, locate, typed_path, version_at
-from dver.store import walk
+from dver.store.whole import is_whole
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -155,15 +155,9 @@ def _is_here(source: _Source, store: Store) -> bool:
     """Say whether a store has all of what is wanted."""
     try:
         entry = entry_at(source.repo, source.version, source.located, store)
-        if entry.kind != DIRECTORY:
-            return store.is_complete(entry.oid)
-        return all(
-            kind == DIRECTORY or store.is_complete(tree.oid(i))
-            for _, tree in walk.distinct(store, [entry.oid])
-            for i, kind in enumerate(tree.kinds)
-        )
     except MissingContentError:
         return False
+    return is_whole(store, entry.oid, tree=entry.kind == DIRECTORY)
 
 
 def _bring(source: _Source, store: Store, options: GetOptions, reporter: Reporter) -> int:

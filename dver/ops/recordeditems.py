@@ -12,8 +12,8 @@ from dver.base.reporter import Reporter
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE
 from dver.formats.record import Item
 from dver.formats.tree import Entry
-from dver.lineage.archive import is_whole
 from dver.ops.materialise import materialise
+from dver.store.whole import is_whole
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 def is_here(repo: Repo, item: Item) -> bool:
     """Say whether the local store has all of an item."""
-    if item.kind == "tree":
-        return is_whole(repo, item.oid)
-    return repo.store.is_complete(item.oid)
+    return is_whole(repo.store, item.oid, tree=item.kind == "tree")
 
 
 def bring(repo: Repo, items: Sequence[Item], remote: str | None, reporter: Reporter) -> list[str]:

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
-from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE
 from dver.formats.pointer import Pointer
 from dver.formats.record import Item, Parent, Record
-from dver.formats.tree import Entry
 from dver.git import ignorefile, snapshot
 from dver.git.pointers import pointer_path
 from dver.lineage import running
-from dver.lineage.archive import is_whole
 from dver.lineage.environment import Captured
 from dver.lineage.keeping import Keeper
 from dver.ops import naming, worktree
-from dver.ops.materialise import materialise, remove_all, scratch_beside
+from dver.ops.materialise import remove_all, scratch_beside
 from dver.ops.placed import note_placed
+from dver.ops.recordeditems import bring, is_here, write_out
 from dver.ops.restoring import Restorer, Wish, failure
 from dver.ops.run import begun
 from dver.ops.runplan import Plan, RunOptions
@@ -44,7 +42,7 @@ def restore(repo: Repo, items: Sequence[Item], reporter: Reporter) -> list[bytes
     What lies there with other content is stored first, and then replaced. None, with nothing
     done, if not all is to be had, or an output lies in a larger target.
     """
-    if not bring(repo, items, reporter):
+    if not _all_here(repo, items, reporter):
         return None
     with worktree.hold_worktree(repo, timeout=_PATIENCE), repo.store.hold():
         repo.store.refresh()
@@ -61,24 +59,10 @@ def restore(repo: Repo, items: Sequence[Item], reporter: Reporter) -> list[bytes
         return _check_out(repo, tracked, reporter)
 
 
-def bring(repo: Repo, items: Sequence[Item], reporter: Reporter) -> bool:
+def _all_here(repo: Repo, items: Sequence[Item], reporter: Reporter) -> bool:
     """Fetch what is not in the local store; say whether all is there now."""
-    wanted = [one for one in items if not is_here(repo, one)]
-    if wanted and repo.config.default_remote() is not None:
-        from dver.transfer.fetch import fetch
-        from dver.transfer.wants import Want
-
-        remote = repo.open_remote(None, write=False)
-        wants = [Want(one.kind, one.oid, one.size, one.path, (), "") for one in wanted]
-        fetch(repo.store, remote, wants, reporter=reporter)
-    return all(is_here(repo, one) for one in wanted)
-
-
-def is_here(repo: Repo, one: Item) -> bool:
-    """Say whether the local store has all of an input or output."""
-    if one.kind == "tree":
-        return is_whole(repo, one.oid)
-    return repo.store.is_complete(one.oid)
+    bring(repo, items, None, reporter)
+    return all(is_here(repo, one) for one in items)
 
 
 def take_over(
@@ -94,7 +78,7 @@ def take_over(
     of the outputs are to be had.
     """
     record_id, value = donor
-    if not bring(repo, value.outputs, reporter):
+    if not _all_here(repo, value.outputs, reporter):
         return None
     plan = Plan(repo, options)
     with begun(repo, plan) as draft:
@@ -155,17 +139,8 @@ def _make_room(repo: Repo, items: Sequence[Item], reporter: Reporter) -> None:
 
 def _write(repo: Repo, one: Item, reporter: Reporter) -> None:
     place = _path(repo.absolute(os.fsencode(one.path)))
-    kind = DIRECTORY if one.kind == "tree" else EXECUTABLE if one.executable else FILE
     with scratch_beside(place) as scratch:
-        materialise(
-            repo.store,
-            Entry(kind, b"", one.size, one.oid),
-            place,
-            scratch,
-            shown=one.path,
-            force=True,
-            reporter=reporter,
-        )
+        write_out(repo, one, place, scratch, reporter)
 
 
 def _check_out(repo: Repo, wanted: dict[bytes, Pointer], reporter: Reporter) -> list[bytes]:

@@ -16,6 +16,7 @@ from dver.base.oid import oid_of, parse_oid
 from dver.formats import record
 from dver.formats.record import Record
 from dver.repo import Repo
+from dver.store.whole import is_whole
 from tests.lineage.conftest import Project
 from tests.support.cli import Done
 
@@ -275,11 +276,10 @@ def test_garbage_collection_keeps_what_records_need(project: Project) -> None:
 
 
 def assert_whole(project: Project, value: Record) -> None:
-    from dver.lineage.archive import is_whole
 
     repo = Repo.open(project.path)
     try:
-        assert is_whole(repo, value.keep.oid)
+        assert is_whole(repo.store, value.keep.oid)
     finally:
         repo.close()
 
@@ -417,7 +417,6 @@ def test_a_push_sends_records_and_what_they_need(project: Project, tmp_path: Pat
     project.commit()
     project.dver("push", "-q")
     # Only the record's tree names this version of the data.
-    from dver.lineage.archive import is_whole
     from dver.transfer.fetch import fetch
     from dver.transfer.wants import Want
 
@@ -428,13 +427,13 @@ def test_a_push_sends_records_and_what_they_need(project: Project, tmp_path: Pat
 
             shutil.rmtree(project.path / ".git/dver" / name)
         repo.store.refresh()
-        assert not is_whole(repo, value.keep.oid)
+        assert not is_whole(repo.store, value.keep.oid)
         remote = repo.open_remote(None, write=False)
         want = Want("tree", value.keep.oid, value.keep.size, "record", (), "")
         from dver.base.reporter import SILENT
 
         fetch(repo.store, remote, [want], reporter=SILENT)
-        assert is_whole(repo, value.keep.oid)
+        assert is_whole(repo.store, value.keep.oid)
     finally:
         repo.close()
     done = project.dver("push", "--json")
