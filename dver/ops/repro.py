@@ -112,9 +112,9 @@ class Watch:
     def ended(self, step: ReproStep) -> None:
         """Hear what became of a step."""
 
-    def sink(self, name: str, *, alone: bool) -> Sink:  # noqa: ARG002
+    def sink(self, name: str, *, alone: bool) -> Sink:  # noqa: ARG002 - this one shows nothing
         """Return what takes the output of a step's command; ``alone`` if no other runs beside."""
-        return lambda stream, data: None  # noqa: ARG005
+        return lambda stream, data: None  # noqa: ARG005 - as above
 
 
 def repro(repo: Repo, options: ReproOptions, watch: Watch, reporter: Reporter) -> ReproResult:

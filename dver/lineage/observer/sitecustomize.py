@@ -21,9 +21,9 @@ def _observe() -> None:
         return
     top = os.path.join(root, "")
     seen = set()
-    busy: list = []  # type: ignore[type-arg]
+    busy: list[int] = []
 
-    def hook(event: str, args: tuple) -> None:  # type: ignore[type-arg]
+    def hook(event: str, args: tuple) -> None:  # type: ignore[type-arg]  # as events have them
         if event != "open" or busy:
             return
         busy.append(1)

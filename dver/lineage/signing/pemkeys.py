@@ -96,7 +96,7 @@ def _hash_for(curve: EllipticCurve) -> Any:
 
 def _need_library() -> None:
     try:
-        import cryptography  # noqa: F401
+        import cryptography  # noqa: F401 - only whether it is there
     except ImportError as error:
         raise SystemFailure(
             "keys in PEM need the library cryptography",
