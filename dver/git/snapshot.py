@@ -85,7 +85,8 @@ def take(git: Git, exclude: Sequence[bytes] = ()) -> Snapshot:
         index = os.path.join(directory, "index")
         own = git.git_dir / "index"
         if own.exists():
-            shutil.copyfile(own, index)
+            # With its time: by it git tells which files may have changed since they were added.
+            shutil.copy2(own, index)
         env = {**git.env, **_IDENTITY, "GIT_INDEX_FILE": index}
         if exclude and commit:
             specs = [b":(top,literal)" + path for path in exclude]
