@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,15 @@ from tests.support.gitrepo import GitRepo, hermetic
 from tests.support.s3server import lying_s3, moto_s3, rclone_s3
 
 __all__ = ["lying_s3", "moto_s3", "rclone_s3"]
+
+
+def pytest_configure() -> None:
+    """Let interrupts reach the commands under test, as they would from a terminal.
+
+    A shell starts what it runs in the background with SIGINT ignored, which every child inherits.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
