@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from dver.base.fsio import show
 from dver.cli.render import content
-from dver.ops.pipelinestatus import PipelineStatus
 from dver.ops.status import FileChange, StatusResult, TargetStatus
 from dver.ui.console import Console, Style
 from dver.ui.humanize import count
+
+if TYPE_CHECKING:
+    from dver.ops.pipelinestatus import PipelineStatus
 
 _MOST_STEPS = 10
 _POINTER = {

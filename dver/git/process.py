@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO
 
@@ -107,10 +107,28 @@ def run_code(
 ) -> tuple[int, bytes]:
     """Run git as :func:`run` does and return (exit code, standard output)."""
     process = _start(args, cwd, env, subprocess.DEVNULL if stdin is None else subprocess.PIPE)
-    out, err = process.communicate(stdin)
-    if process.returncode not in answers:
-        raise explain(args, process.returncode, err)
-    return process.returncode, out
+    return _finish(process, args, stdin, answers)
+
+
+@contextmanager
+def asking(
+    args: Sequence[Arg],
+    *,
+    cwd: Arg,
+    env: Mapping[str, str],
+    answers: Collection[int] = (0,),
+) -> Iterator[Callable[[], bytes]]:
+    """Start git for a short answer, which the function given waits for, as :func:`run` does.
+
+    What else is done in the block is done meanwhile. Leaving it unasked stops git.
+    """
+    process = _start(args, cwd, env, subprocess.DEVNULL)
+    try:
+        yield lambda: _finish(process, args, None, answers)[1]
+    finally:
+        if process.returncode is None:
+            process.kill()
+            process.communicate()
 
 
 @contextmanager
@@ -178,6 +196,18 @@ def _start(
         raise SystemFailure(f"cannot run git in {show(cwd)}: {reason}") from error
     except ValueError as error:
         raise RepositoryError("git cannot be asked about a name that contains NUL") from error
+
+
+def _finish(
+    process: subprocess.Popen[bytes],
+    args: Sequence[Arg],
+    stdin: bytes | None,
+    answers: Collection[int],
+) -> tuple[int, bytes]:
+    out, err = process.communicate(stdin)
+    if process.returncode not in answers:
+        raise explain(args, process.returncode, err)
+    return process.returncode, out
 
 
 def _drain(stream: IO[bytes], into: list[bytes]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -85,6 +85,12 @@ class Git:
     def pipe(self, *args: Arg, stdin: bytes | None = None) -> AbstractContextManager[IO[bytes]]:
         """Run git from the root and give its output to read while it runs; see process.pipe."""
         return process.pipe(args, cwd=str(self.root), env=self.env, stdin=stdin)
+
+    def asking(
+        self, *args: Arg, answers: Collection[int] = (0,)
+    ) -> AbstractContextManager[Callable[[], bytes]]:
+        """Start git for an answer that is waited for later; see process.asking."""
+        return process.asking(args, cwd=str(self.root), env=self.env, answers=answers)
 
     # -- revisions ----------------------------------------------------------------------------
 

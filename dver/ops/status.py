@@ -17,7 +17,6 @@ from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_p
 from dver.ops import naming
 from dver.ops.completeness import Pushed, missing_objects
 from dver.ops.inspection import Finding, Inspector
-from dver.ops.pipelinestatus import PipelineStatus
 from dver.ops.placed import left_behind
 from dver.ops.pointerstate import PointerState, moved_pointers, pointer_state
 from dver.ops.scope import Scope
@@ -25,12 +24,15 @@ from dver.ops.targets import Target, broken_hint, load_targets
 
 if TYPE_CHECKING:
     from dver.ops.compare import FileDelta
+    from dver.ops.pipelinestatus import PipelineStatus
     from dver.repo import Repo
 
 DataState = Literal[
     "unchanged", "modified", "deleted", "absent", "retyped", "stale", "leftover", "unknown"
 ]
 
+#: The commit and the full name of the branch, a line each; see _head.
+_ASK_HEAD = ("rev-parse", "HEAD", "--symbolic-full-name", "HEAD")
 _DAMAGED = "'dver fsck --full' tells what is damaged, 'dver fsck --repair' puts it aside"
 
 
@@ -170,8 +172,9 @@ def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResu
     paths = [data_path(p) if is_pointer_path(p) else p for p in map(repo.locate, options.paths)]
     scope = Scope(paths)
     under = scope.paths or (b"",)
-    targets = load_targets(repo, under)
-    head, branch = _head(repo)
+    with repo.git.asking(*_ASK_HEAD, answers=(0, 128)) as answer:
+        targets = load_targets(repo, under)
+        head, branch = _head(repo, answer())
     committed: dict[bytes, str] = {}
     if head is not None:
         found = at_revision(repo.git, head, under, ancestors=True)
@@ -203,9 +206,8 @@ def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResu
     return StatusResult(branch, head, remote, tuple(told), pipeline)
 
 
-def _head(repo: Repo) -> tuple[str | None, str | None]:
-    """Return HEAD's commit and branch, by one run of git unless there is no commit yet."""
-    out = repo.git.run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD", answers=(0, 128))
+def _head(repo: Repo, out: bytes) -> tuple[str | None, str | None]:
+    """Return HEAD's commit and branch as one run of git says, unless there is no commit yet."""
     lines = os.fsdecode(out).splitlines()
     if len(lines) != 2 or lines[0] == "HEAD":
         return repo.git.head(), repo.git.branch()
