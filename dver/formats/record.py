@@ -163,11 +163,32 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of making something again."""
+    """What came of making something again.
+
+    ``environment`` is the kind that it ran in, ``runs`` how often (0 stands for once), and ``noise``
+    how far apart each metric was in those runs, as text.
+    """
 
     grade: Grade
     outputs: tuple[Graded, ...] = ()
     differs: tuple[str, ...] = ()
+    environment: str = ""
+    runs: int = 0
+    noise: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What somebody says of a run that dver did not see.
+
+    ``fields`` are those of the record that nothing but this stands for. ``author`` made it, at the
+    time ``made``, on ``host``; the record's own actor and time are of who wrote the record.
+    """
+
+    fields: tuple[str, ...] = ()
+    author: Actor = Actor()
+    made: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +225,7 @@ class Record:
     uncontrolled: tuple[str, ...] = ()
     parents: tuple[Parent, ...] = ()
     verdict: Verdict | None = None
+    claim: Claim | None = None
 
 
 def encode(record: Record) -> bytes:

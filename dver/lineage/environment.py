@@ -78,9 +78,13 @@ class Captured:
 class Capture:
     """Asks for the environment of a command, while it runs. Call :meth:`finish` at the end."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], python: Sequence[str] = ()
+    ) -> None:
+        """Start asking; ``python`` starts the interpreter, where it is not found by the command."""
         self._env = dict(env)
-        self._python = _start([interpreter(argv, env), "-c", _PROBE], self._env)
+        asked = list(python) or [interpreter(argv, env)]
+        self._python = _start([*asked, "-c", _PROBE], self._env)
         smi = shutil.which("nvidia-smi", path=env.get("PATH"))
         self._gpu = _start([smi, *_GPU_QUERY], self._env) if smi else None
 

@@ -285,9 +285,9 @@ _KINDS: Sequence[tuple[tuple[str, ...], str, Callable[[Path, Path], None]]] = (
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far apart two numbers may be: ``absolute + relative * |recorded|``, by metric or for all.
+    """How far apart two numbers may be: ``absolute + relative * |recorded|``.
 
-    ``by_name`` gives an absolute distance for some metrics.
+    ``by_name`` gives some metrics another distance, where that is larger: their noise.
     """
 
     relative: float = 0.0
@@ -298,10 +298,8 @@ class Tolerance:
         """Say whether two values of a metric count as the same."""
         if recorded == now or (math.isnan(recorded) and math.isnan(now)):
             return True
-        limit = (self.by_name or {}).get(name)
-        if limit is None:
-            limit = self.absolute + self.relative * abs(recorded)
-        return abs(recorded - now) <= limit
+        limit = self.absolute + self.relative * abs(recorded)
+        return abs(recorded - now) <= max(limit, (self.by_name or {}).get(name, 0.0))
 
 
 def compare_metrics(
@@ -330,6 +328,39 @@ def compare_metrics(
             lines.append(f"{one.name} was {one.value} and is {other.value}")
         close &= tolerance.allows(one.name, before, after)
     return close and numbers > 0, lines
+
+
+def noise_of(runs: Sequence[Sequence[Metric]]) -> dict[str, float]:
+    """Return how far apart each metric is in several runs of the same: its range."""
+    return {
+        name: max(values) - min(values)
+        for name, values in _numbers(runs).items()
+        if all(map(math.isfinite, values))
+    }
+
+
+def nearest(recorded: Sequence[Metric], runs: Sequence[Sequence[Metric]]) -> list[Metric]:
+    """Return each metric of several runs as it came closest to the recorded one."""
+    before = {one.name: number(one.value, one.type) for one in recorded}
+    found: dict[str, tuple[float, Metric]] = {}
+    for metrics in runs:
+        for one in metrics:
+            value, old = number(one.value, one.type), before.get(one.name)
+            apart = 0.0 if value is None or old is None else abs(value - old)
+            if one.name not in found or apart < found[one.name][0]:
+                found[one.name] = (apart, one)
+    return [one for _, one in found.values()]
+
+
+def _numbers(runs: Sequence[Sequence[Metric]]) -> dict[str, list[float]]:
+    """Return the values of those metrics that are numbers in every run."""
+    found: dict[str, list[float]] = {}
+    for metrics in runs:
+        for one in metrics:
+            value = number(one.value, one.type)
+            if value is not None:
+                found.setdefault(one.name, []).append(value)
+    return {name: values for name, values in found.items() if len(values) == len(runs)}
 
 
 # -- bytes -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from dver.base.oid import Oid, oid_of
 from dver.formats import pack, record, recordpath
 from dver.formats.record import (
     Actor,
+    Claim,
     Code,
     Command,
     Environment,
@@ -62,6 +63,7 @@ class Draft:
     uncontrolled: Sequence[str] = ()
     parents: tuple[Parent, ...] = ()
     verdict: Verdict | None = None
+    claim: Claim | None = None
 
 
 def finish(draft: Draft, writer: Writer) -> tuple[Oid, bytes]:
@@ -108,6 +110,7 @@ def finish(draft: Draft, writer: Writer) -> tuple[Oid, bytes]:
         uncontrolled=tuple(draft.uncontrolled),
         parents=draft.parents,
         verdict=draft.verdict,
+        claim=draft.claim,
     )
     data = record.encode(made)
     return writer.add(data, pack.BLOB), data

@@ -24,6 +24,11 @@ def is_here(repo: Repo, item: Item) -> bool:
     return is_whole(repo.store, item.oid, tree=item.kind == "tree")
 
 
+def absent(repo: Repo, items: Sequence[Item]) -> list[Item]:
+    """Return those of some items that the local store does not have all of."""
+    return [one for one in items if not is_here(repo, one)]
+
+
 def bring(repo: Repo, items: Sequence[Item], remote: str | None, reporter: Reporter) -> list[str]:
     """Fetch items that are not here, as far as they are to be had; return where was looked.
 

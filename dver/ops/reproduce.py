@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dver.base import fsio
-from dver.base.errors import DverError, NotFoundError
-from dver.base.fsio import show
-from dver.base.oid import Oid, short_oid
+from dver.base.oid import Oid
 from dver.base.reporter import Reporter
-from dver.formats.record import (
-    Grade,
-    Graded,
-    Item,
-    Metric,
-    Parent,
-    Record,
-    Verdict,
-)
-from dver.lineage import actor, executing, grading, running, values
-from dver.lineage.checkedout import CodeUnavailableError, FoundCode, check_out, find_code
-from dver.lineage.environment import Capture, differences
+from dver.formats.record import Grade, Graded, Item, Parent, Record, Verdict
+from dver.lineage import actor, grading, running
 from dver.lineage.executing import Sink
 from dver.lineage.grading import Tolerance
 from dver.lineage.index import LineageIndex
-from dver.lineage.keeping import content_of
 from dver.lineage.running import Draft
+from dver.lineage.setting import Kind
 from dver.ops.making import find, maker_of
 from dver.ops.materialise import remove_all
-from dver.ops.recordeditems import bring, is_here, write_out
-from dver.ops.verdict import GradedOutput, Grader
+from dver.ops.recordeditems import absent
+from dver.ops.remaking import Made, Ready, Remaking
+from dver.ops.upstream import upstream, with_rebuilt
+from dver.ops.verdict import GradedOutput
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -56,8 +44,10 @@ class ReproduceOptions:
 
     ``relative`` and ``absolute`` say how far apart metrics may be and still count as the same.
     ``remote`` is where missing inputs come from, None the default one. ``keep`` leaves the
-    directory in which it was made. ``check`` only tells whether it could be made. ``note`` False
-    writes no record of the verdict.
+    directories in which it was made. ``check`` only tells whether it could be made. ``note`` False
+    writes no record of the verdict. ``environment`` is what to run in. ``times`` runs as often, and
+    takes how far apart metrics are in those runs for their noise. ``chain`` makes first what the
+    inputs were made of, from the roots on, and goes on with what came out.
     """
 
     target: str
@@ -67,6 +57,22 @@ class ReproduceOptions:
     keep: bool = False
     check: bool = False
     note: bool = True
+    environment: Kind = "current"
+    times: int = 1
+    chain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Something that was made again on the way, since the target was made of it."""
+
+    record: str
+    step: str
+    grade: Grade
+    outputs: tuple[GradedOutput, ...]
+    missing: tuple[str, ...]
+    verdict: str | None
+    directory: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,9 @@ class ReproduceResult:
     none was written. ``differs`` is what in the environment is not as it was, ``missing`` what
     stood in the way, ``metrics`` those that changed. ``directory`` is where it was made, None if
     that was removed. ``exit`` is the command's exit code, None if it was not run.
+    ``environment`` is what it ran in, ``runs`` how often, ``noise`` how far apart each metric was
+    in those runs (texts), ``chain`` what was made before it, the roots first. ``files`` are the
+    records that were written, of the whole chain.
     """
 
     record: str
@@ -95,6 +104,11 @@ class ReproduceResult:
     verdict: str | None
     file: str | None
     directory: str | None
+    environment: Kind = "current"
+    runs: int = 1
+    noise: Mapping[str, str] = field(default_factory=dict)
+    chain: tuple[Link, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def reproduce(
@@ -102,243 +116,162 @@ def reproduce(
 ) -> ReproduceResult:
     """Make what a record made, of the same inputs with the same code, and compare.
 
-    Nothing in the work tree, the index or the branches changes but for the new record's file.
+    Nothing in the work tree, the index or the branches changes but for the new records' files.
     What is missing is told before anything is run: the grade is then ``blocked``.
     """
     with LineageIndex(repo) as index:
         record_id, value = maker_of(repo, index, find(repo, index, options.target))
-    return _Reproduction(repo, options, record_id, value, sink, reporter).run()
+        records = upstream(index, record_id, value) if options.chain else [(record_id, value)]
+    return _Reproductions(repo, options, sink, reporter).run(records)
 
 
 @dataclass(slots=True)
-class _State:
-    missing: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    outputs: list[GradedOutput] = field(default_factory=list)
-    metric_lines: list[str] = field(default_factory=list)
-    metrics: tuple[Metric, ...] = ()
-    differs: tuple[str, ...] = ()
+class _One:
+    """The reproduction of one record."""
+
+    id: Oid
+    record: Record
+    ready: Ready
+    runs: list[Made] = field(default_factory=list)
     grade: Grade = "blocked"
-    made: dict[str, Item] = field(default_factory=dict)
+    outputs: tuple[GradedOutput, ...] = ()
+    metric_lines: list[str] = field(default_factory=list)
+    noise: dict[str, str] = field(default_factory=dict)
+    directory: str | None = None
+    verdict: tuple[str, str] | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """What stands in the way."""
+        return self.ready.missing + [text for made in self.runs[:1] for text in made.missing]
 
 
-class _Reproduction:
-    """One reproduction under way."""
+class _Reproductions:
+    """One record to be made again, or a chain of them."""
 
     def __init__(
-        self,
-        repo: Repo,
-        options: ReproduceOptions,
-        record_id: Oid,
-        value: Record,
-        sink: Sink,
-        reporter: Reporter,
+        self, repo: Repo, options: ReproduceOptions, sink: Sink, reporter: Reporter
     ) -> None:
         self._repo = repo
         self._options = options
-        self._id = record_id
-        self._record = value
-        self._sink = sink
-        self._reporter = reporter
-        self._state = _State()
-        self._code = FoundCode()
-        self._draft = Draft(
+        self._remaking = Remaking(repo, options.environment, options.remote, sink, reporter)
+        self._rebuilt: dict[Oid, Item] = {}
+
+    def run(self, records: Sequence[tuple[Oid, Record]]) -> ReproduceResult:
+        """Make them in this order; the last is what was asked for."""
+        options = self._options
+        made_first = {out.oid for _, value in records[:-1] for out in value.outputs}
+        ones = []
+        for record_id, value in records:
+            # What is made on the way need not be here.
+            inputs = tuple(item for item in value.inputs if item.oid not in made_first)
+            ready = self._remaking.preflight(value, inputs)
+            ones.append(_One(record_id, value, ready))
+        blocked = any(one.missing for one in ones)
+        for one in ones:
+            if blocked and not one.missing and not options.check:
+                one.ready.notes.append("not made, since something else in the chain is missing")
+        if options.check:
+            for one in ones:
+                if not one.missing:
+                    one.grade = "exact"
+            if not blocked:
+                ones[-1].ready.notes.append("all that is needed is here; nothing was run")
+        elif not blocked:
+            self._make_all(ones)
+        if options.note and not options.check:
+            for one in ones:
+                one.verdict = self._note(one)
+        return self._result(ones)
+
+    # making
+
+    def _make_all(self, ones: Sequence[_One]) -> None:
+        options = self._options
+        base = Path(tempfile.mkdtemp(prefix="dver-reproduce-"))
+        try:
+            for n, one in enumerate(ones):
+                one.ready.inputs = with_rebuilt(one.record.inputs, self._rebuilt)
+                gone = absent(self._repo, one.ready.inputs)
+                if gone:
+                    one.ready.missing += [f"{item.path} was not made again" for item in gone]
+                    continue
+                for again in range(options.times):
+                    name = "work" if len(ones) == options.times == 1 else f"{n + 1}-{again + 1}"
+                    one.runs.append(self._remaking.make(one.record, one.ready, base / name))
+                    if options.keep:
+                        one.directory = os.fspath(base / name)
+                    if one.missing:
+                        break
+                self._grade(one)
+                for path, item in one.runs[0].items.items():
+                    for out in one.record.outputs:
+                        if out.path == path:
+                            self._rebuilt[out.oid] = item
+        finally:
+            if not options.keep:
+                remove_all(base)
+
+    def _grade(self, one: _One) -> None:
+        """Grade all runs of one record together: the worst of each output decides."""
+        notes, record = one.ready.notes, one.record
+        if one.missing:
+            return
+        expected = record.run.exit if record.run is not None else 0
+        exits = [made.outcome.exit for made in one.runs if made.outcome is not None]
+        for code in dict.fromkeys(code for code in exits if code != expected):
+            one.grade = "diverged"
+            notes.append(f"the command ended with exit code {code}, not {expected}")
+        if one.grade == "diverged":
+            return
+        one.outputs = _together([made.outputs for made in one.runs], notes)
+        runs = [made.metrics for made in one.runs]
+        noise = grading.noise_of(runs) if len(runs) > 1 else {}
+        one.noise = {name: repr(value) for name, value in sorted(noise.items())}
+        tolerance = Tolerance(self._options.relative, self._options.absolute, noise)
+        nearest = grading.nearest(record.metrics, runs)
+        close, one.metric_lines = grading.compare_metrics(record.metrics, nearest, tolerance)
+        worst = grading.worst([output.grade for output in one.outputs])
+        if worst == "diverged" and close and all(output.made for output in one.outputs):
+            # Bytes and content differ, and by its own measure it is as good as before.
+            worst = "metric"
+        one.grade = worst
+        if not one.outputs:
+            one.grade = "exact" if close or not record.metrics else "diverged"
+            notes.append("the record names no outputs; only the exit code was compared")
+
+    # afterwards
+
+    def _note(self, one: _One) -> tuple[str, str]:
+        """Write the record of a verdict; return its id and its path."""
+        repo, value = self._repo, one.record
+        draft = Draft(
             kind="reproduce",
             step=value.step,
             command=value.command,
             params=value.params,
-            inputs=value.inputs,
-            parents=(Parent(record_id.hex(), "reproduces"),),
-        )
-
-    def run(self) -> ReproduceResult:
-        """Do it."""
-        self._preflight()
-        state = self._state
-        directory = None
-        if not state.missing and not self._options.check:
-            base = Path(tempfile.mkdtemp(prefix="dver-reproduce-"))
-            try:
-                self._make(base)
-            finally:
-                if self._options.keep:
-                    directory = os.fspath(base / "work")
-                else:
-                    remove_all(base)
-        elif not state.missing:
-            state.grade = "exact"
-            state.notes.append("all that is needed is here; nothing was run")
-        verdict, path = self._note() if self._options.note and not self._options.check else ("", "")
-        outcome = self._draft.outcome
-        return ReproduceResult(
-            record=self._id.hex(),
-            step=self._record.step,
-            command=self._record.command.argv if self._record.command else (),
-            commit=self._record.code.commit,
-            grade=state.grade,
-            outputs=tuple(state.outputs),
-            metrics=tuple(state.metric_lines),
-            differs=state.differs,
-            missing=tuple(state.missing),
-            notes=tuple(state.notes),
-            milliseconds=outcome.milliseconds if outcome else 0,
-            recorded_milliseconds=self._record.run.milliseconds if self._record.run else 0,
-            exit=outcome.exit if outcome else None,
-            verdict=verdict or None,
-            file=path or None,
-            directory=directory,
-        )
-
-    # before
-
-    def _preflight(self) -> None:
-        """Find out what is missing, and bring what can be brought."""
-        value, state = self._record, self._state
-        if value.command is None:
-            state.missing.append("the record names no command: it was made elsewhere")
-            return
-        if value.run is not None and value.run.exit != 0:
-            state.notes.append(f"the recorded run itself ended with exit code {value.run.exit}")
-        try:
-            self._code = find_code(self._repo, value)
-            if self._code.note:
-                state.notes.append(self._code.note)
-        except CodeUnavailableError as error:
-            state.missing.append(error.message)
-        self._bring_inputs()
-        for text in value.code.left_out:
-            state.notes.append(f"the code lacks {text}, which was not kept")
-        for text in value.uncontrolled:
-            state.notes.append(f"not controlled: {text}")
-
-    def _bring_inputs(self) -> None:
-        repo = self._repo
-        looked = bring(repo, self._record.inputs, self._options.remote, self._reporter)
-        for one in self._record.inputs:
-            if not is_here(repo, one):
-                self._state.missing.append(
-                    f"the input {show(one.path)} ({short_oid(one.oid)}) is not in"
-                    f" {' and '.join(looked)}"
-                )
-
-    # making
-
-    def _make(self, base: Path) -> None:
-        value, state = self._record, self._state
-        if value.command is None:
-            return
-        work = base / "work"
-        check_out(self._repo, self._code, work)
-        self._lay_out(work, base)
-        cwd = work / value.command.cwd
-        fsio.make_dirs(os.fspath(cwd))
-        env = self._environment()
-        argv = list(value.command.argv)
-        try:
-            executing.find_program(argv, os.fspath(cwd), env)
-        except NotFoundError as error:
-            state.missing.append(error.message)
-            return
-        capture = Capture(argv, env)
-        outcome = executing.execute(argv, os.fspath(cwd), env, self._sink)
-        captured = capture.finish(tuple(value.env.vars), value.env.container)
-        self._draft.outcome = outcome
-        self._draft.env, self._draft.packages = captured.environment, captured.packages
-        self._draft.seeds = value.seeds
-        state.differs = tuple(
-            differences(value.env, captured.environment, self._packages(), captured.packages)
-        )
-        recorded = value.run.exit if value.run is not None else 0
-        if outcome.exit != recorded:
-            state.grade = "diverged"
-            state.notes.append(f"the command ended with exit code {outcome.exit}, not {recorded}")
-            return
-        self._compare(work, base)
-
-    def _environment(self) -> dict[str, str]:
-        """Return the variables of this process, with those that were recorded set as they were."""
-        env = dict(self._repo.environ)
-        for name in [one for one in env if one.startswith("GIT_")]:
-            del env[name]
-        for name in self._record.env.vars:
-            env.pop(name, None)
-        return env | dict(self._record.env.vars) | dict(self._record.seeds)
-
-    def _lay_out(self, work: Path, base: Path) -> None:
-        """Put the inputs where the command expects them, read-only, and take outputs away."""
-        for out in self._record.outputs:
-            place = work / out.path
-            if os.path.lexists(place):
-                remove_all(place)
-            fsio.make_dirs(os.fspath(place.parent))
-        scratch = base / "scratch"
-        for n, one in enumerate(self._record.inputs):
-            place = work / one.path
-            if one.kind == "file" and place.is_file() and content_of(place) == one.oid:
-                continue
-            write_out(self._repo, one, place, scratch / str(n), self._reporter)
-            _protect(place)
-
-    def _packages(self) -> bytes:
-        oid = self._record.env.packages
-        if oid is None or not self._repo.store.has(oid):
-            return b""
-        return self._repo.store.read(oid)
-
-    # afterwards
-
-    def _compare(self, work: Path, base: Path) -> None:
-        """Grade each output; the worst decides."""
-        state = self._state
-        tolerance = Tolerance(self._options.relative, self._options.absolute)
-        store = self._repo.store
-        grader = Grader(self._repo, self._options.remote, self._reporter)
-        with store.hold():
-            store.refresh()
-            with store.writer() as writer:
-                for n, one in enumerate(self._record.outputs):
-                    place, scratch = work / one.path, base / "compare" / str(n)
-                    graded, made = grader.grade(one, place, scratch, writer)
-                    state.outputs.append(graded)
-                    if made is not None:
-                        state.made[one.path] = made
-                writer.commit()
-        self._read_metrics(work)
-        close, lines = grading.compare_metrics(self._record.metrics, state.metrics, tolerance)
-        state.metric_lines = lines
-        grades = [one.grade for one in state.outputs]
-        worst = grading.worst(grades)
-        if worst == "diverged" and close and all(one.made for one in state.outputs):
-            # Bytes and content differ, and by its own measure it is as good as before.
-            worst = "metric"
-        state.grade = worst
-        if not state.outputs:
-            state.grade = "exact" if close or not self._record.metrics else "diverged"
-            state.notes.append("the record names no outputs; only the exit code was compared")
-
-    def _read_metrics(self, work: Path) -> None:
-        found: list[Metric] = []
-        for source in dict.fromkeys(one.source for one in self._record.metrics):
-            try:
-                found += values.metrics(os.fsencode(work / source), source)
-            except DverError as error:
-                self._state.notes.append(error.message)
-        self._state.metrics = tuple(found)
-
-    def _note(self) -> tuple[str, str]:
-        """Write the record of the verdict; return its id and its path."""
-        repo, state, draft = self._repo, self._state, self._draft
-        draft.actor = actor.who(repo.git, repo.environ)
-        draft.repo = actor.identity(repo.git)
-        draft.outputs = tuple(state.made.values())
-        draft.metrics = state.metrics
-        draft.verdict = Verdict(
-            state.grade,
-            tuple(Graded(one.path, one.grade, one.note) for one in state.outputs),
-            (*state.differs, *state.missing),
+            parents=(Parent(one.id.hex(), "reproduces"),),
+            actor=actor.who(repo.git, repo.environ),
+            repo=actor.identity(repo.git),
+            seeds=value.seeds if one.runs else {},
         )
         # What could not be had is named by the record that was to be made again.
-        draft.inputs = tuple(one for one in draft.inputs if is_here(repo, one))
+        gone = absent(repo, one.ready.inputs)
+        draft.inputs = tuple(item for item in one.ready.inputs if item not in gone)
+        if one.runs:
+            first = one.runs[0]
+            draft.outcome, draft.metrics = first.outcome, first.metrics
+            draft.outputs = tuple(first.items.values())
+            if first.captured is not None:
+                draft.env, draft.packages = first.captured.environment, first.captured.packages
+        draft.verdict = Verdict(
+            one.grade,
+            tuple(Graded(output.path, output.grade, output.note) for output in one.outputs),
+            (*_differs(one), *one.missing),
+            one.ready.setting.kind if one.runs else self._options.environment,
+            len(one.runs) if len(one.runs) > 1 else 0,
+            one.noise,
+        )
         store = repo.store
         with store.hold():
             store.refresh()
@@ -348,15 +281,57 @@ class _Reproduction:
             path = running.write(repo, record_id, data)
         return record_id.hex(), repo.display(path)
 
+    def _result(self, ones: Sequence[_One]) -> ReproduceResult:
+        one = ones[-1]
+        value = one.record
+        outcome = one.runs[0].outcome if one.runs else None
+        notes = [*one.ready.notes, *(text for made in one.runs for text in made.notes)]
+        return ReproduceResult(
+            record=one.id.hex(),
+            step=value.step,
+            command=value.command.argv if value.command else (),
+            commit=value.code.commit,
+            grade=one.grade,
+            outputs=one.outputs,
+            metrics=tuple(one.metric_lines),
+            differs=_differs(one),
+            missing=tuple(one.missing),
+            notes=tuple(dict.fromkeys(notes)),
+            milliseconds=outcome.milliseconds if outcome else 0,
+            recorded_milliseconds=value.run.milliseconds if value.run else 0,
+            exit=outcome.exit if outcome else None,
+            verdict=one.verdict[0] if one.verdict else None,
+            file=one.verdict[1] if one.verdict else None,
+            directory=one.directory,
+            environment=self._options.environment,
+            runs=max(1, len(one.runs)),
+            noise=one.noise,
+            chain=tuple(
+                Link(
+                    link.id.hex(),
+                    link.record.step,
+                    link.grade,
+                    link.outputs,
+                    tuple(link.missing),
+                    link.verdict[0] if link.verdict else None,
+                    link.directory,
+                )
+                for link in ones[:-1]
+            ),
+            files=tuple(link.verdict[1] for link in ones if link.verdict),
+        )
 
-def _protect(place: Path) -> None:
-    """Make an input read-only, so that a command that changes its inputs is noticed."""
-    if place.is_symlink():
-        return
-    for where, _, files in os.walk(place):
-        for name in files:
-            inner = os.path.join(where, name)
-            if not os.path.islink(inner):
-                os.chmod(inner, stat.S_IMODE(os.stat(inner).st_mode) & ~0o222)
-    if place.is_file():
-        os.chmod(place, stat.S_IMODE(place.stat().st_mode) & ~0o222)
+
+def _differs(one: _One) -> tuple[str, ...]:
+    return one.runs[0].differs if one.runs else ()
+
+
+def _together(runs: Sequence[Sequence[GradedOutput]], notes: list[str]) -> tuple[GradedOutput, ...]:
+    """Return of each output the worst that came of several runs, and note which were unlike."""
+    found = []
+    for versions in zip(*runs, strict=True):
+        made = {one.made for one in versions}
+        if len(made) > 1:
+            notes.append(f"{versions[0].path}: {len(made)} different results in {len(runs)} runs")
+        found.append(max(versions, key=lambda one: grading.GRADES.index(one.grade)))
+    return tuple(found)

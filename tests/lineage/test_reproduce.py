@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,12 @@ def train_and_commit(project: Project, message: str = "model") -> str:
     return project.commit(message)
 
 
-def test_an_old_model_bit_for_bit(project: Project) -> None:
+def test_an_old_model_bit_for_bit(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     commit = train_and_commit(project)
     project.git.git("tag", "v1")
     for name, text in (("data/rows.csv", "9\n"), ("params.json", '{"rate": 2}')):
@@ -61,7 +67,7 @@ def test_an_old_model_bit_for_bit(project: Project) -> None:
     assert value.verdict is not None
     assert value.verdict.grade == "exact"
     assert [(one.id, one.why) for one in value.parents] == [(result["record"], "reproduces")]
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("dver-reproduce-*"))
+    assert not list(temporary.glob("dver-reproduce-*"))
 
 
 def test_by_record_and_by_a_file_known_only_by_its_content(project: Project) -> None:
