@@ -168,9 +168,17 @@ def size_of(*roots: Path) -> int:
 
 
 def hermetic(home: Path) -> dict[str, str]:
-    """Return an environment without the user's git, DVC or dver configuration."""
+    """Return an environment without the user's git, DVC or dver configuration.
+
+    After a commit of many files git would pack them in the background, on a processor that what
+    is measured next was to have.
+    """
     home.mkdir(parents=True, exist_ok=True)
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"}
     for role in ("AUTHOR", "COMMITTER"):
         env[f"GIT_{role}_NAME"], env[f"GIT_{role}_EMAIL"] = "bench", "bench@example.org"
+    settings = {"gc.auto": "0", "maintenance.auto": "false"}
+    for number, (name, value) in enumerate(settings.items()):
+        env[f"GIT_CONFIG_KEY_{number}"], env[f"GIT_CONFIG_VALUE_{number}"] = name, value
+    env["GIT_CONFIG_COUNT"] = str(len(settings))
     return env | {"GIT_CONFIG_NOSYSTEM": "1", "DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"}
