@@ -78,7 +78,10 @@ class _Tree:
     def _record(self, one: LineageRecord) -> str:
         what = printable(one.step or one.kind)
         command = printable(shlex.join(one.command))
-        parts = [self._dim(one.id[:10]), printable(one.created[:10])]
+        parts = [self._dim(one.id[:10]), printable((one.made or one.created)[:10])]
+        if one.claimed:
+            by = f" made by {printable(one.author)}" if one.author else ""
+            parts.append(self._console.style(f"claimed{by}", "yellow"))
         if one.commit:
             parts.append(f"commit {printable(one.commit[:10])}{'+' if one.dirty else ''}")
         if one.exit:

@@ -18,6 +18,7 @@ SECTIONS = {
         "demo": "Show the main job on real data, step by step, in a throw-away repository.",
         "doctor": "Report versions, capabilities and problems of this set-up.",
         "config": "Read and change settings.",
+        "hooks": "Let git call dver when it commits, pushes, switches, merges and shows.",
         "completion": "Print the completion script of a shell.",
     },
     "Work with data": {
@@ -27,9 +28,11 @@ SECTIONS = {
         "checkout": "Bring the workspace in line with the pointers, or with a revision.",
         "mv": "Move or rename tracked data.",
         "rm": "Stop tracking data and remove it from the workspace.",
+        "resolve": "Settle pointers that a merge left in conflict.",
     },
     "Make and ask": {
         "run": "Run a command, and record what it made out of what.",
+        "record": "Record something that was made elsewhere.",
         "repro": "Run what is not up to date of the pipeline in dver.yaml.",
         "dag": "Draw the pipeline: its steps, and which needs which.",
         "lineage": "Tell what made something, or what was made with it.",
@@ -58,6 +61,7 @@ SECTIONS = {
     "Look after the store": {
         "fsck": "Verify the local store or a remote.",
         "gc": "Remove content that nothing needs any more, here or in a remote.",
+        "purge": "Remove content everywhere, for good, whoever still refers to it.",
     },
 }
 

@@ -46,8 +46,13 @@ _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
 
 def who(git: Git, environ: Mapping[str, str]) -> Actor:
     """Return who makes a record now. What is not known is left out."""
+    # As for git, the environment comes before the settings.
     return Actor(
-        _config(git, "user.name"), _config(git, "user.email"), _user(), _host(), ci(environ)
+        environ.get("GIT_AUTHOR_NAME") or _config(git, "user.name"),
+        environ.get("GIT_AUTHOR_EMAIL") or _config(git, "user.email"),
+        _user(),
+        _host(),
+        ci(environ),
     )
 
 

@@ -43,7 +43,11 @@ class LineageObject:
 
 @dataclass(frozen=True, slots=True)
 class LineageRecord:
-    """One record: what ran, when (UTC), of which commit, how it ended, who recorded it."""
+    """One record: what ran, when (UTC), of which commit, how it ended, who recorded it.
+
+    ``claimed`` are its fields that somebody stated and dver did not see; ``author`` and ``made`` are
+    then who made it, and when.
+    """
 
     id: str
     kind: str
@@ -56,6 +60,9 @@ class LineageRecord:
     actor: str
     reason: str
     metrics: Mapping[str, str]
+    claimed: tuple[str, ...] = ()
+    author: str = ""
+    made: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ def walk(walker: Walker, asked: Asked, options: LineageOptions) -> Graph:
 
 def told(record_id: Oid, value: Record) -> LineageRecord:
     """Return what is told of a record."""
+    claim = value.claim
     return LineageRecord(
         record_id.hex(),
         value.kind,
@@ -146,6 +154,7 @@ def told(record_id: Oid, value: Record) -> LineageRecord:
         value.actor.name or value.actor.user,
         value.reason,
         {one.name: one.value for one in value.metrics},
+        *((claim.fields, claim.author.name or claim.author.email, claim.made) if claim else ()),
     )
 
 

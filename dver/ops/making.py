@@ -79,7 +79,7 @@ def maker_of(repo: Repo, index: LineageIndex, asked: Asked) -> tuple[Oid, Record
         raise NotFoundError(
             f"no record tells what made {show(asked.text)}",
             hint="'dver run -o PATH -- COMMAND' makes one; for what was made elsewhere"
-            " there is 'dver record'",
+            " there is 'dver record --from FILE'",
         )
     path = repo.locate(asked.path) if asked.path else b""
     at_path = [pair for pair in found if _made_at(pair[1], path)]

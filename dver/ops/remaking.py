@@ -227,6 +227,8 @@ class Remaking:
                 writer.commit()
         found: list[Metric] = []
         for source in dict.fromkeys(one.source for one in value.metrics):
+            if source in ("", "code", "claim"):
+                continue  # it is no file
             try:
                 found += values.metrics(os.fsencode(work / source), source)
             except DverError as error:

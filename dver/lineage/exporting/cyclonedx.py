@@ -20,6 +20,8 @@ from dver.lineage.exporting.spelling import Recorded, filled, text
 
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 _ALGORITHMS = {"sha256": "SHA-256", "blake3": "BLAKE3"}
+#: What inputs of some roles are; the model did not learn from those.
+_DATA = {"config": "configuration", "code": "source-code"}
 
 
 def bom(
@@ -101,7 +103,7 @@ class _Bom:
         kind = "machine-learning-model" if item.role == "model" else "data"
         data = []
         if kind == "data":
-            what = "configuration" if item.role == "config" else "dataset"
+            what = _DATA.get(item.role, "dataset")
             data = [filled(type=what, name=text(item.path), classification=text(item.role))]
         return self._put(
             format_oid(item.oid),
@@ -162,7 +164,8 @@ class _Bom:
         return component
 
     def _card(self, value: Record) -> dict[str, Any]:
-        datasets = [{"ref": format_oid(item.oid)} for item in value.inputs if item.role != "config"]
+        learnt = [item for item in value.inputs if item.role not in _DATA]
+        datasets = [{"ref": format_oid(item.oid)} for item in learnt]
         metrics = [
             {"type": text(metric.name), "value": text(metric.value)} for metric in value.metrics
         ]

@@ -70,6 +70,8 @@ def _external(value: Record) -> dict[str, Any]:
 
 def _builder(value: Record) -> str:
     """Name what ran it: whoever says who they are by a name of their own is not believed more."""
+    if value.claim is not None:
+        return "urn:dver:builder:claimed"
     provider = value.actor.ci.get("provider", "")
     return (
         f"urn:dver:builder:ci:{spelling.uri_path(provider)}"
