@@ -45,8 +45,8 @@ class LineageObject:
 class LineageRecord:
     """One record: what ran, when (UTC), of which commit, how it ended, who recorded it.
 
-    ``claimed`` are its fields that somebody stated and dver did not see; ``author`` and ``made`` are
-    then who made it, and when.
+    ``claimed`` are its fields that somebody stated and dver did not see; ``author`` and ``made``
+    are then who made it, and when.
     """
 
     id: str

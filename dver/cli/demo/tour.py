@@ -19,6 +19,7 @@ from dver.base.errors import CorruptError, DverError
 from dver.base.oid import Oid, oid_of
 
 PROJECT = Path(__file__).parent / "project"
+_TRAIN = "dver run -n train -d data -o model.json -- python train.py"
 _YEARS = ("2007", "2008", "2009")
 
 
@@ -79,7 +80,8 @@ def steps(remote: str) -> Iterator[Step]:
         ("dver add data", "cat data.dver"),
     )
     yield Step(
-        "Train a model, and version it the same way.", ("python train.py", "dver add model.json")
+        "Train a model. dver versions it the same way, and records what made it.",
+        (_TRAIN,),
     )
     yield Step(
         "Code, data and model are one commit.",
@@ -91,8 +93,7 @@ def steps(remote: str) -> Iterator[Step]:
         "Record it, train again, commit and share.",
         (
             "dver add data",
-            "python train.py",
-            "dver add model.json",
+            _TRAIN,
             "git add .",
             'git commit -q -m "Add 2009, drop rows without measurements"',
             "dver push",
@@ -116,6 +117,11 @@ def steps(remote: str) -> Iterator[Step]:
         clone=True,
     )
     yield Step("Check every stored byte against its hash.", ("dver fsck --full",))
+    yield Step("What made the model of v1?", ("dver lineage model.json@v1",))
+    yield Step(
+        "The colleague makes it again, with the recorded code and data, apart from the work tree.",
+        ("dver reproduce --no-record model.json@v1",),
+    )
 
 
 class Tour:
@@ -172,6 +178,8 @@ class Tour:
         if words[0] == "cat":
             self._say("output", (self._where / words[1]).read_text(encoding="utf-8"))
             return
+        # The command that is recorded must be there whatever PATH has.
+        words[1:] = [sys.executable if word == "python" else word for word in words[1:]]
         stand_in = {
             "dver": [sys.executable, "-P", "-m", "dver"],
             "python": [sys.executable, "-P"],
