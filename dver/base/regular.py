@@ -39,6 +39,15 @@ def open_regular(path: PathLike) -> int:
     raise _irregular(path)
 
 
+def read_regular(path: PathLike, *, limit: int) -> bytes:
+    """Return the bytes of an existing regular file; see :func:`open_regular`.
+
+    What is longer than ``limit`` bytes is cut one byte later, so that it can be told.
+    """
+    with open(open_regular(path), "rb") as file:
+        return file.read(limit + 1)
+
+
 def _irregular(path: PathLike) -> CorruptError:
     return CorruptError(f"{show(path)} is no regular file")
 

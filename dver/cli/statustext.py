@@ -153,6 +153,11 @@ def _missing_line(target: TargetStatus) -> tuple[str, str]:
     return "missing", f" ({count(target.missing, 'object')})"
 
 
+def _purged_line(target: TargetStatus) -> tuple[str, str]:
+    words = (target.purged_words or "").removeprefix("purged ")
+    return "purged", f" ({count(target.purged, 'object')}) {words}"
+
+
 def _problem_line(target: TargetStatus) -> tuple[str, str]:
     problem = f": {target.problem}" if target.problem else ""
     hint = f"\n\t    hint: {target.hint}" if target.hint else ""
@@ -209,6 +214,7 @@ _SECTIONS: Sequence[Section] = (
             (target.data_state in ("deleted", "absent") or bool(target.absent))
             and target.pointer_state != "deleted"
             and not target.missing
+            and not target.purged
         ),
         _absent_line,
     ),
@@ -237,13 +243,20 @@ _SECTIONS: Sequence[Section] = (
         _missing_line,
     ),
     (
+        "Content that was purged, and is nowhere to be had:",
+        ("use 'dver rm PATH...' to stop tracking it, or 'dver add' to record other content",),
+        "red",
+        lambda target: bool(target.purged),
+        _purged_line,
+    ),
+    (
         "Data whose state cannot be told:",
         (),
         "red",
         lambda target: (
             target.data_state == "unknown"
             and target.pointer_state not in ("conflict", "broken")
-            and not target.missing
+            and not (target.missing or target.purged)
         ),
         _unknown_line,
     ),

@@ -18,6 +18,7 @@ from dver.ops.placed import note_placed
 from dver.ops.recording import Recorder, Recording
 from dver.ops.selection import Job, select, select_tracked
 from dver.ops.targets import write_pointers
+from dver.store import layout
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -109,6 +110,10 @@ def add(repo: Repo, options: AddOptions, reporter: Reporter) -> AddResult:
         workers = options.workers or repo.config.number("core.workers")
         result = record(repo, jobs, reporter, stage=options.stage, workers=workers)
     _consolidate(repo, reporter)
+    if result.new_objects and os.path.lexists(repo.store_path / layout.HOLES):
+        from dver.ops.purgedhere import warn_of_purged
+
+        warn_of_purged(repo.store, reporter)
     return result
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.fsio import show
 from dver.base.reporter import Reporter
 from dver.ops.lost import lost_error
 from dver.ops.select import Selected, Selection, select
@@ -77,6 +79,16 @@ def fetch(repo: Repo, options: FetchOptions, reporter: Reporter) -> FetchResult:
     return done.result
 
 
+def _tell_purged(repo: Repo, lost: Sequence[Lost], reporter: Reporter) -> tuple[Lost, ...]:
+    """Say what was not brought because it was purged; return the rest of what is lost."""
+    gone = [one for one in lost if one.reason == "purged"]
+    if gone:
+        error = lost_error(repo, gone)
+        shown = ", ".join(dict.fromkeys(show(repo.display(os.fsencode(o.path))) for o in gone[:3]))
+        reporter.warn(f"{error.message}: {shown}{' ...' if len(gone) > 3 else ''}")
+    return tuple(one for one in lost if one.reason != "purged")
+
+
 def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> Fetching:
     """Like :func:`fetch`, but return what could not be brought instead of raising."""
     from dver.transfer.fetch import fetch as transfer
@@ -96,11 +108,12 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
         workers=repo.config.number("core.workers"),
         reporter=reporter,
     )
-    if not options.dry_run and not fetched.lost:
+    lost = _tell_purged(repo, fetched.lost, reporter)
+    if not options.dry_run and not lost:
         _check_parts(repo, selection)
         if fetched.objects:
             repo.trust_first_remote(remote.name)
-    elif fetched.lost and fetched.objects:
+    elif lost and fetched.objects:
         reporter.note(f"fetched all else: {fetched.objects} objects")
     result = FetchResult(
         remote.name,
@@ -112,7 +125,7 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
         fetched.bytes,
         fetched.requests,
     )
-    return Fetching(result, selection, fetched.lost)
+    return Fetching(result, selection, lost)
 
 
 def _want(version: Selected) -> Want:

@@ -41,7 +41,9 @@ from dver.store.index import Index, SoundFirst
 from dver.store.mark import Marks
 from dver.store.store import Store
 from dver.store.strays import in_unindexed_packs, irregular, with_what_segments_named
+from dver.store.tombstones import Tombstones, read_tombstones
 from dver.store.verified import Subset, note_times, read_times
+from dver.transfer.notices import purges
 
 __all__ = ["Affected", "Finding", "FsckOptions", "FsckResult", "fsck"]
 
@@ -74,8 +76,9 @@ class FsckResult:
 
     Of the packs ``read_packs`` were read, which are ``read_bytes``. If something is not here,
     ``unindexed`` counts the packs that no index segment names: an interrupted command left them, or
-    a segment is lost. ``repaired`` says what a repair did, and ``cleaned`` what a cleaning did,
-    None without one.
+    a segment is lost. ``purged`` counts objects that versions name and that were purged: that they
+    are not there is no damage. ``repaired`` says what a repair did, and ``cleaned`` what a
+    cleaning did, None without one.
     """
 
     store: str
@@ -89,6 +92,7 @@ class FsckResult:
     read_packs: int = 0
     read_bytes: int = 0
     unindexed: int = 0
+    purged: int = 0
     repaired: Repaired | None = None
     cleaned: Cleaned | None = None
 
@@ -178,13 +182,18 @@ def _check(
         chosen = set(sizes) if subset is None else subset.choose(sizes, read_times(memory))
         problems += _read(store, problems, chosen, options, memory, reporter)
     problems = list(_lost_only(index, by_cause(problems)))
+    gone: set[Oid] = set()
     if options.remote is not None:
         not_here = count = unindexed = 0
-        findings = _of_remote(repo, store, problems)
+        cache = repo.layout.remote_cache(options.remote) / "notices"
+        listed_trash = {entry.key: entry for entry in storage.list(layout.TRASH)}
+        tombstones = purges(storage, listed_trash, cache)
+        findings = _of_remote(repo, store, problems, tombstones, gone)
     else:
         recorded, findings = versions(repo)
         count = len(recorded)
-        not_here, unindexed = _check_versions(repo, store, recorded, problems)
+        tombstones = read_tombstones(store.local_directory())
+        not_here, unindexed = _check_versions(repo, store, recorded, problems, tombstones, gone)
         findings += explain(repo, store, recorded, problems)
         findings += false_claims(repo, store, recorded)
         if options.full:
@@ -201,6 +210,7 @@ def _check(
         len(chosen),
         sum(sizes[name] for name in chosen),
         unindexed,
+        len(gone),
     )
 
 
@@ -256,9 +266,14 @@ def _read(
 
 
 def _check_versions(
-    repo: Repo, store: Store, recorded: Sequence[Version], problems: list[Problem]
+    repo: Repo,
+    store: Store,
+    recorded: Sequence[Version],
+    problems: list[Problem],
+    tombstones: Tombstones,
+    purged: set[Oid],
 ) -> tuple[int, int]:
-    """Walk every version, and add what is lost to ``problems``.
+    """Walk every version, and add what is lost to ``problems``, and to ``purged`` what was purged.
 
     Returns how many versions are only elsewhere, and how many packs no segment names though
     something is not here.
@@ -274,6 +289,9 @@ def _check_versions(
             if gone.oid in known:
                 continue
             known.add(gone.oid)
+            if gone.oid in tombstones:
+                purged.add(gone.oid)
+                continue
             if unnamed is None:
                 unnamed = in_unindexed_packs(store.storage, store.index)
             if isinstance(gone.error, CorruptError):
@@ -311,7 +329,13 @@ def _of_links(repo: Repo, store: Store, recorded: Sequence[Version]) -> Iterator
 # -- a remote --------------------------------------------------------------------------------
 
 
-def _of_remote(repo: Repo, store: Store, problems: Sequence[Problem]) -> list[Finding]:
+def _of_remote(
+    repo: Repo,
+    store: Store,
+    problems: Sequence[Problem],
+    tombstones: Tombstones,
+    purged: set[Oid],
+) -> list[Finding]:
     """Return what is wrong with a remote: its roots must be whole, and all they name be there."""
     findings: list[Finding] = []
     named: dict[Version, None] = {}
@@ -337,7 +361,9 @@ def _of_remote(repo: Repo, store: Store, problems: Sequence[Problem]) -> list[Fi
             pointer = Pointer("tree" if one.kind == "tree" else "file", one.oid, one.size)
             named[Version(os.fsencode(one.path), commit, pointer)] = None
             for gone in marks.mark(one.oid, one.kind):
-                if gone.oid not in known:
+                if gone.oid in tombstones:
+                    purged.add(gone.oid)
+                elif gone.oid not in known:
                     known.add(gone.oid)
                     missing.setdefault(key, ({}, gone.error))[0][gone.oid] = None
     told = [

@@ -12,7 +12,7 @@ from pathlib import Path
 from dver.base import clock, fsio
 from dver.base.errors import CorruptError, FormatError, RefusedError
 from dver.base.oid import Oid, oid_of
-from dver.base.reporter import Reporter
+from dver.base.reporter import Reporter, Task
 from dver.formats import pointer, record, tree
 from dver.git import history, pointers
 from dver.git.repository import Git
@@ -80,19 +80,11 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
     store = repo.store
     with store.hold(exclusive=True, timeout=60.0):
         # Whoever joined in sharing the store joined before now, or waits for the lock.
-        gits = [repo.git, *_other_repositories(repo)]
-        for git in gits:
-            _require_whole(git)
+        gits = all_repositories(repo)
         store.refresh()
         marks = Marks(store)
-        versions = 0
         with reporter.task("Marking", unit="objects") as task:
-            for git in gits:
-                for data in _pointer_contents(git):
-                    versions += 1
-                    before = marks.count
-                    _mark(marks, data)
-                    task.advance(marks.count - before)
+            versions = mark_versions(marks, gits, task)
         todo = collection.plan(store, marks)
         if not options.dry_run:
             collection.sweep(store, marks, todo)
@@ -109,6 +101,29 @@ def gc(repo: Repo, options: GcOptions, reporter: Reporter) -> GcResult:
         len(todo.orphans) + len(stale),
         todo.freed_bytes + sum(stale.values()),
     )
+
+
+def all_repositories(repo: Repo) -> list[Git]:
+    """Return this repository and all others that share its store, all of it to be seen from here.
+
+    The caller holds the store's lock. Raises RefusedError if something cannot be seen.
+    """
+    gits = [repo.git, *_other_repositories(repo)]
+    for git in gits:
+        _require_whole(git)
+    return gits
+
+
+def mark_versions(marks: Marks, gits: Iterable[Git], task: Task) -> int:
+    """Mark all that some repositories refer to; return how many pointers and records do."""
+    versions = 0
+    for git in gits:
+        for data in pointer_contents(git):
+            versions += 1
+            before = marks.count
+            _mark(marks, data)
+            task.advance(marks.count - before)
+    return versions
 
 
 def _require_whole(git: Git) -> None:
@@ -139,7 +154,7 @@ def _other_repositories(repo: Repo) -> Iterator[Git]:
         yield Git.open(path)
 
 
-def _pointer_contents(git: Git) -> Iterator[bytes]:
+def pointer_contents(git: Git) -> Iterator[bytes]:
     """Yield the bytes of every distinct pointer and record that a repository refers to."""
     seen: set[bytes] = set()
     # A pointer may move from a work tree into git meanwhile ('git stash') or out of it ('git stash

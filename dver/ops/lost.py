@@ -22,7 +22,7 @@ def lost_error(repo: Repo, lost: Sequence[Lost]) -> DverError:
     It names paths, oids, and the places that were looked at.
     """
     where = " nor in ".join(lost[0].where)
-    missing = [one for one in lost if one.reason == "missing"]
+    missing = [one for one in lost if one.reason != "damaged"]
     damaged = [f"{_line(repo, one)}, damaged" for one in lost if one.reason == "damaged"]
     if not missing:
         return CorruptError(

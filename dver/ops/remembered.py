@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.regular import read_regular
 from dver.formats import storeinfo
 from dver.store import layout
 from dver.store.index import Index, Segment
 
 if TYPE_CHECKING:
+    from dver.formats.purged import Purged
     from dver.repo import Repo
+    from dver.store.tombstones import Tombstones
+
+_PURGED = (
+    "it is nowhere to be had; 'dver rm' stops tracking a path, 'dver add' records other content"
+)
 
 
 class Remembered:
@@ -53,8 +60,14 @@ def missing_error(repo: Repo, lost: Sequence[tuple[bytes, Oid]], where: str) -> 
     """Return the error for content at (path, oid) that is missing, having looked at ``where``.
 
     Its paths tell the oids, and its hint is the command that would bring them, if one would. A
-    remote that ``where`` tells of was asked in vain, whatever is remembered of it.
+    remote that ``where`` tells of was asked in vain, whatever is remembered of it. What was purged
+    is told to be that.
     """
+    from dver.store.tombstones import read_tombstones
+
+    purged = read_tombstones(repo.store.local_directory())
+    if purged and all(oid in purged for _, oid in lost):
+        return purged_error(repo, lost, purged)
     found = locate_missing(repo, [oid for _, oid in lost])
     names = sorted({name for places in found.values() for name in places})
     names = [name for name in names if f"the remote '{name}' " not in where]
@@ -67,8 +80,32 @@ def missing_error(repo: Repo, lost: Sequence[tuple[bytes, Oid]], where: str) -> 
     return MissingContentError(
         f"the content of {number} is not in {where}",
         hint=hint,
-        paths=[f"{show(repo.display(path))} ({format_oid(oid)})" for path, oid in lost],
+        paths=[_line(repo, path, oid, purged) for path, oid in lost],
     )
+
+
+def purged_error(
+    repo: Repo, lost: Sequence[tuple[bytes, Oid]], purged: Tombstones
+) -> MissingContentError:
+    """Return the error for content at (path, oid), all of which was purged."""
+    words = {purged[oid].words for _, oid in lost}
+    number = "1 path" if len(lost) == 1 else f"{len(lost):,} paths"
+    one = len(words) == 1
+    return MissingContentError(
+        f"the content of {number} was {words.pop() if one else 'purged'}",
+        hint=_PURGED,
+        paths=[_line(repo, path, oid, {} if one else purged) for path, oid in lost],
+    )
+
+
+def was_purged(error: MissingContentError) -> bool:
+    """Say whether all that an error is about was purged, so that nothing brings it."""
+    return error.hint == _PURGED
+
+
+def _line(repo: Repo, path: bytes, oid: Oid, purged: Mapping[Oid, Purged]) -> str:
+    words = f", {purged[oid].words}" if oid in purged else ""
+    return f"{show(repo.display(path))} ({format_oid(oid)}{words})"
 
 
 def _segments(directory: Path) -> list[Segment]:
@@ -91,6 +128,7 @@ def kept(directory: Path) -> set[Oid]:
             from dver.formats import root as roots
 
             with contextlib.suppress(OSError, CorruptError):
-                root = roots.decode((directory / text).read_bytes())
+                data = read_regular(directory / text, limit=roots.MAX_SIZE)
+                root = roots.decode(data)
                 found.update(one.oid for one in root.objects)
     return found

@@ -69,11 +69,20 @@ class Wish:
 class Restorer:
     """Plans and carries out wishes in one work tree."""
 
-    def __init__(self, repo: Repo, reporter: Reporter, *, force: bool, link: str | None) -> None:
+    def __init__(
+        self,
+        repo: Repo,
+        reporter: Reporter,
+        *,
+        force: bool,
+        link: str | None,
+        keep_edited: bool = False,
+    ) -> None:
         self._repo = repo
         self._store = repo.store
         self._reporter = reporter
         self._force = force
+        self._keep_edited = keep_edited
         self._links = LinkCache(repo.store.local_directory())
         self.index = StatIndex(repo.state_dir)
         self.modes = _link_modes(repo, link, reporter)
@@ -89,6 +98,8 @@ class Restorer:
                 if not wish.missing:
                     self._plan(wish, task)
         self._keep_leftovers(wishes)
+        if self._keep_edited:
+            self._leave_edited(wishes)
         self._refuse_losses([wish.plan for wish in wishes if wish.plan is not None])
         total = sum(wish.plan.files for wish in wishes if wish.plan is not None)
         root = self._repo.absolute(b"")
@@ -249,6 +260,21 @@ class Restorer:
                     hint=f"'dver add {shown}' tracks it again",
                 )
 
+    def _leave_edited(self, wishes: Sequence[Wish]) -> None:
+        """Let targets be in which something would be lost, and warn of it."""
+        for wish in wishes:
+            lost = wish.plan.conflicts if wish.plan is not None else ()
+            if lost:
+                wish.plan = None
+                shown = show(self._repo.display(wish.path))
+                first = show(self._repo.display(lost[0].path))
+                inside = "" if first == shown else f" ({first})"
+                self._reporter.warn(
+                    f"{shown} was changed and stays as it is{inside}",
+                    hint=f"'dver add {shown}' keeps the change, 'dver checkout --force {shown}'"
+                    " gives it up",
+                )
+
     def _refuse_losses(self, plans: Sequence[CheckoutPlan]) -> None:
         lost = [obstacle for plan in plans for obstacle in plan.conflicts]
         if lost:
@@ -361,10 +387,10 @@ def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:
                 for one in failed
             )
         return error
-    from dver.ops.remembered import missing_error
+    from dver.ops.remembered import missing_error, was_purged
 
     error = missing_error(repo, lost, "the local store")
-    if repo.config.default_remote() is not None:
+    if repo.config.default_remote() is not None and not was_purged(error):
         targets = sorted({wish.target for wish in wishes if not wish.is_done})
         names = " ".join(show(repo.display(target)) for target in targets[:3])
         error.hint = f"dver pull {names}" if len(targets) <= 3 else "dver pull"

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class RemoteBehind:
     """The local store first; a remote only for what is missing there, opened when it is needed.
 
-    ``remote`` None is the default one, if there is one. Nothing that is read from a remote is
-    kept. Close it after use, or use it in a ``with`` block.
+    ``remote`` None is the default one, if there is one; ``local_only`` asks none at all. Nothing
+    that is read from a remote is kept. Close it after use, or use it in a ``with`` block.
     """
 
-    def __init__(self, repo: Repo, remote: str | None = None) -> None:
+    def __init__(self, repo: Repo, remote: str | None = None, *, local_only: bool = False) -> None:
         self._repo = repo
         self._name = remote
+        self._local_only = local_only
         self._remote: Remote | None = None
         self._reader: Store | None = None
         self._looked: list[str] = []
@@ -51,6 +52,11 @@ class RemoteBehind:
         if not self._looked:
             self._open()
         if self._reader is None or not self._reader.has(oid):
+            from dver.store.tombstones import explain
+
+            words = explain(self._repo.store.local_directory(), oid)
+            if words is not None:
+                raise MissingContentError(f"{format_oid(oid)} was {words}")
             raise MissingContentError(
                 f"{format_oid(oid)} is neither in {' nor in '.join(self._looked)}",
                 hint=f"dver whereis --check {format_oid(oid)}",
@@ -61,6 +67,9 @@ class RemoteBehind:
         from dver.transfer.reader import reader
 
         self._looked.append("the local store")
+        if self._local_only:
+            self._looked.append("a remote that may be asked")
+            return
         if self._name is None and self._repo.config.default_remote() is None:
             self._looked.append("a remote, since no default one is set up")
             return

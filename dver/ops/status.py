@@ -21,11 +21,14 @@ from dver.ops.placed import left_behind
 from dver.ops.pointerstate import PointerState, moved_pointers, pointer_state
 from dver.ops.scope import Scope
 from dver.ops.targets import Target, broken_hint, load_targets
+from dver.store import layout
 
 if TYPE_CHECKING:
+    from dver.formats.purged import Purged
     from dver.ops.compare import FileDelta
     from dver.ops.pipelinestatus import PipelineStatus
     from dver.repo import Repo
+    from dver.store.tombstones import Tombstones
 
 DataState = Literal[
     "unchanged", "modified", "deleted", "absent", "retyped", "stale", "leftover", "unknown"
@@ -103,10 +106,11 @@ class TargetStatus:
 
     ``absent`` counts files in a tracked directory that were never brought here, after a checkout of
     only a part; they are no change. ``missing`` counts objects the pointer needs that are not in
-    the local store, ``missing_oids`` lists some of them in text form. ``unpushed`` tells whether
-    the content is all here and, as far as is known here, not in the remote; None when there is no
-    remote. ``problem`` says what is wrong with the pointer or a listing, and ``hint`` what to do.
-    ``size`` and ``files`` are the pointer's; oid its text form.
+    the local store, ``missing_oids`` lists some of them in text form; ``purged`` counts those that
+    nobody has since they were purged, and ``purged_words`` tells when and by whom. ``unpushed``
+    tells whether the content is all here and, as far as is known here, not in the remote; None when
+    there is no remote. ``problem`` says what is wrong with the pointer or a listing, and ``hint``
+    what to do. ``size`` and ``files`` are the pointer's; oid its text form.
     """
 
     path: str
@@ -127,6 +131,8 @@ class TargetStatus:
     hint: str | None = None
     old_path: str | None = None
     absent: int = 0
+    purged: int = 0
+    purged_words: str | None = None
 
     @property
     def is_clean(self) -> bool:
@@ -135,6 +141,7 @@ class TargetStatus:
             self.pointer_state == "unchanged"
             and self.data_state == "unchanged"
             and not self.missing
+            and not self.purged
             and not self.absent
         )
 
@@ -250,6 +257,8 @@ class _Checker:
         self._scope = scope
         self._pushed = None if remote is None else Pushed(repo.layout.remote_cache(remote))
         self.inspector = inspector
+        self._tombstones: Tombstones | None = None
+        self._has_holes: bool | None = None
 
     def check_moved(
         self, path: bytes, target: Target, old: bytes, targets: Mapping[bytes, Target]
@@ -291,6 +300,9 @@ class _Checker:
             missing = self._missing(path, pointer, finding)
         except CorruptError as error:
             finding, missing, damage = Finding("unknown", []), [], error
+        purged = self._purged_of(missing)
+        if purged:
+            missing = [oid for oid in missing if oid not in purged]
         counts = _counts(finding, pointer)
         changes = islice(_changes(self._repo, finding), self._options.details)
         return TargetStatus(
@@ -311,7 +323,19 @@ class _Checker:
             problem=None if damage is None else damage.message,
             hint=None if damage is None else _DAMAGED,
             absent=finding.absent,
+            purged=len(purged),
+            purged_words=next((one.words for one in purged.values()), None),
         )
+
+    def _purged_of(self, missing: list[Oid]) -> dict[Oid, Purged]:
+        """Return those of some missing objects that were purged."""
+        if not missing:
+            return {}
+        if self._tombstones is None:
+            from dver.store.tombstones import read_tombstones
+
+            self._tombstones = read_tombstones(self._repo.store.local_directory())
+        return {oid: self._tombstones[oid] for oid in missing if oid in self._tombstones}
 
     def _unpushed(self, pointer: Pointer, missing: list[Oid]) -> bool | None:
         if self._pushed is None:
@@ -323,11 +347,15 @@ class _Checker:
         """Return the objects of a pointer that the local store lacks.
 
         What was added or checked out whole here was complete then, and nothing is collected that
-        a pointer of the work tree names; so only the top is looked up.
+        a pointer of the work tree names; so only the top is looked up, unless something was ever
+        dropped or purged.
         """
         store = self._repo.store
+        if self._has_holes is None:
+            holes = os.path.join(store.local_directory(), layout.HOLES)
+            self._has_holes = os.path.lexists(holes)
         whole = not finding.absent and self.inspector.index.base(path) == pointer
-        if whole and store.has(pointer.oid):
+        if whole and not self._has_holes and store.has(pointer.oid):
             return []
         return missing_objects(store, pointer)
 

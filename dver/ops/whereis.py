@@ -29,6 +29,7 @@ from dver.ops.sources import RemoteBehind
 from dver.ops.versions import entry_at, locate, typed_path, version_at
 from dver.store import walk
 from dver.store.store import LIST_KINDS, Store
+from dver.store.tombstones import explain
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -76,6 +77,7 @@ class WhereisResult:
     """The content that was asked for, and every place.
 
     ``path`` is None for a bare oid; ``kind`` and ``size`` are None when nothing here tells them.
+    ``purged`` tells when, by whom and why it was purged, None if it was not, as far as is known.
     """
 
     path: str | None
@@ -83,6 +85,7 @@ class WhereisResult:
     kind: KindWord | None
     size: int | None
     places: tuple[Whereabouts, ...]
+    purged: str | None = None
 
     @property
     def found(self) -> bool:
@@ -140,6 +143,7 @@ def whereis(repo: Repo, options: WhereisOptions, reporter: Reporter) -> WhereisR
         None if entry is None else kind_word(entry.kind),
         None if entry is None else entry.size,
         tuple(places),
+        explain(repo.store.local_directory(), oid),
     )
 
 

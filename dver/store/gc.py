@@ -65,11 +65,7 @@ def plan(store: Store, marks: Marks) -> Plan:
     Raises CorruptError if something is missing that a pack without a segment has: the index must
     have been lost, and by it alone nearly everything would be garbage.
     """
-    if marks.missing and _is_index_lost(store, marks):
-        raise CorruptError(
-            "nothing was removed, since index segments are lost that named what is needed",
-            hint="run 'dver fsck --repair', which takes it from the packs, then this again",
-        )
+    require_index(store, marks)
     uses = uses_of(marks)
     delete, rewrite = [], []
     freed = dead = dead_bytes = 0
@@ -83,15 +79,22 @@ def plan(store: Store, marks: Marks) -> Plan:
         elif use.live < use.size * _KEEP_ABOVE and use.live_count < use.rows:
             rewrite.append(name)
             freed += waste
-    orphans = tuple(_orphans(store, uses))
+    orphans = tuple(orphans_of(store, uses))
     freed += sum(os.lstat(path).st_size for path in orphans)
     return Plan(tuple(delete), tuple(rewrite), orphans, marks.count, dead, dead_bytes, freed)
 
 
-def _is_index_lost(store: Store, marks: Marks) -> bool:
+def require_index(store: Store, marks: Marks) -> None:
+    """Raise CorruptError if something is missing that a pack without a segment has."""
     from dver.store.strays import in_unindexed_packs
 
-    return not marks.missing.isdisjoint(in_unindexed_packs(store.storage, store.index))
+    if marks.missing and not marks.missing.isdisjoint(
+        in_unindexed_packs(store.storage, store.index)
+    ):
+        raise CorruptError(
+            "nothing was removed, since index segments are lost that named what is needed",
+            hint="run 'dver fsck --repair', which takes it from the packs, then this again",
+        )
 
 
 def uses_of(marks: Marks) -> dict[bytes, Use]:
@@ -117,7 +120,8 @@ def uses_of(marks: Marks) -> dict[bytes, Use]:
     return uses
 
 
-def _orphans(store: Store, named: dict[bytes, Use]) -> Iterator[str]:
+def orphans_of(store: Store, named: dict[bytes, Use]) -> Iterator[str]:
+    """Yield the paths of packs that no segment names, and of temporary files."""
     top = store.local_directory()
     for directory, _, files in os.walk(os.path.join(top, "packs")):
         for text in files:

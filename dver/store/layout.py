@@ -14,6 +14,10 @@ TRASH = "trash/"
 DOOMED = ".doomed"
 SWEPT = ".swept"
 RETIRED = ".retired"
+#: What a purge leaves under trash/.
+PURGED = ".purged"
+#: A file of a local store that says that versions in use may have lost parts of theirs.
+HOLES = "holes"
 _ZEROS = "0" * 8
 
 
@@ -46,6 +50,11 @@ def condemned_key(session: str, end: str = "") -> str:
 def trash_key(session: str) -> str:
     """Return the key of a dropped root by its session."""
     return TRASH + session
+
+
+def purged_key(purge: str) -> str:
+    """Return the key of the word of a purge by its id."""
+    return TRASH + purge + PURGED
 
 
 def void_key(session: str, collection: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Container, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import compress
 
@@ -47,11 +48,18 @@ class Marks:
 
     ``choices`` are sets of packs, each within the one before it: an object is marked where it lies
     outside of the first, if it does, else outside of the second, and so on. By default it is where
-    the index finds it.
+    the index finds it. Files and trees of ``without`` are left out, and all that only they lead to.
     """
 
-    def __init__(self, store: Store, choices: Sequence[frozenset[bytes]] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        choices: Sequence[frozenset[bytes]] | None = None,
+        *,
+        without: AbstractSet[Oid] = frozenset(),
+    ) -> None:
         self.store = store
+        self._without: AbstractSet[bytes] = without
         self._choices = (store.index.lost_packs,) if choices is None else tuple(choices)
         self.segments: list[Segment] = list(store.index.segments)
         self._bits = {one.name: bytearray(len(one)) for one in self.segments}
@@ -80,6 +88,19 @@ class Marks:
             (at := one.ordinal(oid)) >= 0 and self._bits[one.name][at] for one in self.segments
         )
 
+    def unmark(self, oids: AbstractSet[bytes]) -> frozenset[bytes]:
+        """Take marks off objects, wherever they lie; return the packs that have any of them."""
+        packs: set[bytes] = set()
+        for one in self.segments:
+            bits = self._bits[one.name]
+            for first, flags, block in one.hits(oids):
+                for number in compress(range(len(flags)), flags):
+                    at = number * ROW.size + OID_SIZE
+                    packs.add(one.packs[int.from_bytes(block[at : at + 4], "little")][0])
+                    self.count -= bits[first + number]
+                    bits[first + number] = 0
+        return frozenset(packs)
+
     def bits(self, segment: Segment) -> bytearray:
         """Return one byte per row of a segment, 1 where it was reached."""
         return self._bits[segment.name]
@@ -92,6 +113,8 @@ class Marks:
         """
         batch = _Batch()
         if kind != "tree":
+            if oid in self._without:
+                return
             batch.files.add(oid)
             yield from self._resolve(batch)
             return
@@ -99,7 +122,7 @@ class Marks:
         stack = [(oid, b"", 0)]
         while stack:
             tree_oid, path, depth = stack.pop()
-            if tree_oid in self._trees:
+            if tree_oid in self._trees or tree_oid in self._without:
                 continue
             self._trees.add(tree_oid)
             try:
@@ -124,6 +147,7 @@ class Marks:
 
     def _resolve(self, batch: _Batch) -> Iterator[Unreachable]:
         """Mark what a batch names, with the parts of what is stored in chunks."""
+        batch.files -= self._without
         missing, lists, _ = self._set(batch.files)
         self.store.expect(lists)
         broken: dict[Oid, CorruptError | MissingContentError] = {

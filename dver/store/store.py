@@ -216,6 +216,15 @@ class Store:
         """Return the hash of a chunked object's top list: it binds all lists and chunks below."""
         return list_name_of(self._open(oid, self._find(oid)))
 
+    def chunk_list(self, oid: Oid) -> ChunkList | None:
+        """Return the chunk list that is stored under an oid, or None for what is stored whole.
+
+        A list below the top is checked against its name. The top one cannot be, so what it names
+        is only known to be the object once all of it was hashed.
+        """
+        place = self._find(oid)
+        return self._read_list(oid, place) if place.kind in LIST_KINDS else None
+
     def expect(self, lists: Sequence[Oid]) -> None:
         """Take note that the chunk lists of these objects are read next, in this order."""
 
@@ -390,6 +399,12 @@ class Store:
             place = one.find(oid)
             if place is not None:
                 return self._pack_gone(place.pack)
+        if self.storage.facts.local:
+            from dver.store.tombstones import explain
+
+            words = explain(self.local_directory(), oid)
+            if words is not None:
+                return MissingContentError(f"the object {format_oid(oid)} was {words}")
         return MissingContentError(
             f"the object {format_oid(oid)} is not in {self.storage.description}"
         )

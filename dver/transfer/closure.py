@@ -12,7 +12,7 @@ Three rules keep this right where other tools lost data:
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Literal
@@ -29,7 +29,7 @@ from dver.store.treediff import unequal
 from dver.store.walk import join
 from dver.transfer.ranges import Wanted
 
-Reason = Literal["missing", "damaged"]
+Reason = Literal["missing", "damaged", "purged"]
 
 LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
 _SOLID = bytes(kind not in LISTS for kind in range(256))
@@ -112,6 +112,7 @@ class Closure:
 
     ``kept`` are objects known to be in the remote with all they need. ``bases`` gives for a path
     such a directory: what an older version of it shares with a new one is not looked at again.
+    What is ``purged`` counts as complete, and is not wanted.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Closure:
         kept: Container[Oid],
         bases: Mapping[str, Oid],
         where: tuple[str, ...],
+        purged: Iterable[Oid] = (),
     ) -> None:
         self.wanted = Wanted()
         self.objects = 0
@@ -132,7 +134,7 @@ class Closure:
         self._kept = kept
         self._bases = bases
         self._where = where
-        self._seen: set[Oid] = set()
+        self._seen: set[Oid] = set(purged)
         self._bad: dict[Oid, Reason] = {}
         self._scope = _Scope(self.wanted, self._seen)
         self._commit = ""

@@ -15,10 +15,12 @@ from dver.base.oid import Oid
 from dver.base.reporter import Reporter
 from dver.formats import pack
 from dver.store.store import Store
+from dver.store.tombstones import Tombstones, read_tombstones
 from dver.store.walk import Layered
 from dver.transfer.chunked import Completion, Top, open_top
 from dver.transfer.closure import LISTS, Lost, Reason
 from dver.transfer.delivery import Delivery
+from dver.transfer.purges import learn
 from dver.transfer.receiver import Receiver
 from dver.transfer.remote import Remote
 from dver.transfer.supply import Supply
@@ -63,16 +65,21 @@ def fetch(
     """
     before = remote.storage.requests, remote.storage.received
     failed: dict[Oid, Reason] = {}
+    purged = read_tombstones(local.local_directory())
     supply = Supply(remote, reporter, workers)
     mine: set[Oid] = set()
     with local.hold():
         if dry_run:
-            objects, size = _foretell(local, supply, wants, failed)
+            objects, size = _foretell(local, supply, wants, failed, purged)
             packs = 0
         else:
             mine = {want.oid for want in wants if want.inside and local.has(want.oid)}
-            objects, packs = _carry_out(local, supply, wants, failed)
+            objects, packs = _carry_out(local, supply, wants, failed, purged)
             size = remote.storage.received - before[1]
+        if "missing" in failed.values():
+            # Somebody may have purged it there.
+            known = learn(local, remote.purged(anew=True), remote.name, reporter)
+            failed.update((oid, "purged") for oid in failed if oid in known)
         lost = _trace(local, remote, wants, failed) if failed else ()
     if not dry_run and not lost and objects:
         # A directory whose listing came from there was pushed, even if only parts of it came.
@@ -81,11 +88,15 @@ def fetch(
 
 
 def _carry_out(
-    local: Store, supply: Supply, wants: Sequence[Want], failed: dict[Oid, Reason]
+    local: Store,
+    supply: Supply,
+    wants: Sequence[Want],
+    failed: dict[Oid, Reason],
+    purged: Tombstones,
 ) -> tuple[int, int]:
     """Fetch; return how many objects and whole packs came."""
     with Receiver(local, supply.remote.name) as receiver:
-        descent = Descent(local, RemoteTrees(local, supply, receiver), failed)
+        descent = Descent(local, RemoteTrees(local, supply, receiver), failed, purged.keys())
         descent.run(wants)
         _fetch_files(local, supply, receiver, descent.files, failed)
         receiver.commit()
@@ -128,11 +139,15 @@ def _fetch_files(
 
 
 def _foretell(
-    local: Store, supply: Supply, wants: Sequence[Want], failed: dict[Oid, Reason]
+    local: Store,
+    supply: Supply,
+    wants: Sequence[Want],
+    failed: dict[Oid, Reason],
+    purged: Tombstones,
 ) -> tuple[int, int]:
     """Return how many objects would come, and at most how many bytes."""
     trees = RemoteTrees(local, supply, None)
-    descent = Descent(local, trees, failed)
+    descent = Descent(local, trees, failed, purged.keys())
     descent.run(wants)
     wanted = supply.locate(descent.files, failed).ordered()
     # A chunked file is asked for in full only when it is fetched.

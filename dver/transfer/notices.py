@@ -11,11 +11,15 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
 from dver.base.oid import Oid
+from dver.base.regular import read_regular
 from dver.formats import notice as notice_format
+from dver.formats import purged as purged_format
 from dver.formats import root as roots
 from dver.formats.notice import Kind, Notice
+from dver.formats.purged import Purged
 from dver.storage.base import Entry, Storage
 from dver.store import layout
+from dver.store.tombstones import Tombstones
 
 _ENDS: dict[str, Kind] = {"": "condemned", layout.DOOMED: "doomed", layout.SWEPT: "swept"}
 
@@ -40,9 +44,9 @@ def read_notice(storage: Storage, key: str, kinds: Iterable[Kind], session: str)
 def remembered(path: Path, size: int) -> Notice | None:
     """Return a notice that was read before and kept, if it is as long as it is now."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, limit=notice_format.MAX_SIZE)
         return notice_format.decode(data) if len(data) == size else None
-    except (OSError, FormatError):
+    except (OSError, CorruptError):
         return None
 
 
@@ -62,6 +66,39 @@ def retired_oids(storage: Storage, listed: Mapping[str, Entry], cache: Path) -> 
             fsio.write_atomic(cache / name, notice_format.encode(notice), durable=False)
         found.update(one.oid for one in roots.decode(notice.root).objects)
     return frozenset(found)
+
+
+def purges(storage: Storage, listed: Mapping[str, Entry], cache: Path) -> Tombstones:
+    """Return what a listing of ``trash/`` says was purged. Raises CorruptError for damage."""
+    found = []
+    for key, entry in sorted(listed.items()):
+        name = key.removeprefix(layout.TRASH)
+        if not (layout.is_session(name[:32]) and name[32:] == layout.PURGED):
+            continue
+        one = _remembered_purge(cache / name, entry.size)
+        if one is None:
+            try:
+                data = storage.get(key)
+                one = purged_format.decode(data)
+            except ObjectNotFound:
+                continue  # lifted since the listing
+            except FormatError as error:
+                raise CorruptError(
+                    f"{key} in {storage.description} is damaged: {error.message}",
+                    hint="a clone that knows of that purge can run it again",
+                ) from error
+            fsio.write_atomic(cache / name, data, durable=False)
+        if one.id == name[:32]:
+            found.append(one)
+    return Tombstones(found)
+
+
+def _remembered_purge(path: Path, size: int) -> Purged | None:
+    try:
+        data = read_regular(path, limit=purged_format.MAX_SIZE)
+        return purged_format.decode(data) if len(data) == size else None
+    except (OSError, CorruptError):
+        return None
 
 
 class Notices:

@@ -12,8 +12,10 @@ from dver.base.reporter import Reporter
 from dver.formats import pack, storeinfo
 from dver.formats.storeinfo import StoreInfo
 from dver.store.store import Store
+from dver.store.tombstones import Tombstones
 from dver.store.walk import Layered
 from dver.transfer.closure import LISTS, Closure, Lost, Offer, Presence, Reason
+from dver.transfer.purges import learn
 from dver.transfer.ranges import Wanted
 from dver.transfer.remote import Remote, lost_packs
 from dver.transfer.session import Session
@@ -117,6 +119,10 @@ def _sum(before: Pushed, last: Pushed) -> Pushed:
 class _Push:
     """One push: ``look`` at the remote, then ``carry_out``."""
 
+    _purged = Tombstones()
+    #: Packs by whose names nothing may be sent.
+    _taken: frozenset[bytes] = frozenset()
+
     def __init__(
         self,
         local: Store,
@@ -161,6 +167,7 @@ class _Push:
         # Where it takes a request, notices are read only if something is likely to be written.
         if self._info is not None and (anew or remote.knows_notices() or not self._is_named()):
             watch.begin()
+            self._look_for_purges(anew=anew)
         remote.refresh_index(whole=True)
         listed = remote.list_packs()
         for name in self._damaged or ():
@@ -190,6 +197,14 @@ class _Push:
         presence = Presence(remote.index.segments(), frozenset())
         self._kept = {oid for oid in remote.kept() if oid in presence}
 
+    def _look_for_purges(self, *, anew: bool) -> None:
+        """Take note of what was purged, here or there: it is not sent."""
+        there = self._remote.purged(anew=anew)
+        self._purged = learn(self._local, there, self._remote.name, self._reporter)
+        index = self._local.index
+        # A pack sent whole would bring it along.
+        self._taken = frozenset(place.pack for oid in self._purged for place in index.copies(oid))
+
     def _is_named(self) -> bool:
         named = self._remote.kept()
         return all(offer.object.oid in named for offer in self._offers)
@@ -203,7 +218,10 @@ class _Push:
 
     def has_nothing_to_do(self) -> bool:
         """Say whether roots name everything already, so that nothing will be written."""
-        return all(offer.object.oid in self._kept for offer in self._offers)
+        return all(
+            offer.object.oid in self._kept or offer.object.oid in self._purged
+            for offer in self._offers
+        )
 
     def is_same_store(self) -> bool:
         """Say whether the remote is still the one that was looked at.
@@ -227,8 +245,12 @@ class _Push:
         """Say what would be sent."""
         self.warn()
         closure = self._close_over(())
-        choice = choose(self._local, closure.wanted, self._listed, self._session.watch.doomed)
+        choice = choose(self._local, closure.wanted, self._listed, self._unsendable)
         return self._result(None, closure.objects, choice.packs, choice.size)
+
+    @property
+    def _unsendable(self) -> frozenset[bytes]:
+        return self._session.watch.doomed | self._taken
 
     def _close_over(self, spooled: Sequence[Upload]) -> Closure:
         """Find what is to be sent, apart from what the spool has."""
@@ -241,6 +263,7 @@ class _Push:
             kept=self._kept,
             bases={path: oid for path, oid in remote.bases().items() if oid in self._kept},
             where=(self._local.storage.description, remote.description),
+            purged=self._purged,
         )
         label = f"Comparing with {remote.name}"
         with self._reporter.task(label, unit="objects", total=len(self._offers)) as task:
@@ -284,7 +307,9 @@ class _Push:
         useful = []
         doomed = self._session.watch.doomed
         for upload in spooled_uploads(spool, self._listed):
-            if upload.name not in doomed and any(oid not in presence for oid in _oids(upload)):
+            oids = set(_oids(upload))
+            is_clean = upload.name not in doomed and oids.isdisjoint(self._purged)
+            if is_clean and any(oid not in presence for oid in oids):
                 useful.append(upload)
             else:
                 spool.drop(upload.name)
@@ -292,7 +317,7 @@ class _Push:
 
     def _send(self, spool: Spool, left: list[Upload], wanted: Wanted) -> dict[Oid, Reason]:
         """Send packs, and return the frames that cannot be sent."""
-        choice = choose(self._local, wanted, self._listed, self._session.watch.doomed)
+        choice = choose(self._local, wanted, self._listed, self._unsendable)
         ready = left + [
             whole_upload(self._local, name, size) for name, size in choice.arrived + choice.whole
         ]
@@ -356,7 +381,9 @@ class _Push:
         objects = {
             offer.object
             for number, offer in enumerate(self._offers)
-            if number not in self._lost and offer.object.oid not in named
+            if number not in self._lost
+            and offer.object.oid not in named
+            and offer.object.oid not in self._purged
         }
         if not objects:
             return None

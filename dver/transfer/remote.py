@@ -10,7 +10,6 @@ Docs: ``docs/format/remote.md``.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -35,8 +34,10 @@ from dver.store import layout
 from dver.store.codec import Buffer
 from dver.store.index import Index
 from dver.store.store import Store
+from dver.store.tombstones import Tombstones
+from dver.transfer import memory
 from dver.transfer.meter import Meter
-from dver.transfer.notices import Notices, retired_oids
+from dver.transfer.notices import Notices, purges, retired_oids
 from dver.transfer.remoteindex import RemoteIndex
 from dver.transfer.workers import each
 
@@ -44,8 +45,6 @@ _LISTED = (
     *(layout.ROOTS, layout.CONDEMNED, layout.TRASH, layout.INDEX, layout.PACKS),
     storeinfo.KEY,
 )
-_COVERED = "covered.json"
-_MAX_COVERED = 20
 _LOOKS = 5
 #: What a listing said of format.json when that was read.
 _TAG = "format.tag"
@@ -91,6 +90,7 @@ class Remote:
         self._root_sizes: dict[str, int] = {}
         self.index = RemoteIndex(self.storage, cache, self.jobs)
         self._snapshot: dict[str, dict[str, Entry]] = {}
+        self._purged: Tombstones | None = None
         self._is_short = True
         self._format_tag = ""
         self._load_cache()
@@ -301,7 +301,18 @@ class Remote:
 
     def retired(self) -> frozenset[Oid]:
         """Return what retention dropped: nobody need push it again unasked."""
-        return retired_oids(self.storage, self._list(layout.TRASH), self.cache / "notices")
+        return retired_oids(self.storage, self._list_trash(), self.cache / "notices")
+
+    def purged(self, *, anew: bool = False) -> Tombstones:
+        """Return what was purged here; listed once, or with ``anew`` once more."""
+        if anew or self._purged is None:
+            self._list_trash()
+        return self._purged or Tombstones()
+
+    def _list_trash(self) -> dict[str, Entry]:
+        listed = self._list(layout.TRASH)
+        self._purged = purges(self.storage, listed, self.cache / "notices")
+        return listed
 
     def knows_notices(self) -> bool:
         """Say whether the last look around has told of notices, so that no request is needed."""
@@ -346,39 +357,22 @@ class Remote:
 
     def seen(self) -> set[Oid]:
         """Return the objects that were once fetched from here as a whole, for status only."""
-        try:
-            data = (self.cache / "seen").read_bytes()
-        except OSError:
-            return set()
-        return {Oid(data[i : i + 32]) for i in range(0, len(data) - 31, 32)}
+        return memory.seen(self.cache)
 
     def remember_seen(self, oids: Iterable[Oid]) -> None:
         """Remember objects that were fetched from here as a whole."""
-        known = self.seen()
-        new = set(oids) - known
-        if new:
-            fsio.write_atomic(self.cache / "seen", b"".join(sorted(known | new)), durable=False)
+        memory.remember_seen(self.cache, oids)
 
     def covered(self) -> tuple[str, ...]:
         """Return commits whose whole history was found to be in the remote.
 
         They count only as long as every root that was there then is there now.
         """
-        try:
-            noted = json.loads((self.cache / _COVERED).read_bytes())
-            commits, roots = noted["commits"], noted["roots"]
-            if self.roots.keys() >= set(roots) and all(isinstance(c, str) for c in commits):
-                return tuple(commits)
-        except (OSError, ValueError, TypeError, KeyError):
-            pass
-        return ()
+        return memory.covered(self.cache, self.roots)
 
     def remember_covered(self, commit: str) -> None:
         """Note that all versions in a commit's history are in the remote."""
-        commits = [commit, *(one for one in self.covered() if one != commit)][:_MAX_COVERED]
-        noted = {"commits": commits, "roots": sorted(self.roots)}
-        data = json.dumps(noted).encode("ascii")
-        fsio.write_atomic(self.cache / _COVERED, data, durable=False)
+        memory.remember_covered(self.cache, commit, self.roots)
 
     def remember_root(self, root: Root) -> None:
         """Remember a root that this clone has just written."""
@@ -390,19 +384,21 @@ class Remote:
         fsio.write_atomic(self.cache / "roots" / root.session, data, durable=False)
 
     def _load_cache(self) -> None:
+        held = memory.recall(self.cache / storeinfo.KEY)
+        if held is None:
+            return
         try:
-            self.info = storeinfo.decode((self.cache / storeinfo.KEY).read_bytes())
-            with contextlib.suppress(FileNotFoundError):
-                self._format_tag = (self.cache / _TAG).read_text("utf-8")
+            self.info = storeinfo.decode(held)
+            self._format_tag = (memory.recall(self.cache / _TAG) or b"").decode()
             names = os.listdir(self.cache / "roots")
         except (OSError, FormatError, UnicodeDecodeError):
             return
         for session in names:
-            if not layout.is_session(session):
+            data = memory.recall(self.cache / "roots" / session)
+            if data is None or not layout.is_session(session):
                 continue
             # A damaged copy is read again from the remote.
-            with contextlib.suppress(OSError, FormatError):
-                data = (self.cache / "roots" / session).read_bytes()
+            with contextlib.suppress(FormatError):
                 root = roots_format.decode(data)
                 if root.session == session:
                     self.roots[session] = root

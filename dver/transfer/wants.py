@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from dver.base.errors import CorruptError, FormatError, MissingContentError
@@ -47,12 +48,13 @@ class Descent:
     """Walks down from what is wanted, level by level, so that each level is one round of requests.
 
     ``files`` collects the wanted files that are not here, with their sizes; ``failed`` the trees
-    that cannot be had.
+    that cannot be had, and what was ``purged`` and must not be brought.
     """
 
     local: Store
     fetcher: TreeFetcher
     failed: dict[Oid, Reason]
+    purged: AbstractSet[Oid] = frozenset()
     files: dict[Oid, int] = field(default_factory=dict)
 
     def run(self, wants: Iterable[Want]) -> None:
@@ -80,6 +82,11 @@ class Descent:
 
     def _read(self, level: _Level) -> Iterator[tuple[Tree, tuple[bytes, ...]]]:
         absent = dict.fromkeys(oid for oid, _ in level if not self.local.has(oid))
+        for oid in absent.keys() & self.purged:
+            self.failed[oid] = "purged"
+            del absent[oid]
+            for key in [key for key in level if key[0] == oid]:
+                del level[key]
         fetched = self.fetcher.fetch_trees(absent, self.failed) if absent else {}
         for oid, inside in level:
             try:
@@ -127,3 +134,6 @@ class Descent:
         absent.difference_update([oid for oid in lists if self.local.is_complete(Oid(oid))])
         if len(absent) < len(self.files):
             self.files = {oid: size for oid, size in self.files.items() if oid in absent}
+        for oid in self.files.keys() & self.purged:
+            self.failed[oid] = "purged"
+            del self.files[oid]

@@ -191,6 +191,25 @@ class LinkCache:
                         found = os.lstat(path)
                         yield path, found.st_size, _intact(found, oid, match[3] is not None)
 
+    def drop(
+        self, oid: Oid, *, only_unused: bool = False, dry_run: bool = False
+    ) -> Iterator[tuple[bytes, int, bool]]:
+        """Delete an object's files; yield (path, size in bytes, whether it went) of each.
+
+        One that somebody edited stays, since it may be the only copy of the edit. With
+        ``only_unused`` one that has another name, in a workspace, stays as well.
+        """
+        for executable in (False, True):
+            path = self.path(oid, executable=executable)
+            try:
+                found = os.lstat(path)
+            except OSError:
+                continue
+            gone = _intact(found, oid, executable) and not (only_unused and found.st_nlink > 1)
+            if gone and not dry_run:
+                fsio.remove(path)
+            yield path, found.st_size, gone
+
     def evict(self) -> tuple[int, int]:
         """Delete every intact file; return how many there were, and their bytes.
 

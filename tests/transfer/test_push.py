@@ -75,8 +75,9 @@ def test_an_edit_sends_what_changed_and_little_more(alice: Clone, bob: Clone) ->
     new = alice.add("data", {"model": after, **content})
     pushed = alice.push(new)
     assert pushed.bytes < 60_000
-    # Two listings of notices and one beside the root are more than where one listing tells all.
-    assert pushed.requests <= 14
+    # Two listings of notices, one of purges and one beside the root are more than where one
+    # listing tells all.
+    assert pushed.requests <= 15
     assert not bob.fetch(new).lost
     assert bob.content(new)["model"] == after
 

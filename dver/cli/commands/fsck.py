@@ -140,6 +140,8 @@ def _render(console: Console, result: FsckResult) -> None:
         console.done(
             f"{count(result.not_here, 'version')} not here, but in a remote: 'dver fetch' gets them"
         )
+    if result.purged:
+        console.done(f"{count(result.purged, 'object')} that versions name, and that were purged")
     if result.unindexed:
         console.done(
             f"{count(result.unindexed, 'pack')} that no index segment names: 'dver fsck --repair'"

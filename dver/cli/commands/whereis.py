@@ -66,6 +66,8 @@ def _render(console: Console, result: WhereisResult) -> None:
     amount = "" if result.size is None else f" ({size(result.size)})"
     name = "" if result.path is None else f"{show(result.path)} is "
     console.print(f"{name}{result.oid}{amount}")
+    if result.purged is not None:
+        console.print(f"  {result.purged}")
     rows = [[place.name, place.state, _facts(place), place.description] for place in result.places]
     for line in columns(rows, paint=lambda i, cell: _paint(console, i, cell)):
         console.print(f"  {line}")

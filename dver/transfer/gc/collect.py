@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from dver.base import clock
 from dver.base.errors import (
-    DverError,
     MissingContentError,
     RefusedError,
     RemoteError,
@@ -20,16 +19,14 @@ from dver.formats.notice import Notice, Unused
 from dver.formats.root import Root, RootObject
 from dver.store import layout
 from dver.store.store import Store
+from dver.transfer.gc.moment import MAX_SKEW, ask_time
 from dver.transfer.gc.reach import Reach
 from dver.transfer.gc.repack import repack
-from dver.transfer.gc.survey import Survey, Trashed, require_roots, survey
+from dver.transfer.gc.survey import Survey, Trashed, look_anew, require_roots, survey
 from dver.transfer.gc.sweep import Sweep, Swept, cannot_tell, require_places
 from dver.transfer.gc.trash import drop, reissue, retire
 from dver.transfer.remote import Remote
 
-#: By so much the storage's clock may differ from this machine's (seconds).
-MAX_SKEW = 300
-_PROBE = "tmp/gc-"
 #: What somebody tried out is left alone for so long (seconds).
 _TRIAL = 86400
 
@@ -115,37 +112,7 @@ class _Collection:
         remote.forget_listing()
         remote.read_format()
         remote.require_format()
-        self._now = clock.now_ns() // 1_000_000_000 if dry_run else self._ask_time()
-
-    def _ask_time(self) -> int:
-        """Return what time it is where the remote is; see that things can be deleted there."""
-        storage = self._remote.storage
-        key = _PROBE + self._own
-        before = clock.now_ns() / 1e9
-        storage.put(key, b"what time is it?\n")
-        after = clock.now_ns() / 1e9
-        entry = storage.head(key)
-        if entry is None:
-            raise RemoteError(
-                f"{self._remote.description} said it stored {key}, and does not have it",
-                hint="check its URL and endpoint with 'dver remote check'",
-            )
-        try:
-            storage.delete(key)
-        except DverError as error:
-            raise RefusedError(
-                f"nothing can be deleted in {self._remote.description}: {error.message}",
-                hint="whoever collects garbage needs the right to delete",
-            ) from error
-        there = after if entry.modified is None else entry.modified
-        skew = max(min(before, after) - there, there - max(before, after))
-        if skew > MAX_SKEW:
-            raise RefusedError(
-                f"the clock of {self._remote.description} differs from this machine's by"
-                f" {skew:.0f} seconds, so nothing says how old things are",
-                hint="set the clock that is wrong",
-            )
-        return int(there)
+        self._now = clock.now_ns() // 1_000_000_000 if dry_run else ask_time(remote, self._own)
 
     def run(self, policy: Policy | None, *, rewrite: bool) -> Collected:
         """Look, drop what retention drops, and delete what was unused for the grace."""
@@ -168,7 +135,7 @@ class _Collection:
         if rewrite and not self._dry_run:
             copied = repack(self._local, remote, reach, seen.others, reporter)
         if copied:
-            self._look_anew(seen)
+            look_anew(self._remote, seen, self._own)
             reach = self._reach(seen, expired, copied)
         used = reach.used_packs()
         require_places(remote, used, seen)
@@ -244,14 +211,8 @@ class _Collection:
                 drop(self._remote, root, self._own, self._now)
             dropped.append(Dropped(root, len(kept.objects), "retention"))
         if dropped and not self._dry_run:
-            self._look_anew(seen)
+            look_anew(self._remote, seen, self._own)
         return tuple(dropped)
-
-    def _look_anew(self, seen: Survey) -> None:
-        """Bring a survey up to date, but for the notices."""
-        fresh = survey(self._remote, self._own)
-        for name in ("roots", "void", "trash", "segments", "names", "packs", "others"):
-            setattr(seen, name, getattr(fresh, name))
 
     def _settle(self, seen: Survey) -> tuple[str, ...]:
         """Push roots again that a collection declared void and that are complete all the same.

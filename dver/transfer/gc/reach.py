@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from dver.base.errors import CorruptError, MissingContentError, ObjectNotFound
@@ -35,6 +36,7 @@ class Hole:
     session: str
     object: RootObject
     path: bytes
+    oid: Oid
     error: CorruptError | MissingContentError
 
 
@@ -120,7 +122,8 @@ class Reach:
 
     An object that lies in several packs is marked in one of them: rather not in a pack of
     ``unused``, which are about to go, and of all others rather not in one of ``others``, which
-    somebody else may be deleting.
+    somebody else may be deleting. Objects of ``without``, by default what was purged there, are
+    needed by nobody.
     """
 
     def __init__(
@@ -132,16 +135,21 @@ class Reach:
         *,
         others: frozenset[bytes] = frozenset(),
         unused: frozenset[bytes] = frozenset(),
+        without: AbstractSet[Oid] | None = None,
     ) -> None:
         index = Index(segments)
         lost = lost_packs(index.packs(), packs)
         store = FarStore(remote, local, _Choosy(segments, lost, others))
-        self.marks = Marks(store, (lost | others | unused, lost | others, lost))
+        self.marks = Marks(
+            store,
+            (lost | others | unused, lost | others, lost),
+            without=remote.purged().keys() if without is None else without,
+        )
 
     def add(self, roots: Iterable[Root]) -> list[Hole]:
         """Mark all that these roots name; return what of it is not to be had."""
         return [
-            Hole(root.session, one, gone.path, gone.error)
+            Hole(root.session, one, gone.path, gone.oid, gone.error)
             for root in roots
             for one in root.objects
             for gone in self.marks.mark(one.oid, one.kind)

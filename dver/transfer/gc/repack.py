@@ -25,13 +25,21 @@ _TREES = (pack.TREE, pack.TREE_LIST)
 
 
 def repack(
-    local: Store, remote: Remote, reach: Reach, others: frozenset[bytes], reporter: Reporter
+    local: Store,
+    remote: Remote,
+    reach: Reach,
+    others: frozenset[bytes],
+    reporter: Reporter,
+    *,
+    packs: frozenset[bytes] | None = None,
 ) -> frozenset[bytes]:
     """Copy what is marked in packs of which less than half is; return those packs.
 
-    The same is done for packs that ``others`` may delete, and never do if they died.
+    The same is done for packs that ``others`` may delete, and never do if they died. With
+    ``packs`` these are the ones to copy from.
     """
-    packs = reach.wasteful_packs() | (reach.used_packs() & others)
+    if packs is None:
+        packs = reach.wasteful_packs() | (reach.used_packs() & others)
     wanted = reach.wanted(packs)
     if not len(wanted):
         return frozenset()

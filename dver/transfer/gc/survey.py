@@ -56,6 +56,7 @@ def survey(remote: Remote, own: str) -> Survey:
     be told from garbage.
     """
     remote.forget_listing()
+    remote.purged(anew=True)
     notices, others = _notices(remote, own)
     remote.refresh_roots()
     if remote.damaged_roots:
@@ -84,6 +85,13 @@ def survey(remote: Remote, own: str) -> Survey:
         frozenset(remote.index.names),
         remote.list_packs(),
     )
+
+
+def look_anew(remote: Remote, seen: Survey, own: str) -> None:
+    """Bring a survey up to date, but for the notices."""
+    fresh = survey(remote, own)
+    for name in ("roots", "void", "trash", "segments", "names", "packs", "others"):
+        setattr(seen, name, getattr(fresh, name))
 
 
 def _notices(remote: Remote, own: str) -> tuple[Notices, frozenset[bytes]]:

@@ -1,0 +1,24 @@
+"""Telling that something that was purged is in the local store again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dver.base.oid import format_oid
+from dver.base.reporter import Reporter
+
+if TYPE_CHECKING:
+    from dver.store.store import Store
+
+
+def warn_of_purged(store: Store, reporter: Reporter) -> None:
+    """Warn if the store has anything that was purged: somebody has just added it."""
+    from dver.store.tombstones import read_tombstones
+
+    purged = read_tombstones(store.local_directory())
+    for oid in purged:
+        if store.has(oid):
+            reporter.warn(
+                f"{format_oid(oid)} was {purged[oid].words}, and is here again; no push sends it",
+                hint=f"'dver purge {format_oid(oid)}' removes it again, with '--lift' it may stay",
+            )
