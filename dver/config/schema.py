@@ -83,6 +83,14 @@ SETTINGS: tuple[Setting, ...] = (
         default=False,
     ),
     Setting(
+        "core.copies",
+        "number",
+        "How many remotes must have content before 'dver drop' removes it here.",
+        default=1,
+        minimum=1,
+        maximum=64,
+    ),
+    Setting(
         "store.path",
         "path",
         "Where the local store is, for instance on a disk that several clones share; by default"
@@ -96,6 +104,39 @@ SETTINGS: tuple[Setting, ...] = (
         " for how long what was dropped can be restored: a number and s, m, h, d or w.",
         default="14d",
         pattern=r"(?:[0-9]{1,9}[smhdw])+",
+    ),
+    # These decide what runs by itself: never for the committed level.
+    Setting(
+        "hooks.push",
+        "choice",
+        "What dver's pre-push hook does before 'git push': 'push' sends the data that the commits"
+        " need, 'check' only looks whether it is in the remote, 'off' does nothing.",
+        default="push",
+        choices=("push", "check", "off"),
+    ),
+    Setting(
+        "hooks.checkout",
+        "choice",
+        "What dver's hooks do after git has changed the pointers: 'checkout' brings the data along"
+        " as far as it is here, 'pull' fetches the rest from a trusted remote, 'off' does nothing.",
+        default="checkout",
+        choices=("checkout", "pull", "off"),
+    ),
+    Setting(
+        "hooks.stale",
+        "choice",
+        "What dver's pre-commit hook does about data that was changed and not added: 'warn',"
+        " 'refuse' the commit, or 'off'.",
+        default="warn",
+        choices=("warn", "refuse", "off"),
+    ),
+    Setting(
+        "hooks.max_file_size",
+        "text",
+        "The largest file that dver's pre-commit hook lets into git itself: bytes, or a number and"
+        " K, M or G (1024 each); 0 for no limit.",
+        default="50M",
+        pattern=r"[0-9]{1,12}[KMG]?",
     ),
     Setting(
         "remote.*.url",

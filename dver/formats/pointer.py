@@ -92,8 +92,7 @@ def _lines(data: bytes) -> list[tuple[int, str]]:
     if any(line.startswith(_CONFLICT) or line == "=======" for line in lines):
         raise FormatError(
             "it has git conflict markers",
-            hint="choose a side with 'git checkout --ours' or '--theirs' on the pointer,"
-            " then 'git add' it and run 'dver checkout'",
+            hint="'dver resolve' merges the two sides, or takes one with --ours or --theirs",
         )
     if lines.pop() != "":
         raise FormatError("its last line is not ended: it may have been cut off")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dver.base.errors import (
+    FormatError,
     MissingContentError,
     RefusedError,
     RepositoryError,
@@ -40,13 +41,16 @@ class CheckoutOptions:
     Without ``rev`` the workspace follows the pointers that are in it. With it, the pointers and
     the data of that revision are taken for ``paths``, or for all targets of the revision.
     ``force`` allows overwriting and deleting data that is not in the store. ``link`` is a link
-    mode ("copy", "reflink", "hardlink", "symlink", "auto"); None leaves it to ``core.link``.
+    mode ("copy", "reflink", "hardlink", "symlink", "auto"); None leaves it to ``core.link``. With
+    ``keep_edited`` targets in which something would be lost, and those of broken pointers, are left
+    as they are with a warning, and all others brought.
     """
 
     rev: str | None = None
     paths: tuple[str, ...] = ()
     force: bool = False
     link: str | None = None
+    keep_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,15 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
         commit = None if rev is None else repo.git.resolve(rev)
         with repo.store.hold():
             repo.store.refresh()
-            restorer = Restorer(repo, reporter, force=options.force, link=options.link)
+            restorer = Restorer(
+                repo,
+                reporter,
+                force=options.force,
+                link=options.link,
+                keep_edited=options.keep_edited,
+            )
             wishes = (
-                _from_work_tree(repo, scope, restorer, reporter)
+                _from_work_tree(repo, scope, restorer, reporter, lenient=options.keep_edited)
                 if rev is None
                 else (_from_revision(repo, scope, rev))
             )
@@ -123,13 +133,20 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
 # -- what is wanted --------------------------------------------------------------------------
 
 
-def _from_work_tree(repo: Repo, scope: Scope, restorer: Restorer, reporter: Reporter) -> list[Wish]:
+def _from_work_tree(
+    repo: Repo, scope: Scope, restorer: Restorer, reporter: Reporter, *, lenient: bool
+) -> list[Wish]:
     targets = load_targets(repo, scope.paths or (b"",))
-    pointers = {
-        path: usable(repo, target)
-        for path, target in present_targets(targets).items()
-        if scope.inside(path) is not None
-    }
+    pointers = {}
+    for path, target in present_targets(targets).items():
+        if scope.inside(path) is None:
+            continue
+        try:
+            pointers[path] = usable(repo, target)
+        except FormatError as error:
+            if not lenient:
+                raise
+            reporter.warn(error.message, hint=error.hint)
     wishes = _wishes(repo, scope, pointers)
     wishes += find_leftovers(repo, scope, targets, restorer.index, reporter)
     _refuse_unmatched(repo, scope, pointers, "the work tree does not track")

@@ -12,6 +12,7 @@ from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.formats.root import RootObject
 from dver.formats.tree import DIRECTORY
+from dver.git.revisions import RevRange
 from dver.ops.healing import HealedRemote, Healing
 from dver.ops.lost import lost_error
 from dver.ops.records import record_offers
@@ -33,9 +34,10 @@ class PushOptions:
     targets, or paths inside a tracked directory; none means every target. ``revisions`` are
     revisions or ranges ``A..B`` whose pointers are pushed; ``all`` takes every ref. With neither,
     the pointers of the workspace and of HEAD are pushed, and older versions that HEAD's history
-    names as far as they are here. ``jobs`` is how many requests may be under way at once.
-    ``dry_run`` finds out what would be sent and writes nothing anywhere. ``repair`` reads all of
-    the remote first, and heals what is damaged there by what is good there and here.
+    names as far as they are here. ``commits`` takes what those changed instead of all these.
+    ``jobs`` is how many requests may be under way at once. ``dry_run`` finds out what would be sent
+    and writes nothing anywhere. ``repair`` reads all of the remote first, and heals what is damaged
+    there by what is good there and here.
     """
 
     remote: str | None = None
@@ -45,6 +47,7 @@ class PushOptions:
     jobs: int | None = None
     dry_run: bool = False
     repair: bool = False
+    commits: RevRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,14 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     """
     from dver.transfer.push import push as transfer
 
-    selection = select(repo, options.paths, options.revisions, every=options.all, head=True)
+    selection = select(
+        repo,
+        options.paths,
+        options.revisions,
+        every=options.all,
+        head=True,
+        commits=options.commits,
+    )
     remote = repo.open_remote(options.remote, write=not options.dry_run)
     if options.jobs is not None:
         remote.set_jobs(options.jobs)
@@ -97,7 +107,7 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
         healing.look()
         if not options.dry_run:
             healing.begin()
-    with_history = not options.revisions and not options.all
+    with_history = not options.revisions and not options.all and options.commits is None
     if with_history:
         _add_history(repo, selection, remote)
     for problem in selection.broken:
@@ -207,6 +217,8 @@ def _offers(
 def _record_revisions(repo: Repo, options: PushOptions, covered: Iterable[str]) -> list[str]:
     """Return arguments for git to name the commits whose records are sent."""
     head = ["HEAD"] if repo.git.head() is not None else []
+    if options.commits is not None:
+        return options.commits.args()
     if options.all:
         return ["--all", *head]
     if options.revisions:

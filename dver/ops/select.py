@@ -10,6 +10,7 @@ from dver.base.errors import FormatError
 from dver.formats.pointer import Pointer
 from dver.git.history import history
 from dver.git.pointers import data_path, read_blobs
+from dver.git.revisions import RevRange
 from dver.ops.scope import Scope
 from dver.ops.versions import decode_pointer, no_such_path, typed_path, version_at
 
@@ -55,17 +56,27 @@ class Selection:
 
 
 def select(
-    repo: Repo, paths: Sequence[str], revisions: Sequence[str], *, every: bool, head: bool
+    repo: Repo,
+    paths: Sequence[str],
+    revisions: Sequence[str],
+    *,
+    every: bool,
+    head: bool,
+    commits: RevRange | None = None,
 ) -> Selection:
     """Return the versions that some typed paths and revisions ask for.
 
     Without revisions they are those of the work tree, and with ``head`` those of HEAD as well;
-    ``every`` adds all that any ref reaches. Raises NotFoundError for an unknown revision and for
-    a path that none of the versions tracks, FormatError for a broken pointer.
+    ``every`` adds all that any ref reaches. ``commits`` takes what those changed instead. Raises
+    NotFoundError for an unknown revision and for a path that none of the versions tracks,
+    FormatError for a broken pointer.
     """
     typed = tuple(dict.fromkeys(typed_path(repo, path) for path in paths))
     scope = Scope(typed)
     selection = Selection(typed)
+    if commits is not None:
+        _add_history(repo, selection, scope, commits.args())
+        return selection
     if every or not revisions:
         if not repo.git.is_bare:
             _add_version(repo, selection, scope, None)

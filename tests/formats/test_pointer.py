@@ -151,7 +151,7 @@ def test_conflict_markers_are_named_with_the_way_out(text: str) -> None:
         decode(text.encode())
     assert "conflict markers" in caught.value.message
     assert caught.value.hint is not None
-    assert "git checkout --ours" in caught.value.hint
+    assert "dver resolve" in caught.value.hint
 
 
 def test_a_newer_version_asks_for_an_upgrade() -> None:

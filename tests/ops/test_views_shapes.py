@@ -145,6 +145,6 @@ def test_a_merge_in_progress(data: DataRepo) -> None:
     repo = data.repo()
     with pytest.raises(FormatError, match="conflict markers") as caught:
         diff(repo, DiffOptions(), SILENT)
-    assert "git checkout --ours" in (caught.value.hint or "")
+    assert "dver resolve" in (caught.value.hint or "")
     assert [e.path for e in ls(repo, LsOptions(("other",)), SILENT).entries] == ["other"]
     assert [f.new_size for f in diff(repo, DiffOptions(("HEAD", "side")), SILENT).files] == [2]
