@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent.parent / "dver"
 #: From the top to the bottom; packages of one row are independent of each other.
 LAYERS = [
     {"__main__"},
-    {"cli", "api"},
+    {"cli", "api", "python"},
     {"ui"},
     {"ops"},
     {"lineage", "registry"},
@@ -36,7 +36,7 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 HOMES = {
     "click": {"cli"},
     "rich": {"ui"},
-    "fsspec": {"storage"},
+    "fsspec": {"storage", "python.filesystem"},
     "s3fs": {"storage"},
     "aiobotocore": {"storage"},
     "botocore": {"storage"},

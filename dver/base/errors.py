@@ -50,6 +50,9 @@ class DverError(Exception):
         self.message = message
         self.hint = hint
         self.paths = tuple(paths)
+        if hint is not None:
+            # Python shows it below the message, where no command line does.
+            self.add_note(f"hint: {hint}")
 
 
 class UsageError(DverError):

@@ -7,23 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dver.base.errors import MissingContentError, UsageError
+from dver.base.errors import UsageError
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.config.load import environment
 from dver.formats.tree import DIRECTORY, Entry
+from dver.ops.bringing import bring, is_here
 from dver.ops.kinds import KindWord, kind_word
-from dver.ops.lost import lost_error
 from dver.ops.materialise import (
     materialise,
     refuse_existing,
     refuse_roots,
     scratch_beside,
 )
-from dver.ops.remembered import missing_error
 from dver.ops.scope import Scope
 from dver.ops.versions import Located, Version, entry_at, locate, typed_path, version_at
-from dver.store.whole import is_whole
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -100,7 +98,9 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
         url = where if os.path.isdir(where) else url
         with open_elsewhere(url, options.rev, scratch, environment()) as other:
             source = _Source.of(other.repo, options, rev=other.commit)
-            if other.store is not None and _is_here(source, other.store):
+            if other.store is not None and is_here(
+                other.repo, source.version, source.located, other.store
+            ):
                 return _write(source, other.store, options, output, scratch, 0, reporter)
             store = Store.create(LocalStorage(scratch / "store"))
             try:
@@ -151,40 +151,16 @@ def _output(options: GetOptions, cwd: Path, path: bytes) -> _Output:
     return _Output(cwd / shown, shown)
 
 
-def _is_here(source: _Source, store: Store) -> bool:
-    """Say whether a store has all of what is wanted."""
-    try:
-        entry = entry_at(source.repo, source.version, source.located, store)
-    except MissingContentError:
-        return False
-    return is_whole(store, entry.oid, tree=entry.kind == DIRECTORY)
-
-
 def _bring(source: _Source, store: Store, options: GetOptions, reporter: Reporter) -> int:
-    """Fetch what a store lacks of what is wanted; return how many bytes that were."""
-    if _is_here(source, store):
-        return 0
-    from dver.transfer.fetch import fetch
-    from dver.transfer.wants import Want
-
-    repo, located = source.repo, source.located
-    if options.remote is None and repo.config.default_remote() is None:
-        raise missing_error(repo, [(located.path, located.pointer.oid)], "the local store")
-    remote = repo.open_remote(options.remote, write=False)
-    if options.jobs is not None:
-        remote.set_jobs(options.jobs)
-    want = Want(
-        located.pointer.kind,
-        located.pointer.oid,
-        located.pointer.size,
-        os.fsdecode(located.target),
-        (located.inside,) if located.inside else (),
-        source.version.commit or "",
+    return bring(
+        source.repo,
+        source.version,
+        source.located,
+        store,
+        reporter,
+        remote=options.remote,
+        jobs=options.jobs,
     )
-    fetched = fetch(store, remote, [want], reporter=reporter)
-    if fetched.lost:
-        raise lost_error(repo, fetched.lost)
-    return fetched.bytes
 
 
 def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,13 +65,21 @@ def version_at(repo: Repo, rev: str | None, scope: Scope | None = None) -> Versi
         rev = "HEAD"
     if rev is None:
         return Version(None, None, _in_work_tree(repo, under))
-    commit = repo.git.resolve(rev)
+    return version_of(repo, rev, repo.git.resolve(rev), under)
+
+
+def version_of(repo: Repo, rev: str, commit: str, under: Sequence[bytes]) -> Version:
+    """Read the pointers of a commit at, below and above some paths; ``rev`` is what to call it."""
     files = at_revision(repo.git, commit, under, ancestors=True)
     blobs = read_blobs(repo.git, (blob for _, blob in files))
     found = {
         data_path(path): decode_pointer(repo, path, blobs[blob], f" at {rev}")
         for path, blob in files
     }
+    if not found:
+        from dver.ops.translating import pointers_at
+
+        found = pointers_at(repo, rev, commit, under)
     return Version(rev, commit, found)
 
 
