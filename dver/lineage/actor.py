@@ -46,10 +46,11 @@ _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
 
 def who(git: Git, environ: Mapping[str, str]) -> Actor:
     """Return who makes a record now. What is not known is left out."""
+    config = _config(git, r"^user\.(name|email)$")
     # As for git, the environment comes before the settings.
     return Actor(
-        environ.get("GIT_AUTHOR_NAME") or _config(git, "user.name"),
-        environ.get("GIT_AUTHOR_EMAIL") or _config(git, "user.email"),
+        environ.get("GIT_AUTHOR_NAME") or config.get("user.name", ""),
+        environ.get("GIT_AUTHOR_EMAIL") or config.get("user.email", ""),
         _user(),
         _host(),
         ci(environ),
@@ -72,12 +73,12 @@ def ci(environ: Mapping[str, str]) -> dict[str, str]:
 def identity(git: Git) -> RepoIdentity:
     """Return which repository this is, across clones."""
     roots = [] if git.is_shallow else git.root_commits()
-    remotes = git.run("remote").decode("utf-8", "surrogateescape").split()
-    url = ""
-    if remotes:
-        name = "origin" if "origin" in remotes else remotes[0]
-        url = without_credentials(_config(git, f"remote.{name}.url"))
-    return RepoIdentity(min(roots, default=""), url)
+    remotes = {
+        key.removeprefix("remote.").removesuffix(".url"): url
+        for key, url in _config(git, r"^remote\..*\.url$").items()
+    }
+    url = remotes.get("origin") or next((remotes[name] for name in sorted(remotes)), "")
+    return RepoIdentity(min(roots, default=""), without_credentials(url))
 
 
 def without_credentials(url: str) -> str:
@@ -85,9 +86,14 @@ def without_credentials(url: str) -> str:
     return without_userinfo(url).partition("?")[0] if "://" in url else url
 
 
-def _config(git: Git, key: str) -> str:
-    out = git.run("config", "--get", key, answers=(0, 1))
-    return os.fsdecode(out).rstrip("\n").encode("utf-8", "replace").decode()
+def _config(git: Git, pattern: str) -> dict[str, str]:
+    """Return the settings of git whose names match, the last value of each."""
+    out = git.run("config", "-z", "--get-regexp", pattern, answers=(0, 1))
+    pairs = (entry.partition(b"\n") for entry in out.split(b"\0") if entry)
+    return {
+        os.fsdecode(key): os.fsdecode(value).encode("utf-8", "replace").decode()
+        for key, _, value in pairs
+    }
 
 
 def _user() -> str:

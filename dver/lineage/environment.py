@@ -7,21 +7,20 @@ secret.
 
 from __future__ import annotations
 
-import json
 import locale
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 from dver.base.oid import oid_of
 from dver.formats.canonical import dump, to_plain
 from dver.formats.record import Environment
+from dver.lineage.probing import Probe, answer, start
 
 #: Variables that are known to change results, and never hold a secret.
 RECORDED = (
@@ -41,29 +40,6 @@ RECORDED = (
     "LC_ALL",
     "TZ",
 )
-_SECONDS = 30.0
-#: Runs in the interpreter that the command uses, which need not have dver.
-_PROBE = """
-import importlib.metadata as m, json, platform, sys, sysconfig
-packages = set()
-for one in m.distributions():
-    name = one.metadata["Name"] or ""
-    line = "%s==%s" % (name.lower().replace("_", "-"), one.version)
-    try:
-        url = json.loads(one.read_text("direct_url.json") or "{}")
-    except Exception:
-        url = {}
-    vcs = url.get("vcs_info") or {}
-    if vcs.get("commit_id"):
-        line += " @ %s@%s" % (vcs.get("vcs", "git"), vcs["commit_id"])
-    elif (url.get("dir_info") or {}).get("editable"):
-        line += " (editable)"
-    if name:
-        packages.add(line)
-print(json.dumps({"python": {"version": platform.python_version(),
-    "implementation": platform.python_implementation(), "platform": sysconfig.get_platform(),
-    "abi": sysconfig.get_config_var("SOABI") or ""}, "packages": sorted(packages)}))
-"""
 _GPU_QUERY = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 
 
@@ -79,29 +55,31 @@ class Capture:
     """Asks for the environment of a command, while it runs. Call :meth:`finish` at the end."""
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], python: Sequence[str] = ()
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        python: Sequence[str] = (),
+        cache: Path | None = None,
     ) -> None:
-        """Start asking; ``python`` starts the interpreter, where it is not found by the command."""
+        """Start asking; ``python`` starts the interpreter, where it is not found by the command.
+
+        ``cache`` is a file that keeps what was answered, for as long as it is so.
+        """
         self._env = dict(env)
-        asked = list(python) or [interpreter(argv, env)]
-        self._python = _start([*asked, "-c", _PROBE], self._env)
+        self._python = Probe(list(python) or [interpreter(argv, env)], self._env, cache)
         smi = shutil.which("nvidia-smi", path=env.get("PATH"))
-        self._gpu = _start([smi, *_GPU_QUERY], self._env) if smi else None
+        self._gpu = start([smi, *_GPU_QUERY], self._env) if smi else None
 
     def finish(self, variables: Sequence[str] = (), container: str = "") -> Captured:
         """Return what was found. What cannot be asked is left out; that is no error."""
-        answer = _answer(self._python)
-        try:
-            facts: dict[str, Any] = json.loads(answer)
-        except ValueError:
-            facts = {}
+        facts = self._python.answer()
         packages = "".join(f"{line}\n" for line in facts.get("packages", ())).encode()
         found = Environment(
             python={key: str(value) for key, value in facts.get("python", {}).items() if value},
             packages=oid_of(packages) if packages else None,
             system=system(),
             cpu=cpu(),
-            gpus=_gpus(_answer(self._gpu)),
+            gpus=_gpus(answer(self._gpu)),
             libraries=_libraries(packages),
             container=container or self._env.get("DVER_CONTAINER_DIGEST", ""),
         )
@@ -190,7 +168,7 @@ def system() -> dict[str, str]:
 
 def cpu() -> dict[str, str]:
     """Return the processor's model, and how many of it this process may use."""
-    model = platform.processor()
+    model = ""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model na")]
@@ -199,7 +177,8 @@ def cpu() -> dict[str, str]:
         pass
     from dver.base.workers import usable_cores
 
-    found = {"model": model, "count": str(usable_cores())}
+    # Asking the platform starts a process.
+    found = {"model": model or platform.processor(), "count": str(usable_cores())}
     return {key: value for key, value in found.items() if value}
 
 
@@ -222,30 +201,3 @@ def _libraries(packages: bytes) -> dict[str, str]:
             if name.startswith(prefix):
                 found[short] = version
     return found
-
-
-def _start(argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes] | None:
-    # The probe must see what the command will see, but not be observed, and not be slowed down.
-    plain = {name: value for name, value in env.items() if name != "PYTHONSTARTUP"}
-    try:
-        return subprocess.Popen(
-            argv,
-            env=plain,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-    except OSError:
-        return None
-
-
-def _answer(process: subprocess.Popen[bytes] | None) -> str:
-    if process is None:
-        return ""
-    try:
-        out, _ = process.communicate(timeout=_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return ""
-    return out.decode("utf-8", "replace") if process.returncode == 0 else ""

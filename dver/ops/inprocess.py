@@ -54,7 +54,7 @@ def recorded(
     plan = Plan(repo, options)
     recording = Recording(dict(params))
     with begun(repo, plan) as draft:
-        capture = Capture([sys.executable], environ)
+        capture = Capture([sys.executable], environ, cache=repo.layout.probes)
         started, begun_at = clock.now_ns(), clock.monotonic()
         failed: BaseException | None = None
         try:

@@ -177,7 +177,9 @@ class Remaking:
             hint = " (--env venv builds one of the recorded packages)" if os.sep in argv[0] else ""
             made.missing.append(error.message + hint)
             return
-        capture = Capture(argv, env, setting.python(argv, env))
+        # What a container's interpreter answers does not follow from files here.
+        cache = None if setting.kind == "container" else self._repo.layout.probes
+        capture = Capture(argv, env, setting.python(argv, env), cache)
         made.outcome = executing.execute(argv, os.fspath(cwd), env, self._sink)
         container = value.env.container if setting.kind in ("current", "container") else ""
         made.captured = capture.finish(tuple(value.env.vars), container)

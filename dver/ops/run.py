@@ -38,7 +38,7 @@ def run(repo: Repo, options: RunOptions, sink: Sink, reporter: Reporter) -> RunR
     executing.find_program(options.argv, str(repo.cwd), env)
     with begun(repo, plan) as draft:
         draft.seeds = {"PYTHONHASHSEED": env.setdefault("PYTHONHASHSEED", "0")}
-        capture = Capture(options.argv, env)
+        capture = Capture(options.argv, env, cache=repo.layout.probes)
         with Observer(repo.root) as observer:
             draft.outcome = executing.execute(
                 options.argv, str(repo.cwd), env | observer.variables(env), sink

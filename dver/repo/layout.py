@@ -58,6 +58,11 @@ class Layout:
         return self.common_state_dir / "runs"
 
     @property
+    def probes(self) -> Path:
+        """What interpreters said of themselves; a cache."""
+        return self.common_state_dir / "lineage" / "interpreters.json"
+
+    @property
     def workspace_lock(self) -> Path:
         """Taken by whatever changes this working tree."""
         return self.state_dir / "workspace.lock"
