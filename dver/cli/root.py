@@ -27,6 +27,8 @@ SECTIONS = {
         "diff": "Show which files differ between two versions.",
         "checkout": "Bring the workspace in line with the pointers, or with a revision.",
         "mv": "Move or rename tracked data.",
+        "import": "Bring data from elsewhere, and note where it came from.",
+        "update": "Move imported data to a newer version of its source.",
         "rm": "Stop tracking data and remove it from the workspace.",
         "resolve": "Settle pointers that a merge left in conflict.",
     },
@@ -61,6 +63,7 @@ SECTIONS = {
     "Look after the store": {
         "fsck": "Verify the local store or a remote.",
         "gc": "Remove content that nothing needs any more, here or in a remote.",
+        "drop": "Free local room: remove content of which there are copies elsewhere.",
         "purge": "Remove content everywhere, for good, whoever still refers to it.",
     },
 }

@@ -175,7 +175,7 @@ def _in_git(git: Git) -> Iterator[bytes]:
 
 
 def _in_working_trees(git: Git) -> Iterator[bytes]:
-    for inside in _working_trees(git):
+    for inside in working_trees(git):
         names = {one.path for one in pointers.in_workspace(inside)}
         # An ignore rule that came later hides a pointer that was never committed from git.
         state_dir = Layout(inside.root, inside.git_dir, inside.common_dir).state_dir
@@ -225,7 +225,8 @@ def _of_leftovers(git: Git, state_dir: Path, placed: Iterable[bytes]) -> Iterato
                 yield pointer.encode(base)
 
 
-def _working_trees(git: Git) -> Iterator[Git]:
+def working_trees(git: Git) -> Iterator[Git]:
+    """Yield the working trees of a repository that are there, each as seen from inside."""
     if git.root != git.git_dir:
         yield git
     for worktree in git.worktrees():

@@ -47,10 +47,10 @@ class Removal:
     objects: frozenset[Oid]
 
 
-def choose(store: Store, named: Iterable[tuple[Oid, str]], live: Marks) -> Removal:
+def choose(store: Store, named: Iterable[tuple[Oid, str]], *live: Marks) -> Removal:
     """Find what goes with some named objects, given as (oid, "file" or "tree").
 
-    ``live`` marks all that something else needs, the named objects left out. What is not here is
+    ``live`` mark all that something else needs, the named objects left out. What is not here is
     no obstacle, and neither is damage: what it hides stays, and is garbage from then on.
     """
     wanted = list(dict.fromkeys(named))
@@ -61,7 +61,8 @@ def choose(store: Store, named: Iterable[tuple[Oid, str]], live: Marks) -> Remov
     dead: set[Oid] = set()
     objects: set[Oid] = set()
     for one in reached.segments:
-        ours, others = reached.bits(one), live.bits(one)
+        ours = reached.bits(one)
+        others = bytes(map(max, *(marks.bits(one) for marks in live), bytes(len(one))))
         for first, block in one.blocks():
             rows = range(0, len(block), ROW.size)
             end = first + len(rows)
@@ -72,6 +73,7 @@ def choose(store: Store, named: Iterable[tuple[Oid, str]], live: Marks) -> Remov
                 if block[at + _KIND_AT] not in _PARTS:
                     objects.add(oid)
     here = frozenset(oid for oid, _ in wanted if store.has(oid))
+    # The bytes of a whole file may be a chunk of another one that goes as well.
     objects.update(here & dead)
     return Removal(here, here - dead, frozenset(dead), frozenset(objects))
 
