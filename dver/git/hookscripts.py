@@ -42,9 +42,9 @@ same() {
 _FIND = """
 python=%(python)s
 if [ -x "$python" ] && [ -f %(package)s/__main__.py ]; then
-  set -- "$python" -P -m dver hooks run %(name)s "$@"
+  set -- "$python" -P -m dver hooks run %(name)s -- "$@"
 elif command -v dver >/dev/null 2>&1; then
-  set -- dver hooks run %(name)s "$@"
+  set -- dver hooks run %(name)s -- "$@"
 else
   %(gone)s
 fi
@@ -151,7 +151,7 @@ verb=$1
 case $verb in
 textconv)
   file=$2
-  [ "$(wc -c <"$file")" -le 4096 ] || exec cat "$file"
+  [ "$(wc -c <"$file")" -le 4096 ] || exec cat -- "$file"
   kind=
   oid=
   while read -r line; do
@@ -160,9 +160,9 @@ textconv)
     'oid: blake3:'*) oid=${line#oid: blake3:} ;;
     esac
   done <"$file"
-  case $oid in *[!0-9a-f]* | '') exec cat "$file" ;; esac
-  [ -f "$here/textconv/$oid" ] && exec cat "$here/textconv/$oid"
-  case $kind:$file in tree:* | file:*.csv.dver | file:*.tsv.dver) ;; *) exec cat "$file" ;; esac
+  case $oid in *[!0-9a-f]* | '') exec cat -- "$file" ;; esac
+  [ -f "$here/textconv/$oid" ] && exec cat -- "$here/textconv/$oid"
+  case $kind:$file in tree:* | file:*.csv.dver | file:*.tsv.dver) ;; *) exec cat -- "$file" ;; esac
   ;;
 merge) ;;
 *) exit 2 ;;
@@ -170,16 +170,16 @@ esac
 shift
 as_text() {
   case $verb in
-  textconv) exec cat "$1" ;;
+  textconv) exec cat -- "$1" ;;
   # Ancestor, ours, theirs, as git names them: what git itself does with text.
   merge) exec git merge-file -L ours -L base -L theirs "$2" "$1" "$3" ;;
   esac
 }
 python=%(python)s
 if [ -x "$python" ] && [ -f %(package)s/__main__.py ]; then
-  "$python" -P -m dver hooks run "$verb" "$@"
+  "$python" -P -m dver hooks run "$verb" -- "$@"
 elif command -v dver >/dev/null 2>&1; then
-  dver hooks run "$verb" "$@"
+  dver hooks run "$verb" -- "$@"
 else
   as_text "$@"
 fi

@@ -84,7 +84,10 @@ class UnresolvedTarget:
 
 @dataclass(frozen=True, slots=True)
 class ResolveResult:
-    """What is settled and what is not, in path order, and what ``git add`` should be run on."""
+    """What is settled and what is not, in path order, and what ``git add`` should be run on.
+
+    ``to_stage`` names also the pointers that were settled before and not staged since.
+    """
 
     resolved: tuple[ResolvedTarget, ...]
     unresolved: tuple[UnresolvedTarget, ...]
@@ -121,7 +124,7 @@ def resolve(repo: Repo, options: ResolveOptions, reporter: Reporter) -> ResolveR
         raise RepositoryError("a bare repository has no working tree with conflicts")
     with worktree.hold_worktree(repo), repo.store.hold():
         repo.store.refresh()
-        cases = _cases(repo, options)
+        cases, waiting = _cases(repo, options)
         with RemoteBehind(repo, options.remote) as source:
             for case in cases:
                 case.merge = merge_pointers(
@@ -134,6 +137,7 @@ def resolve(repo: Repo, options: ResolveOptions, reporter: Reporter) -> ResolveR
         changed = _write(repo, settled)
     to_stage = worktree.known_to_git(repo, changed)
     staged = worktree.stage(repo, to_stage, options.stage)
+    to_stage = [*([] if staged else to_stage), *waiting]
     _bring(repo, settled, reporter)
     return ResolveResult(
         tuple(_told(repo, one, options.choice) for one in settled),
@@ -142,34 +146,43 @@ def resolve(repo: Repo, options: ResolveOptions, reporter: Reporter) -> ResolveR
             for one in cases
             if one not in settled
         ),
-        () if staged else tuple(map(repo.display, to_stage)),
+        tuple(map(repo.display, to_stage)),
         staged,
     )
 
 
-def _cases(repo: Repo, options: ResolveOptions) -> list[_Case]:
+def _cases(repo: Repo, options: ResolveOptions) -> tuple[list[_Case], list[bytes]]:
+    """Return what is in conflict, and the pointers that only wait for ``git add``.
+
+    The latter were settled by hand or by an earlier call, and count as a case only if named.
+    """
     paths = [repo.locate(arg) for arg in options.paths]
     paths = [data_path(path) if is_pointer_path(path) else path for path in paths]
     scope = Scope(paths)
     under = scope.paths or (b"",)
-    cases = []
+    cases, waiting = [], []
     unmerged = {data_path(one.path): one for one in unmerged_pointers(repo.git, under)}
     sides = [blob for one in unmerged.values() for blob in one[1:] if blob is not None]
     blobs = read_blobs(repo.git, sides)
+    targets = load_targets(repo, under)
     for path, one in unmerged.items():
-        if scope.inside(path) == ():
+        if scope.inside(path) != ():
+            continue
+        if path not in paths and path in targets and targets[path].pointer is not None:
+            waiting.append(one.path)
+        else:
             cases.append(_from_index(repo, path, one, blobs))
-    for path, target in load_targets(repo, under).items():
+    for path, target in targets.items():
         if path not in unmerged and target.problem is not None and scope.inside(path) == ():
             case = _from_markers(repo, path, options.choice)
             cases += [] if case is None else [case]
-    known = {one.path for one in cases}
+    known = {one.path for one in cases} | {data_path(path) for path in waiting}
     for typed, path in zip(options.paths, paths, strict=True):
         if path and not any(one == path or one.startswith(path + b"/") for one in known):
             raise NotFoundError(
                 f"{show(typed)} is not in conflict", hint="dver resolve, without a path, finds all"
             )
-    return sorted(cases, key=lambda one: one.path)
+    return sorted(cases, key=lambda one: one.path), waiting
 
 
 def _from_index(repo: Repo, path: bytes, one: Unmerged, blobs: dict[str, bytes]) -> _Case:

@@ -273,7 +273,7 @@ def test_dver_on_the_path_is_the_second_choice(shared: HookRepo, tmp_path: Path)
     shared.version("one", a="1")
     path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
     shared.run("push", "-q", "origin", "main", PATH=path)
-    assert (tmp_path / "called").read_text().startswith("hooks run pre-push origin ")
+    assert (tmp_path / "called").read_text().startswith("hooks run pre-push -- origin ")
 
 
 def test_what_lies_in_the_repository_is_not_run(shared: HookRepo) -> None:
@@ -308,4 +308,4 @@ def test_quoting_survives_any_path(tmp_path: Path) -> None:
     hook = tmp_path / "post-merge"
     hook.write_bytes(hook_text("post-merge", str(place / "python"), str(place / "dver")))
     subprocess.run(["sh", hook, "1"], cwd=tmp_path, check=True)
-    assert (tmp_path / "called").read_text() == "-P -m dver hooks run post-merge 1\n"
+    assert (tmp_path / "called").read_text() == "-P -m dver hooks run post-merge -- 1\n"
