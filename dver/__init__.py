@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from dver.api import recorded_run, run
     from dver.python.files import open, path, read  # noqa: A004
     from dver.python.filesystem import DverFileSystem
+    from dver.python.repository import Repo
 
 #: Where each name lives.
 _HOMES = {
     "DverFileSystem": "dver.python.filesystem",
+    "Repo": "dver.python.repository",
     "open": "dver.python.files",
     "path": "dver.python.files",
     "read": "dver.python.files",
@@ -28,7 +30,7 @@ _HOMES = {
     "run": "dver.api",
 }
 
-__all__ = ["DverFileSystem", "__version__", "open", "path", "read", "recorded_run", "run"]
+__all__ = ["DverFileSystem", "Repo", "__version__", "open", "path", "read", "recorded_run", "run"]
 
 
 def __getattr__(name: str) -> object:

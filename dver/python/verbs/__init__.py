@@ -1,0 +1,1 @@
+"""The methods of :class:`dver.Repo`, by what they are about."""

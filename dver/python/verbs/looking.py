@@ -1,0 +1,130 @@
+"""Looking at any version: ``dver log``, ``ls``, ``get``, and files as ``dver.open`` opens them."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+from dver.ops.cat import CatOptions, cat
+from dver.ops.du import DuOptions, DuResult, du
+from dver.ops.get import GetOptions, GetResult, get
+from dver.ops.log import LogOptions, LogResult, log
+from dver.ops.ls import LsOptions, LsResult, ls
+from dver.ops.whereis import WhereisOptions, WhereisResult, whereis
+from dver.python import files
+from dver.python.sessions import PathLike
+from dver.python.verbs.handle import Handle, texts
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from dver.python.filesystem import DverFileSystem
+
+
+class LookingVerbs(Handle):
+    """Methods that look at versions."""
+
+    def log(
+        self,
+        path: PathLike,
+        *revisions: str,
+        all: bool = False,  # noqa: A002 - as the option is called
+        max_count: int | None = None,
+        follow: bool = True,
+    ) -> LogResult:
+        """Return every version of some data across git history: ``dver log``.
+
+        ``revisions`` or ``all`` refs say where to look, by default from HEAD; ``follow`` renames.
+        """
+        asked = LogOptions(os.fspath(path), revisions, all, max_count, follow)
+        with self.opened() as repo:
+            return log(repo, asked, self.reporter)
+
+    def ls(
+        self,
+        *paths: PathLike,
+        rev: str | None = None,
+        recursive: bool = False,
+        remote: str | None = None,
+        local: bool = True,
+    ) -> LsResult:
+        """Return tracked data at any revision: ``dver ls``.
+
+        ``local`` asks of each entry whether its content is here.
+        """
+        asked = LsOptions(texts(paths), rev, recursive, remote, local)
+        with self.opened() as repo:
+            return ls(repo, asked, self.reporter)
+
+    def get(
+        self,
+        path: PathLike,
+        output: PathLike | None = None,
+        *,
+        rev: str | None = None,
+        url: str | None = None,
+        remote: str | None = None,
+        force: bool = False,
+        jobs: int | None = None,
+    ) -> GetResult:
+        """Write any version of some data anywhere: ``dver get``.
+
+        ``output`` is relative to this repository's directory, by default the path's own name;
+        ``url`` is another repository. Raises RefusedError if something is there, without ``force``.
+        """
+        where = None if output is None else os.fspath(output)
+        asked = GetOptions(os.fspath(path), where, rev, url, remote, force, jobs)
+        with self.opened() as repo:
+            return get(repo, asked, self.reporter)
+
+    def cat(self, path: PathLike, *, rev: str | None = None, remote: str | None = None) -> bytes:
+        """Return the bytes of a tracked file of any version, as ``dver cat`` prints them."""
+        out = io.BytesIO()
+        with self.opened() as repo:
+            cat(repo, CatOptions(os.fspath(path), rev, remote), out, self.reporter)
+        return out.getvalue()
+
+    def du(
+        self,
+        *paths: PathLike,
+        rev: str | None = None,
+        all: bool = False,  # noqa: A002 - as the option is called
+        depth: int = 0,
+    ) -> DuResult:
+        """Return how much room data takes, as files and in the store: ``dver du``."""
+        with self.opened() as repo:
+            return du(repo, DuOptions(texts(paths), rev, all, depth), self.reporter)
+
+    def whereis(
+        self,
+        what: PathLike,
+        *,
+        rev: str | None = None,
+        check: bool = False,
+        remotes: tuple[str, ...] = (),
+    ) -> WhereisResult:
+        """Return where the content of some data is: ``dver whereis``. ``check`` asks remotes."""
+        asked = WhereisOptions(os.fspath(what), rev, check, remotes)
+        with self.opened() as repo:
+            return whereis(repo, asked, self.reporter)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def open(self, path: PathLike, mode: str = "r", **options: Any) -> IO[Any]:
+        """Open a file of any version; see :func:`dver.open`."""
+        return files.open(path, mode, repo=self.directory, **options)  # type: ignore[call-overload, no-any-return]
+
+    def read(self, path: PathLike, **options: Any) -> Any:
+        """Return all of a file of any version; see :func:`dver.read`."""
+        return files.read(path, repo=self.directory, **options)
+
+    def path(self, path: PathLike, **options: Any) -> str:
+        """Return a local path with the content of a version; see :func:`dver.path`."""
+        return files.path(path, repo=self.directory, **options)
+
+    def filesystem(self, rev: str | None = None, **options: Any) -> DverFileSystem:
+        """Return the repository, or one version of it, as an fsspec file system."""
+        from dver.python.filesystem import DverFileSystem
+
+        return DverFileSystem(rev, self.directory, **options)

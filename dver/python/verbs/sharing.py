@@ -1,0 +1,128 @@
+"""Sharing: ``dver push``, ``fetch``, ``pull``, and the remotes."""
+
+from __future__ import annotations
+
+from dver.ops import remote as remotes
+from dver.ops.fetch import FetchOptions, FetchResult, fetch
+from dver.ops.pull import PullOptions, PullResult, pull
+from dver.ops.push import PushOptions, PushResult, push
+from dver.ops.remote import (
+    AddRemoteOptions,
+    FileLevel,
+    RemoteChange,
+    RemoteCheck,
+    RemoteListResult,
+)
+from dver.python.sessions import PathLike
+from dver.python.verbs.handle import Group, Handle, texts
+
+
+class SharingVerbs(Handle):
+    """Methods that send content to remotes and bring it from there."""
+
+    def push(
+        self,
+        *paths: PathLike,
+        remote: str | None = None,
+        revisions: tuple[str, ...] = (),
+        all: bool = False,  # noqa: A002 - as the option is called
+        jobs: int | None = None,
+        dry_run: bool = False,
+        repair: bool = False,
+    ) -> PushResult:
+        """Send the content that pointers name to a remote: ``dver push``.
+
+        By default that is what HEAD and the work tree name. ``repair`` heals a damaged remote.
+        """
+        asked = PushOptions(remote, texts(paths), revisions, all, jobs, dry_run, repair)
+        with self.opened() as repo:
+            return push(repo, asked, self.reporter)
+
+    def fetch(
+        self,
+        *paths: PathLike,
+        remote: str | None = None,
+        revisions: tuple[str, ...] = (),
+        all: bool = False,  # noqa: A002 - as the option is called
+        jobs: int | None = None,
+        dry_run: bool = False,
+    ) -> FetchResult:
+        """Bring the content that pointers name into the local store: ``dver fetch``."""
+        asked = FetchOptions(remote, texts(paths), revisions, all, jobs, dry_run)
+        with self.opened() as repo:
+            return fetch(repo, asked, self.reporter)
+
+    def pull(
+        self,
+        *paths: PathLike,
+        remote: str | None = None,
+        revisions: tuple[str, ...] = (),
+        all: bool = False,  # noqa: A002 - as the option is called
+        jobs: int | None = None,
+        dry_run: bool = False,
+        force: bool = False,
+        link: str | None = None,
+    ) -> PullResult:
+        """Fetch content and check it out: ``dver pull``. Pointers do not move."""
+        asked = PullOptions(remote, texts(paths), revisions, all, jobs, dry_run, force, link)
+        with self.opened() as repo:
+            return pull(repo, asked, self.reporter)
+
+    @property
+    def remote(self) -> RemoteGroup:
+        """The places where data is shared: ``dver remote``."""
+        return RemoteGroup(self)
+
+
+class RemoteGroup(Group):
+    """The verbs of ``dver remote``."""
+
+    def add(
+        self, name: str, url: str, *, level: FileLevel = "repository", default: bool = False
+    ) -> RemoteChange:
+        """Add a remote; the first one becomes the default."""
+        with self._handle.opened() as repo:
+            asked = AddRemoteOptions(name, url, level, default)
+            return remotes.add_remote(repo, asked, self._handle.reporter)
+
+    def list(self) -> RemoteListResult:
+        """Return the remotes, without asking any of them."""
+        with self._handle.opened() as repo:
+            return remotes.list_remotes(repo)
+
+    def check(self, name: str | None = None) -> RemoteCheck:
+        """Try a remote out: whether it can be reached, read, written, and what it is able to do."""
+        with self._handle.opened() as repo:
+            return remotes.check_remote(repo, name, self._handle.reporter)
+
+    def default(self, name: str | None = None, *, level: FileLevel | None = None) -> RemoteChange:
+        """Make a remote the default one, or without a name tell which is."""
+        with self._handle.opened() as repo:
+            return remotes.default_remote(repo, name, level)
+
+    def remove(self, name: str) -> RemoteChange:
+        """Forget a remote; what is in it stays."""
+        with self._handle.opened() as repo:
+            return remotes.remove_remote(repo, name)
+
+    def rename(self, old: str, new: str) -> RemoteChange:
+        """Give a remote another name."""
+        with self._handle.opened() as repo:
+            return remotes.rename_remote(repo, old, new)
+
+    def set(
+        self, name: str, option: str, value: str, *, level: FileLevel | None = None
+    ) -> RemoteChange:
+        """Change an option of a remote."""
+        with self._handle.opened() as repo:
+            return remotes.set_remote(repo, name, option, value, level)
+
+    def unset(self, name: str, option: str) -> RemoteChange:
+        """Take an option of a remote back."""
+        with self._handle.opened() as repo:
+            return remotes.unset_remote(repo, name, option)
+
+    def trust(self, name: str | None = None) -> RemoteChange:
+        """Agree to data being sent where the committed settings of a remote say."""
+        with self._handle.opened() as repo:
+            return remotes.trust_remote(repo, name)
