@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from dver.repo import Repo
 
 #: How many lines one directory gets at most; what is deeper is told by whole directories then.
-MAX_LINES = 20_000
+MAX_LINES = 100_000
 #: The longest table whose rows are counted (bytes).
 MAX_TABLE = 4 << 20
-_CACHED = 200
-_MAX_CACHED = 2 << 20
+#: How many bytes all texts that are kept may have together, and one of them.
+_CACHE = 64 << 20
+_MAX_CACHED = 16 << 20
 _TABLES = {b".csv": ",", b".tsv": "\t"}
 _KINDS = {EXECUTABLE: "*", SYMLINK: "@", DIRECTORY: "/"}
 
@@ -134,8 +135,9 @@ def _keep(repo: Repo, pointer: Pointer, text: bytes) -> None:
     directory = repo.common_state_dir / "textconv"
     with contextlib.suppress(DverError, OSError):
         fsio.make_dirs(directory)
-        names = os.listdir(directory)
-        if len(names) >= _CACHED:
-            for name in names:
-                fsio.remove(directory / name)
+        with os.scandir(directory) as found:
+            kept = {entry.path: entry.stat().st_size for entry in found}
+        if sum(kept.values()) + len(text) > _CACHE:
+            for path in kept:
+                fsio.remove(path)
         fsio.write_atomic(directory / pointer.oid.hex(), text, durable=False)

@@ -109,7 +109,7 @@ def test_large_directories_stay_short(repo: HookRepo, monkeypatch: pytest.Monkey
 
 
 def test_the_cache_stays_small(repo: HookRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textconv, "_CACHED", 2)
+    monkeypatch.setattr(textconv, "_CACHE", 350)
     for number in range(4):
         repo.version(str(number), d={"a": str(number)})
         text_of(repo, "d.dver")
