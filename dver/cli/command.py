@@ -179,13 +179,18 @@ class Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+    def more_names(self, ctx: click.Context) -> list[str]:
+        """Return names that stand for commands and are not in the table."""
+        return []
+
         """Find the command, or fail with the nearest names."""
         name = args[0]
         # Noted before the import, which may fail.
         app_of(ctx).command = f"{ctx.command_path} {name}".partition(" ")[2]
         found = self.get_command(ctx, name)
         if found is None and not ctx.resilient_parsing:
-            raise UnknownCommandError(name, self.list_commands(ctx), ctx)
+            names = [*self.list_commands(ctx), *self.more_names(ctx)]
+            raise UnknownCommandError(name, names, ctx)
         return name if found else None, found, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -82,10 +82,11 @@ def _settings(repo: Repo, incomplete: str) -> Iterator[str]:
     names = repo.config.remote_names()
     for setting in SETTINGS:
         before, star, after = setting.key.partition("*")
-        if star:
+        if before == "remote.":
             yield from (before + name + after for name in names)
-        else:
+        elif not star:
             yield setting.key
+    yield from (value.key for value in repo.config.values() if value.key.startswith("alias."))
 
 
 def _remote_options(repo: Repo, incomplete: str) -> Iterable[str]:
@@ -123,6 +124,19 @@ def _is_inside_target(path: str) -> bool:
 def _revisions_and_paths(repo: Repo, incomplete: str) -> Iterator[str]:
     yield from _tracked(repo, incomplete)
     yield from _revisions(repo, incomplete)
+
+
+def topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer what ``dver help`` explains: commands, at first also concepts, then sub-commands."""
+    from dver.cli.command import Lazy
+    from dver.cli.concepts import CONCEPTS
+
+    group: click.Command | None = ctx.find_root().command
+    words = ctx.params.get("words") or ()
+    for word in words:
+        group = group.get_command(ctx, word) if isinstance(group, Lazy) else None
+    names = group.list_commands(ctx) if isinstance(group, Lazy) else []
+    return [name for name in (*names, *(() if words else CONCEPTS)) if name.startswith(incomplete)]
 
 
 revisions = _completer(_revisions)

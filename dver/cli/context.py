@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from dver.base.errors import DverError
 from dver.base.reporter import Reporter
 from dver.ui.console import Console
 
@@ -34,6 +35,7 @@ class App:
         self.command = ""
         self.debug = False
         self.show_progress = True
+        self.use_pager = True
         self._repo: Repo | None = None
         self._access: Access = "none"
         self._reporter: ConsoleReporter | None = None
@@ -41,6 +43,10 @@ class App:
     def need(self, access: Access) -> None:
         """Fail now unless the command can have what it declares."""
         self._access = access
+        if access == "initialised" and self._repo is not None:
+            # Opened before it was known what the command needs, to look for an alias.
+            self._repo.close()
+            self._repo = None
         if access != "none":
             _ = self.repo
 
@@ -92,17 +98,41 @@ class App:
         render: Callable[[Console, Result], None],
         *,
         exit_code: int = 0,
+        long: bool = False,
     ) -> int:
-        """Show a result as JSON or through ``render``, and return the exit code."""
+        """Show a result as JSON or through ``render``, and return the exit code.
+
+        What may be ``long`` goes through a pager if it is shown on a terminal.
+        """
         if self._reporter is not None:
             self._reporter.close()
         if self.console.json:
             from dver.ui import jsonout
 
             self.console.print(jsonout.result(self.command, result, exit_code))
+        elif long:
+            self.page(lambda: render(self.console, result))
         else:
             render(self.console, result)
         return exit_code
+
+    def page(self, show: Callable[[], None]) -> None:
+        """Call ``show`` with standard output leading to the user's pager, if it is a terminal."""
+        if not self.use_pager or not self.console.is_terminal("out"):
+            show()
+            return
+        from dver.ui import pager
+
+        try:
+            configured = self.config.text("core.pager")
+        except DverError:  # help is wanted most where the settings are broken
+            configured = None
+        words = pager.command_of(configured, self.environ)
+        if not words:
+            show()
+            return
+        with pager.paged(self.console, words, self.environ):
+            show()
 
     def close(self) -> None:
         """Take progress bars away and let go of the repository."""

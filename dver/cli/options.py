@@ -50,6 +50,12 @@ dry_run: Decorator[Any] = click.option(
     "-n", "--dry-run", is_flag=True, help="Only say what would be done."
 )
 
+trust_sources: Decorator[Any] = click.option(
+    "--trust",
+    is_flag=True,
+    help="Agree to read imports from the sources that their pointers name, in this clone.",
+)
+
 stage: Decorator[Any] = click.option(
     "--stage/--no-stage",
     default=None,
@@ -84,7 +90,8 @@ def force(text: str) -> Decorator[Any]:
 
 def _show_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(ctx.get_help(), color=ctx.color)
+        app = app_of(ctx)
+        app.page(lambda: app.console.print(ctx.get_help()))
         ctx.exit()
 
 
@@ -125,6 +132,10 @@ def _no_progress(app: App) -> None:
     app.show_progress = False
 
 
+def _no_pager(app: App) -> None:
+    app.use_pager = False
+
+
 def _debug(app: App) -> None:
     app.debug = True
 
@@ -140,6 +151,7 @@ def global_options(*, hidden: bool = False) -> list[click.Parameter]:
         _flag("-q", "--quiet", text="Only results and errors.", hidden=hidden, apply=_quiet),
         _flag("-v", "--verbose", text="More detail.", hidden=hidden, apply=_verbose),
         _flag("--no-progress", text="No progress bars.", hidden=hidden, apply=_no_progress),
+        _flag("--no-pager", text="No pager for long results.", hidden=hidden, apply=_no_pager),
         click.Option(
             ["--color"],
             type=click.Choice(["auto", "always", "never"]),

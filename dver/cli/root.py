@@ -21,6 +21,7 @@ SECTIONS = {
         "hooks": "Let git call dver when it commits, pushes, switches, merges and shows.",
         "completion": "Print the completion script of a shell.",
     },
+        "help": "Explain a command, or an idea behind the commands.",
     "Work with data": {
         "add": "Start tracking files and directories, or record their present state.",
         "status": "Show what has changed, what is missing here and what is not pushed yet.",
@@ -78,6 +79,24 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 
 class Root(Lazy):
+def _go(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in () if ctx.resilient_parsing else value:
+        try:
+            os.chdir(name)
+        except OSError as error:
+            raise NotFoundError(f"cannot change to {show(name)}: {_reason(error)}") from error
+    return value
+
+
+def _note(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in () if ctx.resilient_parsing else value:
+        key, equals, wanted = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"-c takes KEY=VALUE, not {text!r}", hint="dver -c core.jobs=4 push")
+        app_of(ctx).overrides.append((key, wanted))
+    return value
+
+
     """The program itself."""
 
     def __init__(self) -> None:
@@ -86,20 +105,22 @@ class Root(Lazy):
             package="dver.cli.commands",
             sections=SECTIONS,
             help="Version data and models beside code, the way git versions code.",
-            callback=_start,
-            epilog="'dver help COMMAND' explains a command, with examples.",
+            callback=lambda **_: None,
+            epilog="'dver help COMMAND' and 'dver help CONCEPT' explain one of them.",
             params=[
                 click.Option(
                     ["-C", "directory"],
                     metavar="DIR",
                     multiple=True,
                     help="Run as if started in DIR. Several count from left to right, as in git.",
+                    callback=_go,
                 ),
                 click.Option(
                     ["-c", "setting"],
                     metavar="KEY=VALUE",
                     multiple=True,
                     help="Use this value of a setting, for this command only.",
+                    callback=_note,
                 ),
                 *global_options(),
                 click.Option(
@@ -116,30 +137,27 @@ class Root(Lazy):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; ``help COMMAND`` is ``COMMAND --help``, as with git."""
-        if args[0] == "help" and not ctx.resilient_parsing:
-            words = [word for word in args[1:] if not word.startswith("-")]
-            if not words:
-                click.echo(ctx.get_help(), color=ctx.color)
-                ctx.exit()
-            args = [*words, "--help"]
+        """Find the command, through the user's aliases if the word is none."""
+        commands = self.list_commands(ctx)
+        if args[0] not in commands:
+            from dver.cli.aliases import expanded
+
+            args = expanded(app_of(ctx), args, commands)
         return super().resolve_command(ctx, args)
 
 
-@click.pass_context
-def _start(ctx: click.Context, /, directory: tuple[str, ...], setting: tuple[str, ...]) -> None:
-    """Apply the options that stand before the command."""
-    app = app_of(ctx)
-    for name in directory:
-        try:
-            os.chdir(name)
-        except OSError as error:
-            raise NotFoundError(f"cannot change to {show(name)}: {_reason(error)}") from error
-    for text in setting:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"-c takes KEY=VALUE, not {text!r}", hint="dver -c core.jobs=4 push")
-        app.overrides.append((key, value))
+    def more_names(self, ctx: click.Context) -> list[str]:
+        """Return the user's aliases."""
+        from dver.cli.aliases import names
+        return names(app_of(ctx))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands, and the concepts."""
+        from dver.cli.concepts import CONCEPTS
+
+        super().format_commands(ctx, formatter)
+        with formatter.section("Concepts"):
+            formatter.write_text(", ".join(CONCEPTS))
 
 
 def _reason(error: OSError) -> str:

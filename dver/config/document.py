@@ -25,7 +25,10 @@ Tree = dict[str, "str | Tree"]
 MAX_SIZE = 1 << 20
 _MAX_DEPTH = 8
 # Values that mean the same to this reader and to YAML: no quotes, no comment, no ': '.
-_PLAIN_VALUE = r"[A-Za-z0-9/._~][A-Za-z0-9/._~+=@%,-]*(?::[A-Za-z0-9/._~+=@%,-]+)*"
+_PLAIN_VALUE = (
+    r"[A-Za-z0-9/._~][A-Za-z0-9/._~+=@%,-]*(?::[A-Za-z0-9/._~+=@%,-]+)*"
+    r"(?: [A-Za-z0-9/._~+=@%,-]+(?::[A-Za-z0-9/._~+=@%,-]+)*)*"
+)
 _PLAIN_LINE = rf"((?:  )*)([A-Za-z0-9_][A-Za-z0-9_-]*):(?: ({_PLAIN_VALUE}))?"
 
 

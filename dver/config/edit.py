@@ -17,7 +17,10 @@ from dver.config.schema import Level
 COMMITTED_HEADER = (
     "# dver's settings for everyone who uses this repository; see 'dver config --help'.\n"
 )
-_PLAIN = re.compile(r"[A-Za-z0-9/._][A-Za-z0-9/._~+=@%,-]*(?::[A-Za-z0-9/._~+=@%,-]+)*")
+_PLAIN = re.compile(
+    r"[A-Za-z0-9/._][A-Za-z0-9/._~+=@%,-]*(?::[A-Za-z0-9/._~+=@%,-]+)*"
+    r"(?: [A-Za-z0-9/._~+=@%,-]+(?::[A-Za-z0-9/._~+=@%,-]+)*)*"
+)
 
 
 def set_value(config: Config, level: Level, key: str, text: str) -> bool:

@@ -1,7 +1,7 @@
 """Every setting there is: its type, default, meaning, and at which levels it may stand.
 
 The table drives loading, ``dver config list`` and the documentation. A ``*`` in a key stands for
-the name of a remote.
+the name of a remote or an alias.
 """
 
 from __future__ import annotations
@@ -89,6 +89,18 @@ SETTINGS: tuple[Setting, ...] = (
         default=1,
         minimum=1,
         maximum=64,
+    ),
+    # A command of the user's own choice runs: never for the committed level, like aliases.
+    Setting(
+        "core.pager",
+        "text",
+        "What shows long results on a terminal, such as 'less -S'; 'cat' means no pager. By default"
+        " GIT_PAGER, PAGER or less. DVER_PAGER goes before all of these.",
+    ),
+    Setting(
+        "alias.*",
+        "text",
+        "Another name for a command of dver and its first arguments, such as 'status --no-remote'.",
     ),
     Setting(
         "store.path",
@@ -224,9 +236,9 @@ REMOTE_OPTIONS: tuple[str, ...] = tuple(
 
 
 def pattern_of(key: str) -> str:
-    """Return a key with a remote's name replaced by ``*``."""
+    """Return a key with the name of a remote or an alias replaced by ``*``."""
     parts = key.split(".")
-    if len(parts) == 3 and parts[0] == "remote":
+    if (len(parts), parts[0]) in ((3, "remote"), (2, "alias")):
         parts[1] = "*"
     return ".".join(parts)
 
@@ -239,9 +251,19 @@ def find(key: str) -> Setting:
     setting = _BY_KEY.get(pattern_of(key))
     if setting is None:
         raise ConfigError(f"there is no setting {key[:80]!r}", hint=_nearest(key[:80]))
-    if "*" in setting.key:
+    if setting.key.startswith("remote."):
         check_remote_name(key.split(".")[1])
+    elif "*" in setting.key and not is_alias_name(key.split(".")[1]):
+        raise ConfigError(
+            f"{key[6:86]!r} cannot be the name of an alias",
+            hint="use up to 64 letters, digits and '-', beginning with a letter",
+        )
     return setting
+
+
+def is_alias_name(name: str) -> bool:
+    """Tell whether a word can be an alias."""
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", name) is not None
 
 
 def _nearest(key: str) -> str:

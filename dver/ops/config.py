@@ -71,7 +71,10 @@ def list_settings(
         names = config.remote_names()
         for setting in schema.SETTINGS:
             before, star, after = setting.key.partition("*")
-            keys |= {before + name + after for name in names} if star else {setting.key}
+            if before == "remote.":
+                keys |= {before + name + after for name in names}
+            elif not star:
+                keys.add(setting.key)
     return ConfigListResult(tuple(get_setting(config, key, level) for key in sorted(keys)))
 
 

@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
 from dver.base.fsio import failure
@@ -52,6 +52,7 @@ class Console:
         self.json = False
         self._color: ColorChoice = "auto"
         self._broken = False
+        self._terminals: dict[str, bool] | None = None
         for stream in (self._out, self._err):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -67,15 +68,41 @@ class Console:
         return stream
 
     def is_terminal(self, which: Literal["out", "err"]) -> bool:
-        """Whether a stream is a terminal that understands escape codes."""
+        """Whether a stream is a terminal that understands escape codes, a pager's included."""
+        if self._terminals is not None:
+            return self._terminals[which]
         stream = self._out if which == "out" else self._err
         return bool(stream.isatty()) and self._environ.get("TERM") != "dumb"
+
+    @contextlib.contextmanager
+    def through(self, stream: TextIO) -> Iterator[None]:
+        """Let a pager's stream take what the block would show on a terminal.
+
+        Talk goes there as well, as it would get lost behind the pager's screen. Colours and the
+        like stay as they are for the terminal.
+        """
+        saved = self._out, self._err
+        self.flush()
+        self._terminals = {"out": self.is_terminal("out"), "err": self.is_terminal("err")}
+        if self._terminals["err"]:
+            self._err = stream
+        self._out = stream
+        try:
+            yield
+        finally:
+            self._out, self._err = saved
+            self._terminals = None
 
     def has_color(self, which: Literal["out", "err"]) -> bool:
         """Whether text for a stream is to be coloured."""
         if self._color != "auto":
             return self._color == "always"
-        return not self._environ.get("NO_COLOR") and self.is_terminal(which)
+        if self._environ.get("NO_COLOR"):
+            return False
+        for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
+            if self._environ.get(name, "0") not in ("", "0", "false"):
+                return True
+        return self._environ.get("CLICOLOR") != "0" and self.is_terminal(which)
 
     def style(self, text: str, *styles: Style, on: Literal["out", "err"] = "out") -> str:
         """Return text with escape codes around it, or as it is when there is no colour."""

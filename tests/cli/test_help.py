@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from dver.base import errors
 from dver.base.errors import DverError
-from dver.cli import reference
+from dver.cli import concepts, manpage, reference
 from dver.cli.command import EXIT_MEANINGS, Command, Lazy
 from dver.cli.root import root
 from dver.ops.reproduce import EXIT_OF
@@ -36,12 +37,16 @@ def test_help_has_description_examples_and_exit_codes(name: str, outside: Dver) 
         assert max(map(len, lines)) <= 120
 
 
-def test_help_is_a_word_too(outside: Dver) -> None:
+def test_help_is_a_command_too(outside: Dver) -> None:
     assert outside("help").stdout == outside("--help").stdout
     assert outside("help", "add").stdout == outside("add", "--help").stdout
     assert outside("help", "remote", "add").stdout == outside("remote", "add", "--help").stdout
     assert outside("-q", "help", "-v", "rm").stdout == outside("rm", "--help").stdout
     assert "no command 'nope'" in outside("help", "nope", code=2).stderr
+    assert "did you mean 'pointers'" in outside("help", "pointer", code=2).stderr
+    assert "did you mean 'add'" in outside("help", "remote", "ad", code=2).stderr
+    assert "no command 'x'" in outside("help", "add", "x", code=2).stderr
+    assert outside("help", "ls", "--json").result["kind"] == "command"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -90,6 +95,67 @@ def test_options_are_spelled_the_same_everywhere() -> None:
         "-o": {"--out", "--output"},
         "-r": {"--recursive", "--remote"},
     }
+
+
+PAGES = {path.stem: path for path in Path(concepts.__file__).parent.glob("*.txt")}
+
+
+def test_every_concept_has_a_page() -> None:
+    assert set(PAGES) == set(concepts.CONCEPTS)
+    assert not set(PAGES) & {name.split()[1] for name in TREE}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_concepts(name: str, outside: Dver) -> None:
+    text = PAGES[name].read_text(encoding="utf-8")
+    assert outside("help", name).stdout == text
+    lines = text.splitlines()
+    assert lines[1] == ""
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].startswith("See also: ")
+    assert f"  {', '.join(list(concepts.CONCEPTS)[:3])}" in outside("help").stdout
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_concepts_name_commands_that_exist(name: str) -> None:
+    text = PAGES[name].read_text(encoding="utf-8")
+    assert set(re.findall(r"dver help ([a-z]+)", text)) <= {*PAGES, "COMMAND", "CONCEPT"}
+    for start, rest in re.findall(r"(?m)(^ +|'|, |: )dver ((?:[a-z]+ ?)+)", text):
+        words = rest.split()
+        full = f"dver {' '.join(words[:2])}"
+        found = TREE.get(full) or TREE.get(f"dver {words[0]}")
+        assert found is not None, f"{start}dver {rest}"
+    for command, option in re.findall(r"dver ([a-z]+)[^'\n]*? (--?[a-z-]+)", text):
+        if option != "--help" and (single := TREE.get(f"dver {command}")) and command != "config":
+            known = {name for p in single.params for name in (*p.opts, *p.secondary_opts)}
+            assert option in known | {"--"}, f"dver {command} {option}"
+
+
+def test_the_manual_page_is_up_to_date() -> None:
+    again = "python -m dver.cli.manpage > man/dver.1"
+    path = DOCS.parents[1] / "man" / "dver.1"
+    assert path.read_text(encoding="ascii") == manpage.page(), f"run: {again}"
+
+
+def test_the_manual_page_holds_everything(outside: Dver) -> None:
+    page = outside("help", "--man").stdout
+    assert page == manpage.page()
+    for name in TREE:
+        assert f'.SS "{name} '.replace("-", "\\-") in page
+    for name in concepts.CONCEPTS:
+        assert f'.SS "{name}"' in page
+    # Nothing but macros begins with a dot, and nothing at all with an apostrophe.
+    macros = {"TH", "SH", "SS", "TP", "PP", "B", "BR", "I", "nf", "fi", "nh", "ad"}
+    for line in page.splitlines():
+        assert not line.startswith("'")
+        if line.startswith(".") and not line.startswith('.\\"'):
+            assert line[1:].split()[0] in macros, line
+
+
+def test_texts_that_troff_would_take_for_its_own_are_escaped() -> None:
+    assert manpage.escaped(".SH \\x 'a' -b ~/x é") == (
+        "\\&.SH \\ex \\(aqa\\(aq \\-b \\(ti/x \\[u00E9]"
+    )
 
 
 def test_help_of_the_groups(outside: Dver) -> None:

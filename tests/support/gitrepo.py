@@ -29,6 +29,7 @@ def hermetic(home: Path) -> dict[str, str | None]:
         "GIT_COMMITTER_EMAIL": "ada@example.com",
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C",
+        "PAGER": "cat",
         "TZ": "UTC",
     }
     return variables

@@ -45,6 +45,27 @@ def test_colour_can_be_forced() -> None:
     assert never.style("x", "dim") == "x"
 
 
+@pytest.mark.parametrize(
+    ("environ", "terminal", "plain"),
+    [
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"CLICOLOR_FORCE": "1"}, True, True),
+        ({"FORCE_COLOR": "0", "CLICOLOR_FORCE": "0"}, True, False),
+        ({"FORCE_COLOR": "", "CLICOLOR_FORCE": ""}, True, False),
+        ({"FORCE_COLOR": "3", "NO_COLOR": "1"}, False, False),
+        ({"CLICOLOR": "0"}, False, False),
+        ({"CLICOLOR": "1"}, True, False),
+        ({"CLICOLOR": "0", "CLICOLOR_FORCE": "1"}, True, True),
+        ({"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
+    ],
+)
+def test_colour_follows_the_usual_variables(
+    environ: dict[str, str], terminal: bool, plain: bool
+) -> None:
+    assert console(Terminal(), **environ).has_color("out") is terminal
+    assert console(io.StringIO(), **environ).has_color("out") is plain
+
+
 def test_each_stream_decides_for_itself() -> None:
     mixed = console(io.StringIO(), Terminal())
     assert mixed.style("x", "red") == "x"

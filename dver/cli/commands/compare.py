@@ -32,4 +32,4 @@ def command(app: App, targets: tuple[str, ...], everything: bool) -> int:
     different data, or by different code, are marked: they say nothing about each other.
     """
     result = contrast(app.repo, ContrastOptions(targets, everything))
-    return app.finish(result, render_columns)
+    return app.finish(result, render_columns, long=True)

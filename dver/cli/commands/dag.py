@@ -41,4 +41,4 @@ def command(app: App, steps: tuple[str, ...], downstream: bool, shape: str) -> i
         for line in as_tree(console, result) if draw is None else draw(result):
             console.print(line)
 
-    return app.finish(result, render)
+    return app.finish(result, render, long=True)

@@ -51,4 +51,4 @@ def command(
         if not (exit_code and console.quiet):
             render(console, result, stat=stat)
 
-    return app.finish(result, show, exit_code=int(exit_code and result.changed))
+    return app.finish(result, show, exit_code=int(exit_code and result.changed), long=True)

@@ -46,7 +46,7 @@ def command(app: App, paths: tuple[str, ...], rev: str | None, every: bool, dept
     def render(console: Console, result: DuResult) -> None:
         _table(console, result, every)
 
-    return app.finish(result, render)
+    return app.finish(result, render, long=True)
 
 
 def _table(console: Console, result: DuResult, every: bool) -> None:

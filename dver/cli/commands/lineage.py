@@ -56,14 +56,14 @@ def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, s
     """
     if targets[0] == "diff" and len(targets) == 3:
         found = contrast(app.repo, ContrastOptions(targets[1:], files=True))
-        return app.finish(found, render_diff)
+        return app.finish(found, render_diff, long=True)
     if len(targets) > 1:
         raise UsageError(
             "the lineage of one thing at a time", hint="'dver lineage diff A B' compares two"
         )
     if shape in STANDARDS:
         options = ExportOptions(targets[0], STANDARDS[STANDARDS.index(shape)], down, depth)
-        return app.finish(export(app.repo, options), _print_documents)
+        return app.finish(export(app.repo, options), _print_documents, long=True)
     result = lineage(app.repo, LineageOptions(targets[0], down, depth))
 
     def render(console: Console, result: LineageResult) -> None:
@@ -71,7 +71,7 @@ def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, s
         for line in as_tree(console, result) if draw is None else draw(result):
             console.print(line)
 
-    return app.finish(result, render)
+    return app.finish(result, render, long=True)
 
 
 def _print_documents(console: Console, result: ExportResult) -> None:

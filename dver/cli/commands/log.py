@@ -66,7 +66,7 @@ def command(
         follow=not no_follow,
     )
     result = log(app.repo, asked, app.reporter)
-    return app.finish(result, _oneline if oneline else _render)
+    return app.finish(result, _oneline if oneline else _render, long=True)
 
 
 def _render(console: Console, result: LogResult) -> None:

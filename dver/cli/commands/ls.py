@@ -74,7 +74,7 @@ def command(
         for entry in result.entries:
             console.print(_name(console, entry))
 
-    return app.finish(result, render)
+    return app.finish(result, render, long=not nul)
 
 
 def _name(console: Console, entry: LsEntry) -> str:

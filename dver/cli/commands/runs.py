@@ -59,7 +59,7 @@ def command(
         else:
             _table(console, result)
 
-    return app.finish(result, render)
+    return app.finish(result, render, long=True)
 
 
 def _csv(rows: Sequence[RunRow]) -> str:

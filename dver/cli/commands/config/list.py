@@ -41,4 +41,4 @@ def command(
         for line in columns(rows):
             console.print(line)
 
-    return app.finish(result, render)
+    return app.finish(result, render, long=True)

@@ -25,4 +25,4 @@ def command(app: App, revs: tuple[str, ...]) -> int:
 
     One revision is compared with the work tree, and none means HEAD.
     """
-    return app.finish(diff_values(app.repo, "params", revs), render_changes)
+    return app.finish(diff_values(app.repo, "params", revs), render_changes, long=True)

@@ -27,4 +27,4 @@ def command(app: App, revs: tuple[str, ...], step: str | None) -> int:
     Without a revision, those whose records are in the work tree.
     """
     result = show_values(app.repo, ShowValuesOptions("params", revs, step))
-    return app.finish(result, render_shown)
+    return app.finish(result, render_shown, long=True)
