@@ -92,8 +92,8 @@ class PurgedThere:
 
     ``objects`` counts the named objects that were there, ``roots`` the pushes that name one
     directly; ``shared`` are as in PurgedHere. ``refused`` are keys that the remote would not
-    delete, ``left`` objects that are still there, and ``set_aside`` files in its quarantine, which
-    may hold anything.
+    delete, ``kept_versions`` keys of which it keeps an old version, ``left`` objects that are still
+    there, and ``set_aside`` files in its quarantine, which may hold anything.
     """
 
     remote: str
@@ -105,6 +105,7 @@ class PurgedThere:
     packs_rewritten: int = 0
     bytes: int = 0
     refused: tuple[str, ...] = ()
+    kept_versions: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
     problem: str | None = None
@@ -112,7 +113,7 @@ class PurgedThere:
     @property
     def is_clean(self) -> bool:
         """Whether nothing is left there that could be seen."""
-        return not (self.problem or self.refused or self.left)
+        return not (self.problem or self.refused or self.kept_versions or self.left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +292,7 @@ def _told(told: PurgedThere, done: PurgedRemote) -> PurgedThere:
         packs_rewritten=done.rewritten,
         bytes=done.bytes,
         refused=tuple(done.refused),
+        kept_versions=tuple(done.kept_versions),
         left=_texts(done.left),
         set_aside=done.set_aside,
         problem=None if not done.reason else done.reason,

@@ -80,6 +80,13 @@ class Storage(ABC):
     def delete(self, key: str) -> None:
         """Remove a key; a missing one is fine."""
 
+    def delete_old_versions(self, key: str) -> Sequence[str]:  # noqa: ARG002  most have none
+        """Remove, for good, what the storage keeps of a key that was deleted.
+
+        Returns why something is still kept, nothing if none is, as far as the storage tells.
+        """
+        return ()
+
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's bytes under a key. The file must not change meanwhile."""
         self.put(key, path.read_bytes())

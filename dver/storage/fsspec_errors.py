@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from dver.base.errors import (
     AlreadyExists,
@@ -13,6 +14,9 @@ from dver.base.errors import (
     RemoteError,
     TransientError,
 )
+
+#: What S3 servers say, with whatever status, when the same request may succeed later.
+_BUSY = frozenset(("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"))
 
 
 @contextlib.contextmanager
@@ -45,18 +49,24 @@ def explained(start: str) -> Iterator[None]:
 
 def error_code(error: BaseException) -> str:
     """Return the code of an S3 error that s3fs has turned into another one."""
+    return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def _response(error: BaseException) -> dict[str, Any]:
     for one in (error, error.__cause__, error.__context__):
         response = getattr(one, "response", None)
         if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code", ""))
-    return ""
+            return response
+    return {}
 
 
 def _passes(error: BaseException) -> bool:
     """Tell whether the same call may succeed later."""
-    status = getattr(error, "status", None)
-    if isinstance(status, int):
-        return status in (408, 429) or status >= 500
+    # The answer to HEAD has no body, so that its status is all that botocore tells.
+    answered = _response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    for status in (getattr(error, "status", None), answered):
+        if isinstance(status, int):
+            return status in (408, 429) or status >= 500 or error_code(error) in _BUSY
     if isinstance(error, (TimeoutError, ConnectionError)):
         return True
     names = {kind.__name__ for kind in type(error).__mro__}

@@ -114,6 +114,10 @@ class Retrying(Wrapper):
         """Remove, repeatedly if need be."""
         self._call(lambda _: self.inner.delete(key))
 
+    def delete_old_versions(self, key: str) -> Sequence[str]:
+        """Remove for good, repeatedly if need be."""
+        return self._call(lambda _: self.inner.delete_old_versions(key))
+
     def put_file(self, key: str, path: Path) -> None:
         """Write, repeatedly if need be."""
         self._call(lambda _: self.inner.put_file(key, path))

@@ -53,6 +53,10 @@ class Wrapper(Storage):
         """Pass on."""
         self.inner.delete(key)
 
+    def delete_old_versions(self, key: str) -> Sequence[str]:
+        """Pass on."""
+        return self.inner.delete_old_versions(key)
+
     def put_file(self, key: str, path: Path) -> None:
         """Pass on."""
         self.inner.put_file(key, path)
@@ -84,7 +88,7 @@ class ReadOnly(Wrapper):
     def _refuse(self, *_args: object, **_options: object) -> Any:
         raise RefusedError(f"{self.description} is opened for reading only")
 
-    put = put_file = delete = try_conditional_create = _refuse
+    put = put_file = delete = delete_old_versions = try_conditional_create = _refuse
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,10 @@ class Hooked(Storage):
         if self._ask("delete", key):
             self.inner.delete(key)
 
+    def delete_old_versions(self, key: str):
+        self._ask("delete_old_versions", key)
+        return self.inner.delete_old_versions(key)
+
     def put_file(self, key: str, path: Path) -> None:
         if self._ask("put", key, path.stat().st_size):
             self.inner.put_file(key, path)

@@ -192,7 +192,7 @@ def _here(console: Console, here: PurgedHere, *, dry_run: bool) -> None:
 
 
 def _there(console: Console, there: PurgedThere, *, dry_run: bool) -> None:
-    if there.problem is not None and not there.refused:
+    if there.problem is not None and not (there.refused or there.kept_versions):
         console.warn(
             f"{there.remote} was not reached: {there.problem}",
             "run the same command again when it can be",
@@ -210,7 +210,14 @@ def _there(console: Console, there: PurgedThere, *, dry_run: bool) -> None:
     if there.refused:
         console.warn(
             f"{there.remote} refused to delete {count(len(there.refused), 'key')}: {there.problem}",
-            "whoever holds the bucket must: " + " ".join(there.refused[:3]),
+            "whoever holds the bucket can: " + " ".join(there.refused[:3]),
+        )
+    if there.kept_versions:
+        console.warn(
+            f"{there.remote} keeps old versions of {count(len(there.kept_versions), 'key')}:"
+            f" {there.problem}",
+            "whoever holds the bucket can delete them, perhaps once a lock has ended: "
+            + " ".join(there.kept_versions[:3]),
         )
     if there.left:
         console.warn(

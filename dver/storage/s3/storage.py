@@ -54,6 +54,7 @@ class S3Storage(Storage):
         self._proof = threading.Lock()
         self._proven = False
         self._checks = True
+        self._versioned: bool | None = None
         self.description = settings.description
         self.facts = Facts(conditional_create=True, connections=CONNECTIONS)
 
@@ -334,6 +335,15 @@ class S3Storage(Storage):
             return
         if status not in (200, 202, 204):
             raise failures.refusal(self._wire.settings, doing, status, headers, body)
+
+    def delete_old_versions(self, key: str) -> Sequence[str]:
+        """Remove the versions of a key that a bucket with versioning keeps."""
+        from dver.storage.s3 import versions
+
+        self._prove()
+        if self._versioned is None:
+            self._versioned = versions.are_kept(self._wire)
+        return versions.delete_versions(self._wire, self._name(key)) if self._versioned else ()
 
     def close(self) -> None:
         """Close all connections."""

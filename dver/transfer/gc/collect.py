@@ -107,6 +107,7 @@ class _Collection:
         self._dry_run = dry_run
         self._reporter = reporter
         self._own = layout.new_session(collection=True)
+        self._refused: list[tuple[str, str]] = []
         self.newest = 0.0
         self.force = False
         remote.forget_listing()
@@ -150,6 +151,8 @@ class _Collection:
                         seen, condemned, frozenset(expired)
                     )
             self._close(seen, expired, swept, unused)
+            swept.refused += [key for key, _ in self._refused]
+            swept.reason = swept.reason or next((reason for _, reason in self._refused), "")
         deleted = {one.name for one in swept.deleted}
         named = {name for one in seen.segments for name, _ in one.packs}
         return Collected(
@@ -208,11 +211,18 @@ class _Collection:
                         self._reporter,
                     )
                     seen.roots[new.session] = new
-                drop(self._remote, root, self._own, self._now)
+                if self._is_refused(drop(self._remote, root, self._own, self._now), session):
+                    continue
             dropped.append(Dropped(root, len(kept.objects), "retention"))
         if dropped and not self._dry_run:
             look_anew(self._remote, seen, self._own)
         return tuple(dropped)
+
+    def _is_refused(self, reason: str, session: str) -> bool:
+        """Note that a root could not be deleted, if there is a reason why."""
+        if reason:
+            self._refused.append((layout.root_key(session), reason))
+        return bool(reason)
 
     def _settle(self, seen: Survey) -> tuple[str, ...]:
         """Push roots again that a collection declared void and that are complete all the same.
@@ -235,9 +245,10 @@ class _Collection:
                 reissue(self._local, self._remote, root, root.objects, root.commits, self._reporter)
             except MissingContentError as error:
                 self._reporter.warn(f"{error.message}: it goes to the trash")
-                drop(self._remote, root, self._own, self._now)
+                self._is_refused(drop(self._remote, root, self._own, self._now), session)
                 continue
-            self._remote.storage.delete(layout.root_key(session))
+            with contextlib.suppress(RemoteError, SystemFailure):
+                self._remote.storage.delete(layout.root_key(session))
         return tuple(old)
 
     # packs

@@ -9,7 +9,7 @@ that pushes leave the objects out and nobody takes the hole for damage.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dver.base import clock
@@ -33,6 +33,7 @@ from dver.transfer.gc.survey import Survey, look_anew, survey
 from dver.transfer.gc.sweep import Sweep, cannot_tell, require_places
 from dver.transfer.gc.trash import put_and_check
 from dver.transfer.remote import Remote
+from dver.transfer.workers import each
 
 #: How often it is looked for again what pushes brought back meanwhile.
 _ROUNDS = 4
@@ -44,7 +45,8 @@ class PurgedRemote:
 
     ``objects`` are those of the named ones that were there; ``shared`` those of them that stay
     since they are a part of something else. ``deleted`` and ``rewritten`` count packs. ``refused``
-    are keys that could not be deleted, and ``reason`` says why; ``left`` are objects that are still
+    are keys that could not be deleted, ``kept_versions`` those that were, and of which the storage
+    keeps an old version; ``reason`` says why. ``left`` are objects that are still
     there for any other cause. ``set_aside`` are files in its quarantine, which may hold anything.
     """
 
@@ -56,6 +58,7 @@ class PurgedRemote:
     bytes: int = 0
     refused: list[str] = field(default_factory=list)
     reason: str = ""
+    kept_versions: list[str] = field(default_factory=list)
     left: frozenset[Oid] = frozenset()
     set_aside: tuple[str, ...] = ()
 
@@ -214,12 +217,28 @@ class _Purge:
             return
         with self._reporter.task(f"Cleaning {remote.name}", unit="objects"):
             swept = Sweep(remote, self._local, self._own, now).run(seen, condemned, frozenset())
+        self._forget_versions(one.name for one in swept.deleted)
         gone = {one.name for one in swept.deleted}
         done.rewritten += len(gone & copied)
         done.deleted += len(gone - copied)
         done.bytes += sum(one.size for one in swept.deleted)
         done.refused += swept.refused
         done.reason = done.reason or swept.reason
+
+    def _forget_versions(self, packs: Iterable[bytes]) -> None:
+        """Let the storage forget what it keeps of deleted packs; note what it will not."""
+        done, storage = self._done, self._remote.storage
+
+        def forget(key: str) -> Sequence[str]:
+            try:
+                return storage.delete_old_versions(key)
+            except RemoteError as error:
+                return (error.message,)
+
+        for key, refused in each(self._remote.jobs, map(layout.pack_key, packs), forget):
+            if refused:
+                done.kept_versions.append(key)
+                done.reason = done.reason or refused[0]
 
     def _still_there(self) -> frozenset[Oid]:
         """Return the named objects that lie in any pack that is there."""

@@ -6,7 +6,13 @@ import contextlib
 from collections.abc import Mapping, Sequence
 
 from dver.base import clock
-from dver.base.errors import MissingContentError, NotFoundError, ObjectNotFound, RemoteError
+from dver.base.errors import (
+    MissingContentError,
+    NotFoundError,
+    ObjectNotFound,
+    RemoteError,
+    SystemFailure,
+)
 from dver.base.reporter import Reporter
 from dver.formats import notice
 from dver.formats import root as roots_format
@@ -33,8 +39,12 @@ def put_and_check(remote: Remote, key: str, data: bytes) -> None:
         )
 
 
-def drop(remote: Remote, root: Root, own: str, now: int) -> None:
-    """Move a root to the trash."""
+def drop(remote: Remote, root: Root, own: str, now: int) -> str:
+    """Move a root to the trash.
+
+    Returns "", or why it could not be deleted where it was: then it counts as before, whatever the
+    trash has.
+    """
     held = Notice("trash", own, now, root=roots_format.encode(root))
     key = layout.trash_key(root.session)
     remote.storage.put(key, notice.encode(held))
@@ -44,7 +54,11 @@ def drop(remote: Remote, root: Root, own: str, now: int) -> None:
             f"{remote.description} said it stored {key}, and has something else there",
             hint="check its URL and endpoint with 'dver remote check'",
         )
-    remote.storage.delete(layout.root_key(root.session))
+    try:
+        remote.storage.delete(layout.root_key(root.session))
+    except (RemoteError, SystemFailure) as error:
+        return error.message
+    return ""
 
 
 def retire(
@@ -67,7 +81,9 @@ def retire(
     key = layout.trash_key(own) + layout.RETIRED
     put_and_check(remote, key, notice.encode(Notice("retired", own, 0, root=text)))
     for one in old:
-        storage.delete(one)
+        # What stays is taken into the next one of its kind.
+        with contextlib.suppress(RemoteError, SystemFailure):
+            storage.delete(one)
 
 
 def reissue(
@@ -142,5 +158,6 @@ def restore(
     for old in () if dry_run else restored:
         with local.hold():
             reissue(local, remote, old, old.objects, old.commits, reporter)
-        remote.storage.delete(layout.trash_key(old.session))
+        with contextlib.suppress(RemoteError, SystemFailure):
+            remote.storage.delete(layout.trash_key(old.session))
     return restored
