@@ -51,6 +51,16 @@ def add(git: Git, paths: Iterable[bytes]) -> list[bytes]:
     return [_join(directory, NAME) for directory in before]
 
 
+def pending(git: Git, paths: Iterable[bytes]) -> list[bytes]:
+    """Return the ``.gitignore`` files that :func:`add` would change for these paths."""
+    return [
+        _join(directory, NAME)
+        for directory, names in _by_directory(paths).items()
+        if (before := _read(_ignore_file(git, directory)) or b"")
+        != _with_lines(before, [ignore_line(name) for name in names])
+    ]
+
+
 def remove(git: Git, paths: Iterable[bytes]) -> list[bytes]:
     """Take out the lines that :func:`add` wrote; return the ``.gitignore`` files that changed.
 

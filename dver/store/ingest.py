@@ -30,6 +30,7 @@ from dver.store.source import (
 )
 
 if TYPE_CHECKING:
+    from dver.store.sums import Sums
     from dver.store.writer import PackSet, Writer
 
 #: Files at least this long (bytes) are read in windows, by this process.
@@ -47,8 +48,9 @@ _NOTHING = bytes(OID_SIZE)
 class Ingested:
     """What became of the files, in their order.
 
-    ``oids`` holds 32 bytes per file; ``stats`` five integers per file: mode, inode, size in bytes,
-    mtime and ctime in nanoseconds, as they were when the content was read.
+    ``oids`` holds 32 bytes per file, zeros for one that has not the sum it should have; ``stats``
+    five integers per file: mode, inode, size in bytes, mtime and ctime in nanoseconds, as they were
+    when the content was read.
     """
 
     oids: bytes
@@ -63,14 +65,17 @@ def ingest_files(
     task: Task,
     workers: int | None = None,
     expected: array[int] | None = None,
+    sums: Sums | None = None,
 ) -> Ingested:
     """Hash regular files and, with a writer, store what the store does not have.
 
     ``paths`` are absolute; ``sizes`` are the expected lengths in bytes, which only steer the work.
     ``expected`` holds rows as ``stats`` of the result does, from just before: a file that still
     has that row when its content was read needs no other check that it did not change meanwhile.
-    Symlinks are never followed. A file that vanishes or changes while it is read raises
-    RefusedError, one that cannot be read SystemFailure. ``task`` advances by files.
+    ``sums`` are what other names promise of the files: one that breaks its promise is not stored,
+    and has no oid in the result. Symlinks are never followed. A file that vanishes or changes while
+    it is read raises RefusedError, one that cannot be read SystemFailure. ``task`` advances by
+    files.
     """
     oids = bytearray(OID_SIZE * len(paths))
     stats = array("Q", bytes(8 * STAT_FIELDS * len(paths)))
@@ -93,18 +98,20 @@ def ingest_files(
     large = [i for i, size in enumerate(sizes) if size >= _LARGE]
     count = min(workers or usable_cores(), 16)
     if count > 1 and _worth_workers(small, sizes):
-        _small_in_workers(writer, _Jobs(_batches(small, sizes), paths, expected), count, place)
+        jobs = _Jobs(_batches(small, sizes), paths, expected, sums)
+        _small_in_workers(writer, jobs, count, place)
     else:
         reader = _SmallFiles(writer.packs if writer else None)
         for batch in _batches(small, sizes):
-            place(batch, reader([paths[i] for i in batch], _rows(expected, batch)))
+            part = None if sums is None else sums.part(batch)
+            place(batch, reader([paths[i] for i in batch], _rows(expected, batch), part))
     if large:
         from dver.store.largefiles import LargeFiles
 
         with LargeFiles(writer, sum(sizes[i] for i in large), count) as big:
             for i in large:
-                oid, row = big.add(paths[i])
-                place([i], (oid, array("Q", row).tobytes()))
+                oid, row = big.add(paths[i], None if sums is None else sums.part([i]))
+                place([i], (oid or _NOTHING, array("Q", row).tobytes()))
             big.finish()
     return Ingested(bytes(oids), stats)
 
@@ -152,7 +159,7 @@ def _rows(expected: array[int] | None, batch: Sequence[int]) -> array[int] | Non
 
 
 class _Jobs:
-    """The batches as jobs: (number, paths joined by NUL, expected rows or nothing).
+    """The batches as jobs: (number, paths joined by NUL, expected rows or nothing, sums or None).
 
     Remembers which files each job has.
     """
@@ -162,18 +169,23 @@ class _Jobs:
         batches: Iterator[Sequence[int]],
         paths: Sequence[bytes],
         expected: array[int] | None,
+        sums: Sums | None,
     ) -> None:
         self._batches = batches
         self._paths = paths
         self._expected = expected
+        self._sums = sums
         self.indices: dict[int, Sequence[int]] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, bytes, bytes]]:
+    def __iter__(self) -> Iterator[tuple[int, bytes, bytes, tuple[str, bytes] | None]]:
         for number, batch in enumerate(self._batches):
             self.indices[number] = batch
             rows = _rows(self._expected, batch)
             paths = b"\0".join([self._paths[i] for i in batch])
-            yield number, paths, b"" if rows is None else rows.tobytes()
+            sums = None
+            if self._sums is not None:
+                sums = self._sums.algorithm, self._sums.part(batch).digests
+            yield number, paths, b"" if rows is None else rows.tobytes(), sums
 
 
 class Worker:
@@ -190,9 +202,14 @@ class Worker:
             self._packs = PackSet(store, os.path.join(directory, "tmp"))
         self._read = _SmallFiles(self._packs)
 
-    def __call__(self, job: tuple[int, bytes, bytes]) -> tuple[bytes, bytes]:
+    def __call__(self, job: tuple[int, bytes, bytes, Any]) -> tuple[bytes, bytes]:
         """Ingest one batch and return its oids and stat rows."""
-        return self._read(job[1].split(b"\0"), array("Q", job[2]) if job[2] else None)
+        rows = array("Q", job[2]) if job[2] else None
+        if job[3] is None:
+            return self._read(job[1].split(b"\0"), rows)
+        from dver.store.sums import Sums
+
+        return self._read(job[1].split(b"\0"), rows, Sums(*job[3]))
 
     def close(self) -> tuple[list[tuple[str, bytes, int, bytes]], int, int]:
         """Finish the packs and return them, with the bytes and objects they hold."""
@@ -214,8 +231,12 @@ class _SmallFiles:
         self._packs = packs
         self._largest = packs.chunker.max_size if packs is not None else 0
 
-    def __call__(self, paths: Sequence[bytes], expected: array[int] | None) -> tuple[bytes, bytes]:
+    def __call__(
+        self, paths: Sequence[bytes], expected: array[int] | None, sums: Sums | None = None
+    ) -> tuple[bytes, bytes]:
         """Return the oids and stat rows of some files."""
+        if sums is not None:
+            return self._compared(paths, sums)
         if expected is None:
             oids, rows = bytearray(), array("Q")
             for path in paths:
@@ -255,7 +276,27 @@ class _SmallFiles:
                     rows[part] = array("Q", row)
         return b"".join(oids), rows.tobytes()
 
+    def _compared(self, paths: Sequence[bytes], sums: Sums) -> tuple[bytes, bytes]:
+        """Read files, and take those that have the sums they should have."""
+        from dver.store.sums import LENGTHS, checker
+
+        is_right, length = checker(sums.algorithm), LENGTHS[sums.algorithm]
+        oids: list[bytes] = []
+        stats: list[int] = []
+        at, digests = 0, sums.digests
+        for path in paths:
+            data, row = self._content(path)
+            stats += row
+            oids.append(self._take(data) if is_right(data, digests[at : at + length]) else _NOTHING)
+            at += length
+        return b"".join(oids), array("Q", stats).tobytes()
+
     def _carefully(self, path: bytes) -> tuple[Oid, tuple[int, ...]]:
+        """Read and take a file."""
+        data, row = self._content(path)
+        return self._take(data), row
+
+    def _content(self, path: bytes) -> tuple[bytes, tuple[int, ...]]:
         """Read a file between two looks at its stats."""
         fd = open_source(path)
         try:
@@ -267,7 +308,7 @@ class _SmallFiles:
         finally:
             os.close(fd)
         check_unchanged(path, before, after, len(data))
-        return self._take(data), after
+        return data, after
 
     def _take(self, data: bytes) -> Oid:
         """Store a content if it is new, and return its oid."""

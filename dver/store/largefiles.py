@@ -29,6 +29,8 @@ from dver.store.writer import PackSet, Writer
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from dver.store.sums import Sums
+
 #: How much is read at once (bytes), into one of so many windows. All of them fit a shared cache.
 _WINDOW = 1 << 20
 _WINDOWS = 8
@@ -62,20 +64,23 @@ class LargeFiles:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def add(self, path: bytes) -> tuple[Oid, tuple[int, ...]]:
-        """Return the oid and the stat row of one file."""
+    def add(self, path: bytes, sums: Sums | None = None) -> tuple[Oid | None, tuple[int, ...]]:
+        """Return the oid and the stat row of one file; no oid if it has not the sum it should."""
+        other = _hasher(sums)
         fd = open_source(path)
         with open(fd, "rb", buffering=0) as file:
             try:
                 before = stat_row(os.fstat(fd))
                 if self._store is None:
-                    oid, length = self._hash(file)
+                    oid, length = self._hash(file, other)
                 else:
-                    oid, length, rows = self._read(file, self._store)
+                    oid, length, rows = self._read(file, self._store, other)
                 after = stat_row(os.fstat(fd))
             except OSError as error:
                 raise unreadable(error, path) from error
         check_unchanged(path, before, after, length)
+        if sums is not None and other.digest() != sums.digests:
+            return None, after  # its chunks are nobody's, and go when garbage is collected
         if self._store is not None:
             self._store.add_list(oid, rows)
         return oid, after
@@ -85,16 +90,20 @@ class LargeFiles:
         if self._store is not None:
             self._store.finish()
 
-    def _hash(self, file: IO[bytes]) -> tuple[Oid, int]:
+    def _hash(self, file: IO[bytes], other: Any) -> tuple[Oid, int]:
         whole = Hasher(max_threads=self._threads)
         view = fsio.buffer(_WINDOW * 4)
         total = 0
         while got := _fill(file, view):
             whole.update(view[:got])
+            if other is not None:
+                other.update(view[:got])
             total += got
         return finish(whole), total
 
-    def _read(self, file: IO[bytes], store: _Here | _Elsewhere) -> tuple[Oid, int, list[Row]]:
+    def _read(
+        self, file: IO[bytes], store: _Here | _Elsewhere, other: Any
+    ) -> tuple[Oid, int, list[Row]]:
         whole = Hasher(max_threads=self._threads)
         lengths: list[int] = []
         carry = b""
@@ -108,12 +117,22 @@ class LargeFiles:
             last = got < _WINDOW
             total += got
             store.hash(whole, view[len(carry) : end])
+            if other is not None:
+                store.hash(other, view[len(carry) : end])
             pieces = [length for _, length in cut(view[:end], store.chunker, last=last)]
             carry = bytes(view[sum(pieces) : end])
             store.take(pieces)
             lengths += pieces
         oids = store.oids()
         return finish(whole), total, list(zip(oids, lengths, strict=True))
+
+
+def _hasher(sums: Sums | None) -> Any:
+    if sums is None:
+        return None
+    from dver.store.sums import hasher
+
+    return hasher(sums.algorithm)
 
 
 def _fill(file: Any, view: memoryview) -> int:

@@ -1,0 +1,104 @@
+"""``dver migrate dvc``."""
+
+from __future__ import annotations
+
+import click
+
+from dver.base.fsio import show
+from dver.cli import options
+from dver.cli.command import declare
+from dver.cli.context import App
+from dver.cli.migratetext import refusals, target_line, to_stage
+from dver.ops.migratedvc import MigrateDvcOptions, MigrateDvcResult, migrate_dvc
+from dver.ui.console import Console
+from dver.ui.humanize import count
+
+
+@declare(
+    "dvc",
+    result=MigrateDvcResult,
+    access="repository",
+    exits=(4, 5, 6, 7, 9, 10),
+    examples=[
+        ("see what would be written", "dver migrate dvc --dry-run"),
+        ("take over all that DVC versions here", "dver migrate dvc"),
+        ("only one directory, and leave the rest to DVC", "dver migrate dvc data/raw"),
+        (
+            "also make branches in which all of history has pointers of dver",
+            "dver migrate dvc --rewrite-history",
+        ),
+    ],
+)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())
+@options.dry_run
+@click.option(
+    "--rewrite-history",
+    is_flag=True,
+    help="Make a new branch dver/BRANCH for each branch, with pointers of dver in all its commits."
+    " The old branches stay as they are.",
+)
+@options.stage
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1, max=256),
+    metavar="N",
+    help="How many processes read files (default: core.workers, else by the amount of work).",
+)
+def command(
+    app: App,
+    paths: tuple[str, ...],
+    dry_run: bool,
+    rewrite_history: bool,
+    stage: bool | None,
+    workers: int | None,
+) -> int:
+    """Take over what DVC versions: data, pipelines and history.
+
+    For every file and directory that a .dvc file or dvc.lock names, a pointer is written beside
+    it. The data is read from the workspace, DVC's cache or its remotes, and compared with the MD5
+    that DVC recorded; what differs is told and not taken. dvc.yaml becomes dver.yaml, what
+    dvc.lock says becomes records of claims, .dvcignore becomes .dverignore. Without PATH all of it
+    is taken over.
+
+    Nothing of DVC is deleted. Older revisions are read through DVC's files, its cache and its
+    remotes: keep these as long as you want to go back.
+    """
+    asked = MigrateDvcOptions(paths, dry_run, rewrite_history, stage, workers)
+    result = migrate_dvc(app.repo, asked, app.reporter)
+    code = app.finish(result, _render)
+    if result.lacking:
+        return 6
+    return 5 if result.refused else code
+
+
+def _render(console: Console, result: MigrateDvcResult) -> None:
+    new = [one for one in result.targets if one.change == "new"]
+    word = "would take" if result.dry_run else "took over"
+    for target in new:
+        console.done(f"{word}  {target_line(target)}")
+    unchanged = len(result.targets) - len(new)
+    if unchanged:
+        console.done(f"unchanged  {count(unchanged, 'target')}")
+    if result.steps:
+        word = "would be" if result.dry_run else "are"
+        console.done(f"{count(len(result.steps), 'step')} {word} in dver.yaml")
+    if result.records:
+        word = "would be written" if result.dry_run else "written"
+        console.done(f"{count(result.records, 'record')} of what dvc.lock claims {word}")
+    for branch in result.branches:
+        word = "would make" if result.dry_run else "made"
+        console.done(f"{word} the branch {show(branch)}")
+    if result.dry_run:
+        for path in result.writes:
+            console.done(f"would write  {show(path)}")
+    for note in result.notes:
+        console.talk(note)
+    linked = [target for target in new if target.links]
+    if linked and not result.dry_run:
+        shown = " ".join(show(target.path) for target in linked[:3])
+        console.talk(
+            "symlinks into DVC's cache stand in the workspace; replace them by files with:"
+            f" dver checkout --force {shown}"
+        )
+    refusals(console, result.refused, result.corrupt)
+    to_stage(console, result.to_stage)

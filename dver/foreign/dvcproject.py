@@ -1,0 +1,195 @@
+"""A DVC project's settings: where its cache and its remotes are, read and never copied anywhere."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dver.base.errors import ConfigError, FormatError
+from dver.config import document
+
+DIRECTORY = b".dvc"
+CONFIG = b".dvc/config"
+_LOCAL = "config.local"
+_LAYOUTS = ("files/md5/", "")
+
+
+@dataclass(frozen=True, slots=True)
+class DvcRemote:
+    """A remote of DVC: its URL (a directory is absolute) and its other options."""
+
+    name: str
+    url: str
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A DVC project: ``root`` is its path in the repository, ``caches`` absolute directories.
+
+    ``remotes`` are those to look in for what no cache has, the default one first.
+    """
+
+    root: bytes
+    caches: tuple[Path, ...]
+    remotes: tuple[DvcRemote, ...]
+
+
+def open_project(
+    top: Path,
+    root: bytes,
+    environ: Mapping[str, str],
+    *,
+    committed: bytes | None = None,
+    main_top: Path | None = None,
+) -> Project:
+    """Read the settings of the project at a path below the work tree ``top``.
+
+    ``committed`` is the file as some commit has it, which counts if the work tree has none.
+    ``main_top`` is the main work tree, whose cache a linked one has no copy of. Raises FormatError.
+    """
+    place = top / os.fsdecode(root) / ".dvc"
+    sections: dict[str, dict[str, str]] = {}
+    for path, base, fallback in (
+        (_user_file(environ), None, None),
+        (place / "config", place, committed),
+        (place / _LOCAL, place, None),
+    ):
+        data = document.read(path) if path is not None else None
+        for name, values in _sections(data or fallback or b"", str(path)).items():
+            into = sections.setdefault(name, {})
+            for key, value in values.items():
+                into[key] = _absolute(key, value, base, environ)
+    caches = _caches(sections, place)
+    if main_top is not None:
+        caches.append(main_top / os.fsdecode(root) / ".dvc" / "cache")
+    return Project(root, tuple(dict.fromkeys(caches)), tuple(_remotes(sections)))
+
+
+def keys(digest: bytes, *, directory: bool) -> Iterator[str]:
+    """Yield where an object may lie in a cache or remote: DVC 3 first, then DVC 2."""
+    text = digest.hex()
+    suffix = ".dir" if directory else ""
+    for layout in _LAYOUTS:
+        yield f"{layout}{text[:2]}/{text[2:]}{suffix}"
+
+
+def _user_file(environ: Mapping[str, str]) -> Path | None:
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    base = environ.get("XDG_CONFIG_HOME") or (os.path.join(home, ".config") if home else None)
+    return Path(base, "dvc", "config") if base else None
+
+
+def _sections(data: bytes, what: str) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser(
+        strict=False, delimiters=("=",), comment_prefixes=("#",), allow_no_value=True
+    )
+    try:
+        # DVC indents keys, which would make them parts of the value before.
+        parser.read_string("\n".join(line.strip() for line in data.decode().splitlines()))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise FormatError(f"{what} is not a configuration of DVC: {reason}") from None
+    return {
+        section.strip("'").lower()
+        if section.lower() in ("core", "cache")
+        else section.strip("'"): {
+            key.lower(): _unquoted(value or "") for key, value in parser.items(section)
+        }
+        for section in parser.sections()
+    }
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value
+
+
+def _absolute(key: str, value: str, base: Path | None, environ: Mapping[str, str]) -> str:
+    """Return a directory relative to the file that names it as an absolute path."""
+    if key not in ("url", "dir") or "://" in value:
+        return value
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    if home and (value == "~" or value.startswith("~/")):
+        value = home + value[1:]
+    return value if base is None else os.path.normpath(base / value)
+
+
+def _caches(sections: Mapping[str, Mapping[str, str]], place: Path) -> list[Path]:
+    settings = sections.get("cache", {})
+    caches = [Path(settings["dir"])] if settings.get("dir") else []
+    local = sections.get(f'remote "{settings.get("local", "")}"', {}).get("url")
+    if local and "://" not in local:
+        caches.append(Path(local))
+    return [*caches, place / "cache"]
+
+
+def _remotes(sections: Mapping[str, Mapping[str, str]]) -> Iterator[DvcRemote]:
+    found = {
+        name[len('remote "') : -1]: dict(values)
+        for name, values in sections.items()
+        if name.startswith('remote "') and name.endswith('"')
+    }
+    default = sections.get("core", {}).get("remote", "")
+    for name in sorted(found, key=lambda name: (name != default, name)):
+        values = found[name]
+        for _ in range(8):
+            scheme, colon, rest = values.get("url", "").partition("://")
+            if not colon or scheme != "remote":
+                break
+            base, slash, path = rest.partition("/")
+            outer = found.get(base, {})
+            joined = outer.get("url", "").rstrip("/") + slash + path
+            values = {**outer, **values, "url": joined}
+        url = values.pop("url", "")
+        if url and not url.startswith("remote://"):
+            yield DvcRemote(name, url, values)
+
+
+def remote_options(
+    remote: DvcRemote, environ: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return a remote's options as those of dver, and the environment with its credentials.
+
+    Both are for opening the storage and nothing else. Raises ConfigError for what dver cannot do.
+    """
+    given = remote.options
+    options = {"retries": "3"}
+    for theirs, ours in (
+        ("endpointurl", "endpoint_url"),
+        ("region", "region"),
+        ("profile", "profile"),
+    ):
+        if given.get(theirs):
+            options[ours] = given[theirs]
+    if given.get("allow_anonymous_login", "").lower() in ("true", "yes", "on", "1"):
+        options["anonymous"] = "true"
+    verify = given.get("ssl_verify", "")
+    if verify and verify.lower() not in ("true", "false"):
+        options["ca_bundle"] = verify
+    env = dict(environ)
+    for theirs, name in (
+        ("access_key_id", "AWS_ACCESS_KEY_ID"),
+        ("secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+        ("session_token", "AWS_SESSION_TOKEN"),
+        ("credentialpath", "AWS_SHARED_CREDENTIALS_FILE"),
+        ("configpath", "AWS_CONFIG_FILE"),
+    ):
+        if given.get(theirs):
+            env[name] = given[theirs]
+    if given.get("access_key_id") and not given.get("session_token"):
+        env.pop("AWS_SESSION_TOKEN", None)
+    if (
+        given.get("version_aware", "").lower() == "true"
+        or given.get("worktree", "").lower() == "true"
+    ):
+        raise ConfigError(
+            f"the DVC remote {remote.name!r} keeps files under their own names (version_aware), not"
+            " by content",
+            hint="'dvc fetch' brings them into DVC's cache, which is read",
+        )
+    return options, env
