@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -173,16 +174,18 @@ class Lazy(click.Group):
         """Import one command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        found: click.Command = import_module(f"{self.package}.{cmd_name}").command
+        # A word of Python's own cannot be the name of a module.
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        found: click.Command = import_module(f"{self.package}.{module}").command
         return found
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
     def more_names(self, ctx: click.Context) -> list[str]:
         """Return names that stand for commands and are not in the table."""
         return []
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or fail with the nearest names."""
         name = args[0]
         # Noted before the import, which may fail.

@@ -20,8 +20,8 @@ SECTIONS = {
         "config": "Read and change settings.",
         "hooks": "Let git call dver when it commits, pushes, switches, merges and shows.",
         "completion": "Print the completion script of a shell.",
-    },
         "help": "Explain a command, or an idea behind the commands.",
+    },
     "Work with data": {
         "add": "Start tracking files and directories, or record their present state.",
         "status": "Show what has changed, what is missing here and what is not pushed yet.",
@@ -78,7 +78,6 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.exit(0)
 
 
-class Root(Lazy):
 def _go(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     for name in () if ctx.resilient_parsing else value:
         try:
@@ -97,6 +96,7 @@ def _note(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     return value
 
 
+class Root(Lazy):
     """The program itself."""
 
     def __init__(self) -> None:
@@ -112,15 +112,15 @@ def _note(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
                     ["-C", "directory"],
                     metavar="DIR",
                     multiple=True,
-                    help="Run as if started in DIR. Several count from left to right, as in git.",
                     callback=_go,
+                    help="Run as if started in DIR. Several count from left to right, as in git.",
                 ),
                 click.Option(
                     ["-c", "setting"],
                     metavar="KEY=VALUE",
                     multiple=True,
-                    help="Use this value of a setting, for this command only.",
                     callback=_note,
+                    help="Use this value of a setting, for this command only.",
                 ),
                 *global_options(),
                 click.Option(
@@ -145,10 +145,10 @@ def _note(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
             args = expanded(app_of(ctx), args, commands)
         return super().resolve_command(ctx, args)
 
-
     def more_names(self, ctx: click.Context) -> list[str]:
         """Return the user's aliases."""
         from dver.cli.aliases import names
+
         return names(app_of(ctx))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
