@@ -97,7 +97,7 @@ class LineageIndex:
     def of_step(self, step: str) -> list[Oid]:
         """Return the records of runs of a step that ended well, newest first."""
         rows = self._base.execute(
-            "SELECT id FROM record WHERE step = ? AND kind = 'run' AND (exit = 0 OR exit IS NULL)"
+            "SELECT id FROM record WHERE step = ? AND kind IN ('run', 'import') AND (exit = 0 OR exit IS NULL)"
             " ORDER BY created DESC, id",
             (_text(step),),
         )
