@@ -15,6 +15,7 @@ from dver.cli.options import global_options
 SECTIONS = {
     "Start": {
         "init": "Set dver up in a git repository.",
+        "migrate": "Take over what DVC or git-lfs versions here.",
         "demo": "Show the main job on real data, step by step, in a throw-away repository.",
         "doctor": "Report versions, capabilities and problems of this set-up.",
         "config": "Read and change settings.",
