@@ -11,7 +11,7 @@ import functools
 import json
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 MAX_DEPTH = 16
 _BREAK = re.compile(rb"\n *")
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+_LONGEST = len(str(_LEAST))
 
 
 def dump(value: Any) -> bytes:
@@ -36,9 +37,12 @@ def load(data: bytes, what: str, limit: int) -> dict[str, Any]:
     if len(data) > limit:
         raise FormatError(f"{what} is longer than {limit} bytes")
     try:
-        value = json.loads(data.decode("ascii"), parse_float=_no_float, parse_constant=_no_float)
+        value = json.loads(
+            data.decode("ascii"), parse_int=_int, parse_float=_no_float, parse_constant=_no_float
+        )
         if not isinstance(value, dict):
             raise FormatError(f"{what} is no JSON object")
+        _require_shallow(value, 1)
         # One comparison covers order, escapes, and keys that come twice. Where lines are broken is
         # not looked at: with indentation Python's encoder is ten times slower.
         joined = _BREAK.sub(b"", data)
@@ -55,7 +59,6 @@ def load_checked(data: bytes) -> Any:
 
 
 def _joined(value: Any) -> bytes:
-    _check(value, 0)
     return json.dumps(value, sort_keys=True, separators=(",", ": ")).encode("ascii")
 
 
@@ -82,60 +85,98 @@ def from_plain(cls: type[T], value: Any, what: str) -> T:
 
     Raises FormatError, which names ``what`` and the field, for a wrong type or a missing field.
     """
-    if not isinstance(value, dict):
-        raise FormatError(f"{what} is no object")
-    found = {}
-    for name, kind, required in _shape(cls):  # type: ignore[arg-type]  # classes are hashable
-        if name in value:
-            found[name] = _build(kind, value[name], f"{what}: {name}")
-        elif required:
-            raise FormatError(f"{what} lacks the field {name}")
-    return cls(**found)
+    try:
+        found: T = _builder(cls)(value)  # type: ignore[arg-type]  # classes are hashable
+    except _MisfitError as error:
+        raise FormatError(": ".join([what, *error.path]) + f" {error.reason}") from None
+    return found
+
+
+class _MisfitError(Exception):
+    """A value is not what is declared: where in the whole, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path: list[str] = []
+
+
+_Builder = Callable[[Any], Any]
 
 
 @functools.cache
-def _shape(cls: Any) -> list[tuple[str, Any, bool]]:
-    hints = get_type_hints(cls)
-    return [(one.name, hints[one.name], _is_required(one)) for one in fields(cls)]
-
-
-def _build(kind: Any, value: Any, what: str) -> Any:
+def _builder(kind: Any) -> _Builder:
+    """Return what builds a value of some type from a plain one; made once for each type."""
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         (kind,) = [one for one in get_args(kind) if one is not type(None)]
-        return _build(kind, value, what)
+        return _builder(kind)
     if origin is Literal:
-        if value not in get_args(kind):
-            raise FormatError(f"{what} is none of {', '.join(get_args(kind))}")
-        return value
+        return functools.partial(_one_of, get_args(kind))
     if origin is tuple:
-        if not isinstance(value, list):
-            raise FormatError(f"{what} is no list")
-        return tuple(_build(get_args(kind)[0], one, what) for one in value)
+        return functools.partial(_list_of, _builder(get_args(kind)[0]))
     if origin is not None:
-        return _texts(value, what)
+        return _texts
     if kind is Oid:
-        return _oid(value, what)
+        return _oid
     if is_dataclass(kind):
-        return from_plain(kind, value, what)  # type: ignore[arg-type]  # it is a class
-    if type(value) is not kind:
-        raise FormatError(f"{what} is not {kind.__name__}")
+        return _dataclass(kind)
+    return functools.partial(_exactly, kind)
+
+
+def _dataclass(cls: Any) -> _Builder:
+    hints = get_type_hints(cls)
+    shape = [(one.name, _builder(hints[one.name]), _is_required(one)) for one in fields(cls)]
+
+    def build(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _MisfitError("is no object")
+        found = {}
+        for name, builder, required in shape:
+            if name in value:
+                try:
+                    found[name] = builder(value[name])
+                except _MisfitError as error:
+                    error.path.insert(0, name)
+                    raise
+            elif required:
+                raise _MisfitError(f"lacks the field {name}")
+        return cls(**found)
+
+    return build
+
+
+def _one_of(allowed: tuple[str, ...], value: Any) -> Any:
+    if value not in allowed:
+        raise _MisfitError(f"is none of {', '.join(allowed)}")
     return value
 
 
-def _texts(value: Any, what: str) -> dict[str, str]:
+def _list_of(builder: _Builder, value: Any) -> Any:
+    if not isinstance(value, list):
+        raise _MisfitError("is no list")
+    return tuple([builder(one) for one in value])
+
+
+def _texts(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
-        raise FormatError(f"{what} is no object of texts")
+        raise _MisfitError("is no object of texts")
     return value
 
 
-def _oid(value: Any, what: str) -> Oid:
+def _oid(value: Any) -> Oid:
     try:
         if isinstance(value, str) and value.startswith("blake3:"):
             return parse_oid(value)
     except ValueError:
         pass
-    raise FormatError(f"{what} is no oid")
+    raise _MisfitError("is no oid")
+
+
+def _exactly(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise _MisfitError(f"is not {kind.__name__}")
+    return value
 
 
 def _is_required(field: Field[Any]) -> bool:
@@ -161,6 +202,22 @@ def _check(value: Any, depth: int) -> None:
         return
     elif not isinstance(value, int) or not _LEAST <= value <= _MOST:
         raise ValueError("a number is not an integer of 64 bits")
+
+
+def _require_shallow(value: Any, depth: int) -> None:
+    """Raise ValueError if what was parsed nests too deep; leaves need not be looked at."""
+    for one in value.values() if type(value) is dict else value:
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deep")
+        if type(one) is dict or type(one) is list:
+            _require_shallow(one, depth + 1)
+
+
+def _int(text: str) -> int:
+    value = int(text) if len(text) <= _LONGEST else _MOST + 1
+    if not _LEAST <= value <= _MOST:
+        raise ValueError("a number is not an integer of 64 bits")
+    return value
 
 
 def _no_float(text: str) -> Any:

@@ -165,8 +165,8 @@ class Graded:
 class Verdict:
     """What came of making something again.
 
-    ``environment`` is the kind that it ran in, ``runs`` how often (0 stands for once), and ``noise``
-    how far apart each metric was in those runs, as text.
+    ``environment`` is the kind that it ran in, ``runs`` how often (0 stands for once), and
+    ``noise`` how far apart each metric was in those runs, as text.
     """
 
     grade: Grade

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats.kinds import DIRECTORY
-from dver.formats.record import Item, Record
+from dver.lineage.index import path_of
 
 if TYPE_CHECKING:
     from dver.lineage.index import LineageIndex
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 MAX_RECORDS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectNode:
+class ObjectNode(NamedTuple):
     """Some content: its oid, the paths that records give it, its kind and size in bytes."""
 
     oid: Oid
@@ -30,8 +28,7 @@ class ObjectNode:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """An object is an input (``role`` as recorded) or an output of a record."""
 
     oid: Oid
@@ -45,24 +42,17 @@ class Edge:
 class Graph:
     """What a walk found: the objects, the records, and how they hang together.
 
-    ``start`` are the objects that the walk began with. ``inside`` tells of which directory an
-    object is a part, where only that is known. ``cut`` is true if there was more.
+    ``start`` are the objects that the walk began with; ``records`` have their numbers in the index.
+    ``inside`` tells of which directory an object is a part, where only that is known. ``cut`` is
+    true if there was more.
     """
 
     start: list[Oid] = field(default_factory=list)
     objects: dict[Oid, ObjectNode] = field(default_factory=dict)
-    records: dict[Oid, Record] = field(default_factory=dict)
+    records: dict[Oid, int] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     inside: dict[Oid, list[Oid]] = field(default_factory=dict)
     cut: bool = False
-
-    def take_in(self, item: Item) -> None:
-        """Add an object, or a further path of one."""
-        old = self.objects.get(item.oid)
-        paths = () if old is None else old.paths
-        if item.path not in paths:
-            paths = (*paths, item.path)
-        self.objects[item.oid] = ObjectNode(item.oid, item.kind, item.size, paths)
 
 
 class Walker:
@@ -87,42 +77,65 @@ class Walker:
     def from_record(self, record_id: Oid, depth: int | None, *, down: bool) -> Graph:
         """Walk from one record: down from its outputs, or up from its inputs."""
         graph = Graph()
-        graph.start = [item.oid for item in self._add(graph, record_id, outputs=down)]
+        num = self._index.number(record_id)
+        if num is not None:
+            graph.start = list(self._add(graph, {record_id: num}, outputs=down))
         return self._walk(graph, depth, down=down)
 
     def _walk(self, graph: Graph, depth: int | None, *, down: bool) -> Graph:
-        queue = deque((oid, 0) for oid in graph.start)
-        seen = set(graph.start)
-        while queue:
-            oid, level = queue.popleft()
-            ask = self._index.users if down else self._index.makers
-            records = ask(oid)
-            if down or (level == 0 and not records):
-                # It may be known only as a part of something larger.
-                records += [one for tree in self._directories_with(graph, oid) for one in ask(tree)]
-            for one in records:
-                if one in graph.records:
+        """Go on from the start, one level of records after the other."""
+        frontier = list(dict.fromkeys(graph.start))
+        seen = set(frontier)
+        level = 0
+        while frontier:
+            new: dict[Oid, int] = {}
+            for one, num in self._records_of(graph, frontier, level, down=down):
+                if one in graph.records or one in new:
                     continue
-                if len(graph.records) >= MAX_RECORDS or (depth is not None and level >= depth):
+                full = len(graph.records) + len(new) >= MAX_RECORDS
+                if full or (depth is not None and level >= depth):
                     graph.cut = True
                     break
-                for item in self._add(graph, one, outputs=down):
-                    if item.oid not in seen:
-                        seen.add(item.oid)
-                        queue.append((item.oid, level + 1))
+                new[one] = num
+            found = self._add(graph, new, outputs=down)
+            frontier = [oid for oid in found if oid not in seen]
+            seen.update(frontier)
+            level += 1
         return graph
 
-    def _add(self, graph: Graph, record_id: Oid, *, outputs: bool) -> tuple[Item, ...]:
-        """Take a record in; return what the walk goes on with."""
-        value = self._index.record(record_id)
-        if value is None:
-            return ()
-        graph.records[record_id] = value
-        for output, items in ((False, value.inputs), (True, value.outputs)):
-            for item in items:
-                graph.take_in(item)
-                graph.edges.append(Edge(item.oid, record_id, output, item.role, item.path))
-        return value.outputs if outputs else value.inputs
+    def _records_of(
+        self, graph: Graph, oids: Sequence[Oid], level: int, *, down: bool
+    ) -> Iterator[tuple[Oid, int]]:
+        """Yield the records that come next from some objects, in their order."""
+        related = self._index.related(oids, made=not down)
+        for oid in oids:
+            records = related.get(oid, {})
+            yield from records.items()
+            if down or (level == 0 and not records):
+                # It may be known only as a part of something larger.
+                trees = self._directories_with(graph, oid)
+                if trees:
+                    for some in self._index.related(trees, made=not down).values():
+                        yield from some.items()
+
+    def _add(self, graph: Graph, records: dict[Oid, int], *, outputs: bool) -> dict[Oid, None]:
+        """Take records in; return the objects that the walk goes on with."""
+        graph.records.update(records)
+        rows = self._index.edges(list(records.values()))
+        onward: dict[Oid, None] = {}
+        objects, edges = graph.objects, graph.edges
+        for record_id, num in records.items():
+            for _, made, oid, role, kept, kind, size in rows[num]:
+                path = kept if isinstance(kept, str) else path_of(kept)
+                edges.append(Edge(oid, record_id, made == 1, role, path))
+                old = objects.get(oid)
+                if old is None:
+                    objects[oid] = ObjectNode(oid, kind, size, (path,))
+                elif path not in old.paths:
+                    objects[oid] = old._replace(paths=(*old.paths, path))
+                if (made == 1) == outputs:
+                    onward[oid] = None
+        return onward
 
     def _directories_with(self, graph: Graph, oid: Oid) -> list[Oid]:
         """Return the directories among all inputs and outputs that hold an object somewhere."""
@@ -138,9 +151,12 @@ class Walker:
         """
         if self._inside is None:
             self._inside = {}
+            trees = self._index.trees()
+            if not trees:
+                return self._inside
             known = self._index.objects() | set(graph.start)
             parts: dict[Oid, frozenset[Oid]] = {}
-            for tree in self._index.trees():
+            for tree in trees:
                 for oid in self._parts(tree, known, parts):
                     self._inside.setdefault(oid, []).append(tree)
         return self._inside

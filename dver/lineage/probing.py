@@ -108,7 +108,7 @@ def _key(python: Sequence[str], env: Mapping[str, str]) -> str:
 
 
 def _look_up(cache: Path, key: str) -> dict[str, Any] | None:
-    entry = _load(cache).get(key)
+    entry: Any = _load(cache).get(key)
     try:
         found, marks = entry["answer"], entry["marks"]
         if isinstance(found, dict) and marks == _marks([str(one) for one in found["places"]]):

@@ -101,8 +101,9 @@ class _Found:
         graph = walk(Walker(self._index, self._repo.store), self.asked, options)
         if not graph.records:
             raise NotFoundError(f"no record tells of {show(self.options.target)}")
-        found = sorted(graph.records.items(), key=lambda pair: (pair[1].created, pair[0]))
-        return [self._recorded(record_id, value) for record_id, value in found]
+        read = [(one, self._index.record(one)) for one in graph.records]
+        found = [self._recorded(one, value) for one, value in read if value is not None]
+        return sorted(found, key=lambda one: (one.value.created, one.id))
 
     def original(self, one: Recorded) -> Recorded | None:
         """Return the record that a verdict is about."""

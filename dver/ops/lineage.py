@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dver.base.errors import NotFoundError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
-from dver.formats.record import Record
 from dver.lineage.graph import Edge, Graph, Walker
 from dver.lineage.index import LineageIndex
 from dver.ops.making import Asked, find
@@ -46,7 +45,7 @@ class LineageRecord:
     """One record: what ran, when (UTC), of which commit, how it ended, who recorded it.
 
     ``claimed`` are its fields that somebody stated and dver did not see; ``author`` and ``made``
-    are then who made it, and when.
+    are then who made it, and when. ``remote`` is the one that has it, if git here does not.
     """
 
     id: str
@@ -63,6 +62,7 @@ class LineageRecord:
     claimed: tuple[str, ...] = ()
     author: str = ""
     made: str = ""
+    remote: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,10 @@ def lineage(repo: Repo, options: LineageOptions) -> LineageResult:
         asked = find(repo, index, options.target)
         walker = Walker(index, repo.store)
         graph = walk(walker, asked, options)
+        origins = index.origins(graph.records)
+        records = tuple(
+            _told(one, plain, origins.get(one, "")) for one, plain in index.plain(graph.records)
+        )
     if not graph.records:
         if options.down:
             raise NotFoundError(
@@ -122,7 +126,7 @@ def lineage(repo: Repo, options: LineageOptions) -> LineageResult:
             LineageObject(format_oid(one.oid), one.kind, one.size, one.paths)
             for one in graph.objects.values()
         ),
-        tuple(told(one, value) for one, value in graph.records.items()),
+        records,
         tuple(_edge(one) for one in graph.edges),
         {format_oid(one): tuple(map(format_oid, two)) for one, two in graph.inside.items()},
         not graph.cut,
@@ -139,22 +143,26 @@ def walk(walker: Walker, asked: Asked, options: LineageOptions) -> Graph:
     return walker.up(start, options.depth)
 
 
-def told(record_id: Oid, value: Record) -> LineageRecord:
-    """Return what is told of a record."""
-    claim = value.claim
+def _told(record_id: Oid, plain: Mapping[str, Any], origin: str) -> LineageRecord:
+    """Return what is told of a record, which was found to be sound when it was indexed."""
+    code, actor, claim = (plain.get(name, {}) for name in ("code", "actor", "claim"))
+    author = claim.get("author", {})
     return LineageRecord(
         record_id.hex(),
-        value.kind,
-        value.step,
-        value.command.argv if value.command is not None else (),
-        value.created,
-        value.code.commit,
-        value.code.dirty,
-        value.run.exit if value.run is not None else None,
-        value.actor.name or value.actor.user,
-        value.reason,
-        {one.name: one.value for one in value.metrics},
-        *((claim.fields, claim.author.name or claim.author.email, claim.made) if claim else ()),
+        plain["kind"],
+        plain.get("step", ""),
+        tuple(plain.get("command", {}).get("argv", ())),
+        plain["created"],
+        code.get("commit", ""),
+        code.get("dirty", False),
+        plain["run"]["exit"] if "run" in plain else None,
+        actor.get("name", "") or actor.get("user", ""),
+        plain.get("reason", ""),
+        {one["name"]: one["value"] for one in plain.get("metrics", ())},
+        tuple(claim.get("fields", ())),
+        author.get("name", "") or author.get("email", ""),
+        claim.get("made", ""),
+        origin,
     )
 
 
