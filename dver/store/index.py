@@ -32,7 +32,12 @@ _REPAIR = "run 'dver fsck --repair'"
 
 
 class Segment:
-    """One segment where it lies: looked up without a Python object per row."""
+    """One segment where it lies: looked up without a Python object per row.
+
+    ``owner`` is the account that wrote a segment of this machine, None for any other.
+    """
+
+    owner: int | None = None
 
     def __init__(self, name: bytes, data: bytes | mmap.mmap) -> None:
         self.name = name
@@ -55,15 +60,18 @@ class Segment:
         except CorruptError as error:
             raise CorruptError(error.message, hint=_REPAIR) from error
         try:
-            if os.fstat(fd).st_size < segment.HEADER.size:
+            found = os.fstat(fd)
+            if found.st_size < segment.HEADER.size:
                 raise CorruptError(f"{show(path)} is shorter than a segment", hint=_REPAIR)
             data = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
         finally:
             os.close(fd)
         try:
-            return cls(name, data)
+            mapped = cls(name, data)
         except CorruptError as error:
             raise type(error)(f"{show(path)}: {error.message}", hint=_REPAIR) from error
+        mapped.owner = found.st_uid
+        return mapped
 
     def __len__(self) -> int:
         return self.layout.rows

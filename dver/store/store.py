@@ -119,7 +119,7 @@ class Store:
     def _odd_packs(self, segments: Iterable[Segment]) -> tuple[frozenset[bytes], frozenset[bytes]]:
         """Return the packs that are named and not there, and those of other accounts.
 
-        That is one look per pack of 64 MiB.
+        Packs that a segment of another account names count as its own: what it says may be wrong.
         """
         top = self.local_directory()
         account = os.geteuid() if hasattr(os, "geteuid") else 0
@@ -134,6 +134,9 @@ class Store:
                 lost.add(name)
             elif found.st_uid != account:
                 foreign.add(name)
+        for one in segments:
+            if one.owner not in (None, account):
+                foreign.update(name for name, _ in one.packs)
         return frozenset(lost), frozenset(foreign)
 
     def local_directory(self) -> str:
@@ -311,6 +314,12 @@ class Store:
         with fsio.explained("read", file.path):
             return fsio.read_into(file.fd, buffers, offset)
 
+    def will_read(self, name: bytes, offset: int, length: int) -> None:
+        """Let the system bring a range of a local pack into memory, to be read soon."""
+        if hasattr(os, "posix_fadvise"):
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._pack_file(name).fd, offset, length, os.POSIX_FADV_WILLNEED)
+
     def read_frame(self, place: Place) -> Buffer:
         """Return a frame's header and stored bytes as they lie in the pack, unchecked."""
         length = pack.FRAME.size + place.stored
@@ -399,15 +408,11 @@ class Store:
             place = one.find(oid)
             if place is not None:
                 return self._pack_gone(place.pack)
-        if self.storage.facts.local:
-            from dver.store.tombstones import explain
+        from dver.store.tombstones import explain
 
-            words = explain(self.local_directory(), oid)
-            if words is not None:
-                return MissingContentError(f"the object {format_oid(oid)} was {words}")
-        return MissingContentError(
-            f"the object {format_oid(oid)} is not in {self.storage.description}"
-        )
+        words = explain(self.local_directory(), oid) if self.storage.facts.local else None
+        where = f"is not in {self.storage.description}" if words is None else f"was {words}"
+        return MissingContentError(f"the object {format_oid(oid)} {where}")
 
     def _pack_gone(self, name: bytes) -> MissingContentError:
         return MissingContentError(

@@ -6,13 +6,13 @@ tells what happened, and transfers leave it out.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dver.base import fsio
-from dver.base.errors import CorruptError, FormatError
+from dver.base.errors import CorruptError, DverError, FormatError
 from dver.base.fsio import show
 from dver.base.oid import Oid
 from dver.base.regular import read_regular
@@ -82,11 +82,21 @@ def read_tombstones(top: str) -> Tombstones:
 
 
 def explain(top: str, oid: Oid) -> str | None:
-    """Return the words for an object that was purged, None for any other; never fails."""
-    with contextlib.suppress(Exception):
-        purged = read_tombstones(top).get(oid)
-        return None if purged is None else purged.words
-    return None
+    """Return the words for an object that was purged, None for any other or for damaged words.
+
+    Costs one look, since it may be asked for each of many objects that are not there.
+    """
+    try:
+        moment = os.stat(os.path.join(top, DIRECTORY)).st_mtime_ns
+        purged = _read_once(top, moment).get(oid)
+    except (OSError, DverError):
+        return None
+    return None if purged is None else purged.words
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(top: str, moment: int) -> Tombstones:  # noqa: ARG001  another moment, another answer
+    return read_tombstones(top)
 
 
 def keep_tombstones(top: str, purges: Iterable[Purged]) -> list[Purged]:

@@ -253,6 +253,37 @@ def test_content_that_another_account_claims_to_have_is_stored(
     assert mine, "the claim was believed"
 
 
+def test_the_only_copy_is_not_overwritten_on_the_word_of_another_account(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write({b"a": b"recorded"})
+    pointer = bench.add()
+    # Edited, never added; somebody claims that the store has it.
+    bench.write({b"a": GOOD})
+    forge(bench.store, [(oid_of(GOOD), pack.BLOB, EVIL)])
+    assert not bench.plan(pointer).conflicts, "the index says so"
+    of_somebody_else(bench.store, monkeypatch)
+    assert [one.path for one in bench.plan(pointer).conflicts] == [b"data/a"]
+    with bench.store.writer() as writer:
+        writer.add(GOOD)
+        writer.commit()
+    assert not bench.plan(pointer).conflicts
+
+
+def test_an_index_entry_of_another_account_is_not_believed(bench: Workbench) -> None:
+    """It may point into a pack of ours, and name something else there."""
+    bench.write({b"a": b"recorded"})
+    pointer = bench.add()
+    bench.write({b"a": GOOD})
+    name = forge(bench.store, [(oid_of(GOOD), pack.BLOB, EVIL)])
+    for one in bench.store.index.segments:
+        if one.find(oid_of(GOOD)):
+            one.owner = os.geteuid() + 1
+    bench.store.refresh()
+    assert bench.store.index.foreign_packs == {name}
+    assert [one.path for one in bench.plan(pointer).conflicts] == [b"data/a"]
+
+
 def test_sound_content_of_another_account_is_used(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
