@@ -126,19 +126,6 @@ def _revisions_and_paths(repo: Repo, incomplete: str) -> Iterator[str]:
     yield from _revisions(repo, incomplete)
 
 
-def topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer what ``dver help`` explains: commands, at first also concepts, then sub-commands."""
-    from dver.cli.command import Lazy
-    from dver.cli.concepts import CONCEPTS
-
-    group: click.Command | None = ctx.find_root().command
-    words = ctx.params.get("words") or ()
-    for word in words:
-        group = group.get_command(ctx, word) if isinstance(group, Lazy) else None
-    names = group.list_commands(ctx) if isinstance(group, Lazy) else []
-    return [name for name in (*names, *(() if words else CONCEPTS)) if name.startswith(incomplete)]
-
-
 revisions = _completer(_revisions)
 remotes = _completer(_remotes)
 settings = _completer(_settings)

@@ -158,7 +158,8 @@ class Root(Lazy):
 
         super().format_commands(ctx, formatter)
         with formatter.section("Concepts"):
-            formatter.write_text(", ".join(CONCEPTS))
+            longest = max(map(len, self.list_commands(ctx)))
+            formatter.write_dl([(name.ljust(longest), text) for name, text in CONCEPTS.items()])
 
 
 def _reason(error: OSError) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from dver.cli import aliases, completion
+from dver.cli import aliases
 from dver.cli.command import Lazy, UnknownCommandError, declare
 from dver.cli.concepts import CONCEPTS, text_of
 from dver.cli.context import App
@@ -25,6 +25,17 @@ class HelpResult:
     text: str
 
 
+def _topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer commands and concepts, and after a group its commands."""
+    group: click.Command | None = ctx.find_root().command
+    words = ctx.params.get("words") or ()
+    for word in words:
+        group = group.get_command(ctx, word) if isinstance(group, Lazy) else None
+    names = group.list_commands(ctx) if isinstance(group, Lazy) else []
+    offered = (*names, *(() if words else CONCEPTS))
+    return [name for name in offered if name.startswith(incomplete)]
+
+
 @declare(
     "help",
     result=HelpResult,
@@ -36,7 +47,7 @@ class HelpResult:
         ("the manual page, where none was installed", "dver help --man | man -l -"),
     ],
 )
-@click.argument("words", metavar="[COMMAND|CONCEPT]...", nargs=-1, shell_complete=completion.topics)
+@click.argument("words", metavar="[COMMAND|CONCEPT]...", nargs=-1, shell_complete=_topics)
 @click.option("--man", is_flag=True, help="Print the manual page dver(1), as troff.")
 def command(app: App, words: tuple[str, ...], man: bool) -> int:
     """Explain a command, or an idea behind the commands.
