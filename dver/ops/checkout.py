@@ -14,6 +14,7 @@ from dver.base.errors import (
 )
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
+from dver.formats import origin as origins
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY
 from dver.git import ignorefile
@@ -154,8 +155,11 @@ def _from_work_tree(
 
 
 def _from_revision(repo: Repo, scope: Scope, rev: str) -> list[Wish]:
-    pointers = version_at(repo, rev, scope).pointers
+    version = version_at(repo, rev, scope)
+    pointers = version.pointers
     wishes = _wishes(repo, scope, pointers)
+    for wish in wishes:
+        wish.origin = version.origins.get(wish.target, b"")
     _refuse_unmatched(repo, scope, pointers, f"{rev} does not track")
     _refuse_overlaps(repo, [wish.target for wish in wishes if not wish.part], rev)
     return wishes
@@ -229,7 +233,7 @@ def _write_pointers(repo: Repo, wishes: Sequence[Wish]) -> dict[bytes, PointerCh
     changes: dict[bytes, PointerChange] = {}
     for wish in done:
         target = read_target(repo.absolute(b""), wish.target)
-        if target.pointer != wish.pointer:
+        if target.pointer != wish.pointer or origins.raw(target.raw) != wish.origin:
             changes[wish.target] = "updated" if target.present else "new"
     ignorefile.add(repo.git, [path for path, change in changes.items() if change == "new"])
     write_pointers(
@@ -239,6 +243,7 @@ def _write_pointers(repo: Repo, wishes: Sequence[Wish]) -> dict[bytes, PointerCh
             for wish in done
             if wish.target in changes and wish.pointer is not None
         },
+        {wish.target: wish.origin for wish in done},
     )
     return changes
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +44,19 @@ class Elsewhere:
 
 @contextlib.contextmanager
 def open_elsewhere(
-    url: str, rev: str | None, scratch: Path, environ: Mapping[str, str]
+    url: str,
+    rev: str | None,
+    scratch: Path,
+    environ: Mapping[str, str],
+    *,
+    overrides: Sequence[tuple[str, str]] = (),
 ) -> Iterator[Elsewhere]:
     """Open the repository at a git URL or a local path, at a revision or its HEAD.
 
     A URL is cloned without a working tree into ``scratch``, with as little history and as few
-    files as the server can be made to send. Raises RemoteError if that fails, and NotFoundError
-    for an unknown revision.
+    files as the server can be made to send. ``overrides`` are settings that beat those of the
+    other repository, as (key, value). Raises RemoteError if that fails, and NotFoundError for an
+    unknown revision.
     """
     env = {name: value for name, value in environ.items() if name not in _TIES}
     local = _local_path(url)
@@ -58,7 +64,7 @@ def open_elsewhere(
     if local is None:
         _clone(url, rev, where, env)
     with contextlib.ExitStack() as stack:
-        repo = _open(where, env)
+        repo = _open(where, env, overrides)
         stack.callback(repo.close)
         commit = _resolve(repo, rev)
         if local is None:
@@ -72,13 +78,13 @@ def _local_path(url: str) -> Path | None:
     return Path(path).resolve() if os.path.isdir(path) else None
 
 
-def _open(path: Path, env: Mapping[str, str]) -> Repo:
-    repo = Repo.open(path, environ=env)
+def _open(path: Path, env: Mapping[str, str], overrides: Sequence[tuple[str, str]]) -> Repo:
+    repo = Repo.open(path, overrides=overrides, environ=env)
     if repo.root == path:
         return repo
     root = repo.root
     repo.close()
-    return Repo.open(root, environ=env)
+    return Repo.open(root, overrides=overrides, environ=env)
 
 
 def _resolve(repo: Repo, rev: str | None) -> str:

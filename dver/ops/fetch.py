@@ -29,6 +29,7 @@ class FetchOptions:
     every target. ``revisions`` are revisions or ranges ``A..B``; ``all`` takes every ref; with
     neither, the pointers in the work tree count. ``jobs`` is how many requests may be under way
     at once. ``dry_run`` finds out what would come; it may fetch directory listings, never files.
+    ``trust`` agrees to the sources of imports, which are asked for what the remote lacks.
     """
 
     remote: str | None = None
@@ -37,6 +38,7 @@ class FetchOptions:
     all: bool = False
     jobs: int | None = None
     dry_run: bool = False
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
         reporter=reporter,
     )
     lost = _tell_purged(repo, fetched.lost, reporter)
+    if lost and not options.dry_run:
+        lost = _from_sources(repo, lost, options, reporter)
     if not options.dry_run and not lost:
         _check_parts(repo, selection)
         if fetched.objects:
@@ -126,6 +130,20 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
         fetched.requests,
     )
     return Fetching(result, selection, lost)
+
+
+def _from_sources(
+    repo: Repo, lost: tuple[Lost, ...], options: FetchOptions, reporter: Reporter
+) -> tuple[Lost, ...]:
+    """Bring imports that the remote lacks from where they came from; return what is still lost."""
+    from dver.ops.fromsource import bring_from_sources, trust_hint
+
+    paths = [os.fsencode(one.path) for one in lost]
+    brought = bring_from_sources(repo, paths, reporter, trust=options.trust, unseen=False)
+    hint = trust_hint(repo, brought, "dver pull")
+    if hint is not None:
+        reporter.warn("an import is not in the remote", hint=hint)
+    return tuple(one for one in lost if not repo.store.is_complete(one.oid))
 
 
 def _want(version: Selected) -> Want:

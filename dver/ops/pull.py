@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,13 @@ from dver.base.reporter import Reporter
 from dver.ops.checkout import CheckoutOptions, CheckoutResult, checkout
 from dver.ops.fetch import FetchOptions, FetchResult, fetch_what_can_be
 from dver.ops.lost import lost_error
+from dver.ops.versions import typed_path
 
 if TYPE_CHECKING:
+    from dver.ops.fetch import Fetching
+    from dver.ops.fromsource import Brought
     from dver.repo import Repo
+    from dver.transfer.closure import Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,8 @@ class PullOptions:
     """What to pull, as for fetch.
 
     With ``revisions`` or ``all`` more is fetched; what is checked out are always the pointers in
-    the work tree, restricted to ``paths``. ``force`` and ``link`` are as for checkout.
+    the work tree, restricted to ``paths``. ``force`` and ``link`` are as for checkout, ``trust`` as
+    for fetch.
     """
 
     remote: str | None = None
@@ -31,14 +37,21 @@ class PullOptions:
     dry_run: bool = False
     force: bool = False
     link: str | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PullResult:
-    """What was fetched, and what the checkout did; the latter is None after a dry run."""
+    """What was fetched, and what the checkout did; the latter is None after a dry run.
 
-    fetched: FetchResult
+    ``fetched`` is None if no remote is set up and imports came from their sources. ``imported`` are
+    imports that nobody had downloaded before; their pointers, ``to_stage``, were written.
+    """
+
+    fetched: FetchResult | None
     checkout: CheckoutResult | None
+    imported: tuple[str, ...] = ()
+    to_stage: tuple[str, ...] = ()
 
 
 def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
@@ -54,8 +67,15 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
         options.all,
         options.jobs,
         options.dry_run,
+        options.trust,
     )
-    done = fetch_what_can_be(repo, asked, reporter)
+    done: Fetching | None = None
+    lost: tuple[Lost, ...] = ()
+    absent: Sequence[bytes] = [b""]
+    if options.remote is not None or not _has_only_sources(repo, options):
+        done = fetch_what_can_be(repo, asked, reporter)
+        lost, absent = done.lost, done.selection.unseen
+    brought = _from_sources(repo, options, absent, reporter)
     placed = None
     if not options.dry_run:
         wanted = CheckoutOptions(paths=options.paths, force=options.force, link=options.link)
@@ -63,8 +83,41 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
             placed = checkout(repo, wanted, reporter)
         except MissingContentError:
             # What could not be fetched is told below, with the places that were looked at.
-            if not done.lost:
+            if not lost:
                 raise
-    if done.lost:
-        raise lost_error(repo, done.lost)
-    return PullResult(done.result, placed)
+    if lost:
+        raise lost_error(repo, lost)
+    return PullResult(
+        None if done is None else done.result,
+        placed,
+        tuple(map(repo.display, brought.paths)),
+        tuple(map(repo.display, dict.fromkeys(brought.changed))),
+    )
+
+
+def _has_only_sources(repo: Repo, options: PullOptions) -> bool:
+    """Say whether there is no remote, and there are imports that may be had all the same."""
+    from dver.config.remotes import list_remotes
+    from dver.formats import origin
+    from dver.ops.targets import load_targets
+
+    if list_remotes(repo.config) or options.revisions or options.all or repo.git.is_bare:
+        return False
+    return any(origin.raw(target.raw) for target in load_targets(repo).values())
+
+
+def _from_sources(
+    repo: Repo, options: PullOptions, paths: Sequence[bytes], reporter: Reporter
+) -> Brought:
+    """Download imports that nobody has seen yet, or with b"" any that are not here."""
+    from dver.ops.fromsource import Brought, bring_from_sources, trust_hint
+
+    if not paths or options.dry_run:
+        return Brought([], [], {})
+    if paths == [b""] and options.paths:
+        paths = [typed_path(repo, path) for path in options.paths]
+    brought = bring_from_sources(repo, paths, reporter, trust=options.trust, unseen=True)
+    hint = trust_hint(repo, brought, "dver pull")
+    if hint is not None:
+        reporter.warn("an import was not downloaded", hint=hint)
+    return brought

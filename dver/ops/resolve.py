@@ -18,6 +18,7 @@ from dver.base.errors import (
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
 from dver.formats import conflict
+from dver.formats import origin as origins
 from dver.formats.names import problem
 from dver.formats.pointer import Pointer
 from dver.git import ignorefile
@@ -97,7 +98,10 @@ class ResolveResult:
 
 @dataclass(slots=True)
 class _Case:
-    """One target in conflict; ``files`` are the pointers that are to stand for it."""
+    """One target in conflict; ``files`` are the pointers that are to stand for it.
+
+    ``origin`` are the lines that say where it was imported from, if it was.
+    """
 
     path: bytes
     base: Pointer | None
@@ -105,6 +109,7 @@ class _Case:
     theirs: Pointer
     merge: PointerMerge | None = None
     files: dict[bytes, Pointer] = field(default_factory=dict)
+    origin: bytes = b""
 
     def inner(self) -> list[bytes]:
         """Return the paths that both sides changed."""
@@ -222,13 +227,15 @@ def _case(repo: Repo, path: bytes, base: bytes | None, ours: bytes, theirs: byte
     except FormatError:
         before = None  # what git merged of several ancestors may itself be in conflict
     try:
-        return _Case(path, before, decode_at(path, ours), decode_at(path, theirs))
+        case = _Case(path, before, decode_at(path, ours), decode_at(path, theirs))
     except FormatError as error:
         shown = show(repo.display(pointer_path(path)))
         raise FormatError(
             f"a side of the conflict in {shown} is no pointer: {error.message}",
             hint=f"'git checkout --ours {shown}' or '--theirs' takes the other side",
         ) from error
+    case.origin = origins.merged(base or b"", ours, theirs)
+    return case
 
 
 # -- writing ---------------------------------------------------------------------------------
@@ -262,7 +269,7 @@ def _write(repo: Repo, cases: Sequence[_Case]) -> list[bytes]:
     wanted = {path: pointer for case in cases for path, pointer in case.files.items()}
     refuse_symlinks_above(os.fsencode(repo.root), wanted)
     changed = ignorefile.add(repo.git, [path for path in wanted if path])
-    changed += write_pointers(repo, wanted)
+    changed += write_pointers(repo, wanted, {case.path: case.origin for case in cases})
     for case in cases:
         if case.path not in case.files:
             name = pointer_path(case.path)

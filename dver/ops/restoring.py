@@ -39,6 +39,7 @@ class Wish:
     """What is wanted at a target, or with ``part`` at one path inside a tracked directory.
 
     ``pointer`` is the target's; ``desired`` the entry wanted at the very path, None for nothing.
+    ``origin`` are the lines that its pointer file ends with, if the data was imported.
     ``plan`` and ``applied`` are filled in on the way; ``missing`` is set instead of a plan when
     the listing that is needed is not in the local store. ``learned`` says that files were read
     whose content was not remembered.
@@ -47,6 +48,7 @@ class Wish:
     target: bytes
     pointer: Pointer | None
     part: bytes = b""
+    origin: bytes = b""
     desired: Entry | None = None
     base: Pointer | None = None
     moment: int = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base.errors import FormatError
+from dver.formats.origin import UNSEEN
 from dver.formats.pointer import Pointer
 from dver.git.history import history
 from dver.git.pointers import data_path, read_blobs
@@ -39,16 +40,21 @@ class Selection:
 
     ``paths`` are the data paths that were typed, none for everything. ``broken`` says which
     pointers in history cannot be read; those of the work tree or a single revision raise.
+    ``unseen`` are targets that were imported and never downloaded by anybody.
     """
 
     paths: tuple[bytes, ...] = ()
     versions: list[Selected] = field(default_factory=list)
     commits: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    unseen: list[bytes] = field(default_factory=list)
     _seen: set[tuple[bytes, Pointer, tuple[bytes, ...]]] = field(default_factory=set)
 
     def add(self, version: Selected) -> None:
-        """Take a version, unless the same was taken before."""
+        """Take a version, unless the same was taken before; of content nobody saw, its path."""
+        if version.pointer.oid == UNSEEN:
+            self.unseen.append(version.path)
+            return
         key = version.path, version.pointer, version.inside
         if key not in self._seen:
             self._seen.add(key)

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base import fsio
-from dver.base.errors import FormatError, RefusedError
+from dver.base.errors import FormatError, RefusedError, SystemFailure
 from dver.formats import names
+from dver.formats import origin as origins
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
 from dver.git.pointers import PointerFile, data_path, in_workspace, pointer_path
@@ -132,11 +133,17 @@ def present_targets(targets: Mapping[bytes, Target]) -> dict[bytes, Target]:
     return {path: target for path, target in targets.items() if target.present}
 
 
-def write_pointers(repo: Repo, pointers_by_path: Mapping[bytes, Pointer]) -> list[bytes]:
+def write_pointers(
+    repo: Repo,
+    pointers_by_path: Mapping[bytes, Pointer],
+    origin_lines: Mapping[bytes, bytes] | None = None,
+) -> list[bytes]:
     """Write the pointers of data paths, durably; return the paths of the pointer files.
 
-    Each is replaced in one step. A directory is synced once, however many pointers it got. Raises
-    RefusedError, with nothing written, if one would be written through a symlink.
+    Each is replaced in one step. A directory is synced once, however many pointers it got.
+    ``origin_lines`` say where imported data came from; without it the lines that a pointer file has
+    stay as they are. Raises RefusedError, with nothing written, if one would be written through a
+    symlink.
     """
     refuse_symlinks_above(os.fsencode(repo.root), pointers_by_path)
     written = []
@@ -145,12 +152,23 @@ def write_pointers(repo: Repo, pointers_by_path: Mapping[bytes, Pointer]) -> lis
         name = pointer_path(path)
         final = os.fsdecode(repo.absolute(name))
         directory = os.path.dirname(final)
-        _replace(directory, final, pointers.encode(pointer))
+        lines = _lines_at(final) if origin_lines is None else origin_lines.get(path, b"")
+        _replace(directory, final, origins.attach(pointers.encode(pointer), lines))
         directories[directory] = None
         written.append(name)
     for directory in directories:
         fsio.sync_dir(directory)
     return written
+
+
+def _lines_at(final: str) -> bytes:
+    """Return the origin lines of a pointer file that is about to be replaced."""
+    try:
+        data = read_pointer(os.fsencode(final))
+        # Between the markers of a conflict stand those of two sides.
+        return b"" if data is None or b"<<<<<<<" in data else origins.raw(data)
+    except (FormatError, SystemFailure):
+        return b""
 
 
 def refuse_symlinks_above(root: bytes, paths: Iterable[bytes]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import FormatError, NotFoundError
+from dver.formats import origin as origins
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.pointers import (
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Pointers by the path of their data; ``commit`` is None for those in the work tree."""
+    """Pointers by the path of their data; ``commit`` is None for those in the work tree.
+
+    ``origins`` are the lines that say where imported data came from, at a revision.
+    """
 
     rev: str | None
     commit: str | None
     pointers: Mapping[bytes, Pointer]
+    origins: Mapping[bytes, bytes] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -80,7 +85,8 @@ def version_of(repo: Repo, rev: str, commit: str, under: Sequence[bytes]) -> Ver
         from dver.ops.translating import pointers_at
 
         found = pointers_at(repo, rev, commit, under)
-    return Version(rev, commit, found)
+    lines = {data_path(path): origins.raw(blobs[blob]) for path, blob in files}
+    return Version(rev, commit, found, {path: one for path, one in lines.items() if one})
 
 
 def _in_work_tree(repo: Repo, under: tuple[bytes, ...]) -> dict[bytes, Pointer]:

@@ -13,10 +13,10 @@ from dver.base.reporter import SILENT, Reporter
 from dver.storage.base import Storage
 from dver.storage.options import flag, seconds
 
-_S3 = frozenset({"s3", "s3a", "s3n"})
+S3_SCHEMES = frozenset({"s3", "s3a", "s3n"})
 # These lead through another URL, a file or a machine to where the bytes are: not a place that
 # a team shares, and not what a committed setting should be able to reach for.
-_NOT_PLACES = frozenset(
+NOT_PLACES = frozenset(
     {
         "asynclocal",
         "blockcache",
@@ -70,7 +70,7 @@ def open_storage(
     client = texts.pop("client", "auto")
     retries = _retries(texts.pop("retries", ""))
     inner: Storage
-    if scheme in _S3 and client != "fsspec":
+    if scheme in S3_SCHEMES and client != "fsspec":
         from dver.storage.s3.settings import resolve
         from dver.storage.s3.storage import S3Storage
 
@@ -99,7 +99,7 @@ def _check(scheme: str, rest: str) -> None:
     place = rest.partition("?")[0]
     authority = place.partition("/")[0]
     user, at, _ = authority.rpartition("@")
-    if at and (":" in user or scheme in _S3 or scheme in ("http", "https", "gs", "gcs")):
+    if at and (":" in user or scheme in S3_SCHEMES or scheme in ("http", "https", "gs", "gcs")):
         raise ConfigError(
             f"the {scheme} URL carries credentials",
             hint="give the URL without them; dver takes credentials from the environment and "
@@ -109,9 +109,9 @@ def _check(scheme: str, rest: str) -> None:
         raise ConfigError(
             f"the {scheme} URL has a query or fragment", hint="give the URL up to the '?' or '#'"
         )
-    if "::" in scheme or "::" in rest or scheme in _NOT_PLACES:
+    if "::" in scheme or "::" in rest or scheme in NOT_PLACES:
         raise ConfigError(f"{scheme}:// is no place for a remote")
-    if scheme in _S3 and not authority:
+    if scheme in S3_SCHEMES and not authority:
         raise ConfigError(
             f"the URL {scheme}://{fsio.show(rest)} names no bucket", hint="s3://BUCKET/PREFIX"
         )
@@ -135,7 +135,7 @@ def _through_fsspec(
 ) -> Storage:
     from dver.storage.fsspec_storage import FsspecStorage
 
-    if scheme in _S3:
+    if scheme in S3_SCHEMES:
         return FsspecStorage(f"s3://{rest}", _s3fs_options(options, environ))
     for name in _SERVER_OPTIONS:
         if name in options and not (name == "endpoint_url" and scheme in ("gs", "gcs")):

@@ -69,7 +69,7 @@ class FsspecStorage(Storage):
         )
         self._container_seen = False
         with self._explained("open"):
-            self._fs, self._root = _open(url, options or {})
+            self._fs, self._root = open_filesystem(url, options or {})
         self._root = self._root.rstrip("/")
 
     # -- reading --------------------------------------------------------------------------------
@@ -314,7 +314,8 @@ class FsspecStorage(Storage):
         return explained(f"cannot {doing} {self.description}")
 
 
-def _open(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+def open_filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return the file system of fsspec for a URL, without its caches, and the path in it."""
     from fsspec import get_filesystem_class
     from fsspec.core import url_to_fs
 

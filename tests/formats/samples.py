@@ -15,6 +15,7 @@ from dver.base.oid import checksum, list_name_of, oid_of
 from dver.formats import (
     chunklist,
     notice,
+    origin,
     pack,
     pointer,
     proofs,
@@ -27,6 +28,7 @@ from dver.formats import (
 )
 from dver.formats.chunklist import ChunkList
 from dver.formats.notice import Notice, Unused
+from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pack import Frame
 from dver.formats.pointer import Pointer
 from dver.formats.record import (
@@ -182,6 +184,29 @@ def sample_tree_pointer() -> Pointer:
     return Pointer("tree", oid_of(tree.encode(inner)), inner.size, inner.files)
 
 
+def sample_origin() -> Origin:
+    """Where the sample tree was imported from."""
+    return Origin(
+        repository="https://example.com/team/registry.git",
+        path=b"data/train set",
+        rev="v1.0",
+        commit="8ad52cf8a9e0d6f2f5b1b8d2c8ba0b5d3f2f1a77",
+        oid=sample_tree_pointer().oid,
+    )
+
+
+def sample_url_origin() -> Origin:
+    """A place of plain data that nobody has downloaded yet."""
+    return Origin(
+        url="s3://open-data/iris.csv",
+        endpoint="https://s3.example.com",
+        etag="5d41402abc4b2a76b9719d911017c592",
+        modified="2026-01-31T12:00:00Z",
+        version="3sL4kqtJlcpXroDTDmJ",
+        size=4551,
+    )
+
+
 def sample_file_pointer() -> Pointer:
     """The pointer of an executable file."""
     return Pointer("file", oid_of(SCRIPT), len(SCRIPT), 1, True)
@@ -247,6 +272,12 @@ FILES: dict[str, Callable[[], bytes]] = {
     "chunklist-level1.hex": lambda: chunklist.encode(upper_list()),
     "proofs.hex": sample_proofs,
     "pointer-file.dver": lambda: pointer.encode(sample_file_pointer()),
+    "pointer-import.dver": lambda: origin.attach(
+        pointer.encode(sample_tree_pointer()), origin.encode(sample_origin())
+    ),
+    "pointer-unseen.dver": lambda: origin.attach(
+        pointer.encode(Pointer("file", UNSEEN, 4551)), origin.encode(sample_url_origin())
+    ),
     "pointer-tree.dver": lambda: pointer.encode(sample_tree_pointer()),
     "root.json": lambda: root.encode(sample_root()),
     "record.json": lambda: record.encode(sample_record()),
@@ -263,7 +294,12 @@ SHOWN = {
     "tree.md": ["tree.hex"],
     "chunklist.md": ["chunklist.hex"],
     "proofs.md": ["proofs.hex"],
-    "pointer.md": ["pointer-tree.dver", "pointer-file.dver"],
+    "pointer.md": [
+        "pointer-tree.dver",
+        "pointer-file.dver",
+        "pointer-import.dver",
+        "pointer-unseen.dver",
+    ],
     "root.md": ["root.json"],
     "record.md": ["record.json"],
     "remote.md": ["notice-doomed.json", "notice-trash.json"],

@@ -31,6 +31,7 @@ from dver.ui.humanize import count, size
 @shared.revisions("The versions of this revision or range A..B. May be repeated.")
 @shared.jobs
 @shared.dry_run
+@shared.trust_sources
 def command(
     app: App,
     paths: tuple[str, ...],
@@ -39,6 +40,7 @@ def command(
     revisions: tuple[str, ...],
     jobs: int | None,
     dry_run: bool,
+    trust: bool,
 ) -> int:
     """Bring the content that pointers name into the local store.
 
@@ -52,6 +54,7 @@ def command(
         all=every,
         jobs=jobs,
         dry_run=dry_run,
+        trust=trust,
     )
     result = fetch(app.repo, asked, app.reporter)
     return app.finish(result, render)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from dver.base.fsio import show
 from dver.cli import options as shared
 from dver.cli.command import declare
 from dver.cli.commands.checkout import render as render_checkout
 from dver.cli.commands.fetch import render as render_fetch
 from dver.cli.context import App
+from dver.cli.render import staging
 from dver.ops.pull import PullOptions, PullResult, pull
 from dver.ui.console import Console
 
@@ -33,6 +35,7 @@ from dver.ui.console import Console
 @shared.dry_run
 @shared.force("Overwrite and delete data that is not in the store. It is lost then.")
 @shared.link
+@shared.trust_sources
 def command(
     app: App,
     paths: tuple[str, ...],
@@ -43,6 +46,7 @@ def command(
     dry_run: bool,
     force: bool,
     link: str | None,
+    trust: bool,
 ) -> int:
     """Fetch content and check it out.
 
@@ -57,12 +61,17 @@ def command(
         dry_run=dry_run,
         force=force,
         link=link,
+        trust=trust,
     )
     result = pull(app.repo, asked, app.reporter)
     return app.finish(result, _render)
 
 
 def _render(console: Console, result: PullResult) -> None:
-    render_fetch(console, result.fetched)
+    if result.fetched is not None:
+        render_fetch(console, result.fetched)
+    for path in result.imported:
+        console.done(f"downloaded {show(path)} from where it was imported")
     if result.checkout is not None:
         render_checkout(console, result.checkout)
+    staging(console, result.to_stage, staged=False)

@@ -117,7 +117,7 @@ def resolve(
         ca_bundle=options.get("ca_bundle")
         or environ.get("AWS_CA_BUNDLE")
         or files.ca_bundle(named or "default"),
-        proxy=_proxy(environ, host.partition(":")[0], secure=secure),
+        proxy=proxy_for(environ, host.partition(":")[0], secure=secure),
         timeout=seconds(options, "timeout", default=60.0),
     )
 
@@ -193,7 +193,9 @@ def _encryption(options: Mapping[str, str]) -> tuple[str | None, str | None]:
     return sse, kms
 
 
-def _proxy(environ: Mapping[str, str], host: str, *, secure: bool) -> str | None:
+def proxy_for(environ: Mapping[str, str], host: str, *, secure: bool) -> str | None:
+    """Return the proxy that the environment names for a host, None for none."""
+
     def get(name: str) -> str:
         return environ.get(name.lower()) or environ.get(name) or ""
 
