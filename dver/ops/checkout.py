@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dver.base.errors import (
+    CorruptError,
     FormatError,
     MissingContentError,
     RefusedError,
@@ -88,8 +89,9 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
 
     All paths are compared first. RefusedError is raised, with nothing changed, if data would be
     overwritten or deleted whose content is not in the store, unless ``force`` is set. If content
-    is missing here, everything else is brought before MissingContentError names it; a pointer of
-    a revision is written only when all of its data was. HEAD and git's index are never touched.
+    is missing here or damaged, everything else is brought before MissingContentError or
+    CorruptError names it; a pointer of a revision is written only when all of its data was. HEAD
+    and git's index are never touched.
 
     Without a revision, data whose pointer git took away goes as well, if it is unchanged and some
     commit still names it.
@@ -109,6 +111,7 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
                 force=options.force,
                 link=options.link,
                 keep_edited=options.keep_edited,
+                stop_at_damage=False,
             )
             wishes = (
                 _from_work_tree(repo, scope, restorer, reporter, lenient=options.keep_edited)
@@ -189,6 +192,9 @@ def _find_part(repo: Repo, wish: Wish, pointer: Pointer) -> bool:
         wish.desired = walk.find(repo.store, pointer.oid, wish.part)
     except MissingContentError:
         wish.missing.append((wish.path, pointer.oid))
+        return True
+    except CorruptError as error:
+        wish.damage = error
         return True
     return wish.desired is not None
 

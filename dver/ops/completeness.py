@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE, Oid
+from dver.base.regular import read_regular
 from dver.formats.kinds import DIRECTORY
 from dver.formats.pointer import Pointer
 
 if TYPE_CHECKING:
     from dver.store.store import Store
+
+#: No list of objects that were once fetched is longer (bytes).
+_MAX_SEEN = 1 << 30
 
 
 def missing_objects(store: Store, pointer: Pointer) -> list[Oid]:
@@ -40,8 +45,8 @@ class Pushed:
         self._cache = cache
         self._roots: set[Oid] | None = None
         try:
-            data = (self._cache / "seen").read_bytes()
-        except OSError:
+            data = read_regular(self._cache / "seen", limit=_MAX_SEEN)
+        except (OSError, CorruptError):
             data = b""
         self._seen = {data[i : i + OID_SIZE] for i in range(0, len(data), OID_SIZE)}
 

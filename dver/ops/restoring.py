@@ -41,7 +41,8 @@ class Wish:
     ``pointer`` is the target's; ``desired`` the entry wanted at the very path, None for nothing.
     ``origin`` are the lines that its pointer file ends with, if the data was imported.
     ``plan`` and ``applied`` are filled in on the way; ``missing`` is set instead of a plan when
-    the listing that is needed is not in the local store. ``learned`` says that files were read
+    the listing that is needed is not in the local store, and ``damage`` when it is damaged.
+    ``learned`` says that files were read
     whose content was not remembered.
     """
 
@@ -56,6 +57,7 @@ class Wish:
     applied: Applied | None = None
     learned: bool = False
     missing: list[tuple[bytes, Oid]] = field(default_factory=list)
+    damage: CorruptError | None = None
 
     @property
     def path(self) -> bytes:
@@ -79,8 +81,10 @@ class Restorer:
         force: bool,
         link: str | None,
         keep_edited: bool = False,
+        stop_at_damage: bool = True,
     ) -> None:
         self._repo = repo
+        self._stop_at_damage = stop_at_damage
         self._store = repo.store
         self._reporter = reporter
         self._force = force
@@ -97,7 +101,7 @@ class Restorer:
         """
         with self._reporter.task("Comparing", unit="files") as task:
             for wish in wishes:
-                if not wish.missing:
+                if not wish.missing and wish.damage is None:
                     self._plan(wish, task)
         self._keep_leftovers(wishes)
         if self._keep_edited:
@@ -153,12 +157,15 @@ class Restorer:
             wish.missing.append((wish.path, oid))
         except CorruptError as error:
             shown = show(self._repo.display(wish.path))
-            raise CorruptError(
+            wish.damage = CorruptError(
                 f"{shown} cannot be compared: {error.message}",
                 hint=error.hint
                 or "'dver fsck --full' tells what is damaged, '--repair' puts it aside so that"
                 " 'dver pull' brings it again; name other paths to leave it out",
-            ) from error
+            )
+            wish.damage.__cause__ = error
+            if self._stop_at_damage:
+                raise wish.damage from error
 
     def _base_entry(self, wish: Wish, base: Pointer | None) -> Entry | None:
         if base is None or not wish.part:
@@ -371,6 +378,9 @@ def _obstacle(repo: Repo, mode: str) -> str:
 
 def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:
     """Return the error that tells what could not be brought, None if everything was."""
+    damage = next((wish.damage for wish in wishes if wish.damage is not None), None)
+    if damage is not None:
+        return damage
     failed = [one for wish in wishes if wish.applied is not None for one in wish.applied.failed]
     lost = [pair for wish in wishes for pair in wish.missing]
     lost += [

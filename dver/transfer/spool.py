@@ -20,6 +20,8 @@ from dver.base import fsio
 from dver.base.errors import CorruptError, LockedError
 from dver.base.locking import Lock
 from dver.base.oid import Hasher
+from dver.base.regular import read_regular
+from dver.formats import pack
 from dver.store import layout
 
 _PACK = ".pack"
@@ -91,7 +93,7 @@ class Spool:
 
     def rows(self, spooled: Spooled) -> bytes:
         """Return the footer rows of a pack that was sent already."""
-        return self._rows_path(spooled.name, spooled.size).read_bytes()
+        return read_regular(self._rows_path(spooled.name, spooled.size), limit=pack.MAX_PACK)
 
     def keep_rows(self, name: bytes, size: int, rows: bytes) -> None:
         """Replace a pack that was sent by its footer rows."""
