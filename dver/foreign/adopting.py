@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from dver.base.fsio import TEMP_PREFIX, make_dirs
 from dver.base.oid import OID_SIZE, Oid, oid_of
 from dver.base.reporter import Task
 from dver.foreign import dvcfiles
-from dver.foreign.known import Known, Row
+from dver.foreign.known import Columns, Known, Row
 from dver.foreign.places import Places
 from dver.formats import names
 from dver.formats import tree as trees
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, FILE, MAX_DEPTH, Tree
-from dver.store.ingest import ingest_files
+from dver.store.ingest import Ingested, ingest_files
+from dver.store.source import SIZE, STAT_FIELDS
 from dver.store.store import Store
 from dver.store.sums import LENGTHS, Algorithm, Sums, digest_of
 from dver.store.writer import Writer
@@ -70,11 +71,21 @@ class Contents:
         self.oids[i * OID_SIZE : (i + 1) * OID_SIZE] = oid
         self.sizes[i] = size
 
+    def put_all(self, got: Ingested, first: int = 0) -> None:
+        """Note what neighbouring files are, from the ``first`` on."""
+        end = first + len(got.oids) // OID_SIZE
+        self.oids[first * OID_SIZE : end * OID_SIZE] = got.oids
+        self.sizes[first:end] = got.stats[SIZE::STAT_FIELDS]
+
     def absent(self) -> list[int]:
         """Return the files that are not adopted."""
         if self.oids.find(_NOTHING) < 0:
             return []
-        return [i for i in range(len(self)) if not any(self.oid(i))]
+        if not any(self.oids):
+            return list(range(len(self)))
+        return [
+            i for i in range(len(self)) if self.oids[i * OID_SIZE : (i + 1) * OID_SIZE] == _NOTHING
+        ]
 
 
 class Adopter:
@@ -95,19 +106,16 @@ class Adopter:
         self._store = store
         self.writer = writer
         self._known = known
-        self._workers = workers
-        self._task = task or Task()
+        self.workers = workers
+        self.task = task or Task()
         self._found: list[Contents] = []
         self._trees: list[Row] = []
 
     def take_known(self, contents: Contents) -> None:
         """Fill in what was adopted before and is still stored."""
-        places: dict[bytes, list[int]] = {}
-        absent = contents.absent()
-        for i in absent:
-            places.setdefault(contents.digest(i), []).append(i)
-        for row in self._known.find_all(contents.algorithm, list(places), tree=False):
-            if self._store.is_complete(row.oid):
+        places = _groups(contents, contents.absent())
+        for row in self._known.files(contents.algorithm, places.keys()) if places else ():
+            if not any(contents.oid(places[row.digest][0])) and self._store.is_complete(row.oid):
                 for i in places[row.digest]:
                     contents.put(i, row.oid, row.size)
 
@@ -117,7 +125,6 @@ class Adopter:
         indices: Sequence[int],
         paths: Sequence[bytes],
         sizes: Sequence[int],
-        expected: array[int] | None = None,
     ) -> tuple[list[int], array[int]]:
         """Read files that should be some of the contents.
 
@@ -125,23 +132,22 @@ class Adopter:
         """
         if not len(indices):
             return [], array("Q")
-        sums = Sums(contents.algorithm, b"".join([contents.digest(i) for i in indices]))
+        sums = Sums(contents.algorithm, contents.digests).part(indices)
         got = ingest_files(
-            self.writer,
-            paths,
-            sizes,
-            task=self._task,
-            workers=self._workers,
-            expected=expected,
-            sums=sums,
+            self.writer, paths, sizes, task=self.task, workers=self.workers, sums=sums
         )
-        wrong = []
+        wrong: list[int] = []
+        if len(indices) == len(contents) and indices[0] == 0 and indices[-1] == len(contents) - 1:
+            contents.put_all(got)
+            if got.oids.find(_NOTHING) >= 0:
+                wrong = contents.absent()
+            return wrong, got.stats
         for n, i in enumerate(indices):
             oid = got.oids[n * OID_SIZE : (n + 1) * OID_SIZE]
             if oid == _NOTHING:
                 wrong.append(n)
             else:
-                contents.put(i, oid, got.stats[n * 5 + 2])
+                contents.put(i, oid, got.stats[n * STAT_FIELDS + SIZE])
         return wrong, got.stats
 
     def take_objects(self, contents: Contents, places: Places) -> list[int]:
@@ -149,16 +155,15 @@ class Adopter:
 
         Files of this machine come first, and what they lack or spoilt is fetched.
         """
-        groups: dict[bytes, list[int]] = {}
-        for i in contents.absent():
-            groups.setdefault(contents.digest(i), []).append(i)
+        groups = _groups(contents, contents.absent())
         first = [group[0] for group in groups.values()]
         left = self._take_local(contents, first, places)
         left = self._take_remote(contents, left, places)
         for group in groups.values():
             for i in group[1:]:
                 contents.put(i, contents.oid(group[0]), contents.sizes[group[0]])
-        self._found.append(contents)
+        if first:
+            self._found.append(contents)
         return [i for digest in (contents.digest(i) for i in left) for i in groups[digest]]
 
     def _take_local(self, contents: Contents, wanted: Sequence[int], places: Places) -> list[int]:
@@ -166,8 +171,8 @@ class Adopter:
         left: list[int] = []
         paths: list[bytes] = []
         sizes: list[int] = []
-        for i in wanted:
-            found = places.file(contents.digest(i))
+        found_files = places.files([contents.digest(i) for i in wanted])
+        for i, found in zip(wanted, found_files, strict=True):
             if found is None:
                 left.append(i)
             else:
@@ -251,24 +256,25 @@ class Adopter:
 
     def note_tree(self, out: dvcfiles.Out, pointer: Pointer) -> None:
         """Note what a directory's listing was found to be."""
-        self._trees.append(
-            Row(out.algorithm, True, out.digest, pointer.oid, pointer.size, pointer.files)
-        )
+        self._trees.append(Row(out.algorithm, out.digest, pointer.oid, pointer.size, pointer.files))
 
     def remember(self) -> None:
         """Remember what was found. The writer is committed."""
-        self._known.add(self._rows())
+        columns = [
+            Columns(one.algorithm, one.digests, bytes(one.oids), one.sizes) for one in self._found
+        ]
+        self._known.add(self._trees, columns)
         self._found.clear()
         self._trees.clear()
 
-    def _rows(self) -> Iterator[Row]:
-        for contents in self._found:
-            for i in range(len(contents)):
-                oid = contents.oid(i)
-                if any(oid):
-                    digest = contents.digest(i)
-                    yield Row(contents.algorithm, False, digest, oid, contents.sizes[i])
-        yield from self._trees
+
+def _groups(contents: Contents, indices: Sequence[int]) -> dict[bytes, list[int]]:
+    """Return files by their digests: those of one digest are one content."""
+    groups: dict[bytes, list[int]] = {}
+    width, digests = LENGTHS[contents.algorithm], contents.digests
+    for i in indices:
+        groups.setdefault(digests[i * width : (i + 1) * width], []).append(i)
+    return groups
 
 
 def build_directory(paths: Sequence[bytes], contents: Contents, writer: Writer) -> Pointer:

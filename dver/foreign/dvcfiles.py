@@ -20,6 +20,8 @@ from dver.store.sums import Algorithm
 SUFFIX = b".dvc"
 LOCK = b"dvc.lock"
 PIPELINE = b"dvc.yaml"
+#: An entry of a listing whose path is plain ASCII.
+_ENTRY = re.compile(rb'\{"md5": "([0-9a-f]{32})", "relpath": "([ !#-\[\]-~]+)"\}')
 _MD5 = re.compile(r"([0-9a-f]{32})(\.dir)?")
 
 
@@ -216,6 +218,9 @@ def read_listing(data: bytes, what: str) -> tuple[list[bytes], bytes]:
     The paths ascend and are distinct; whether they are paths at all is checked when they are
     built. Raises FormatError.
     """
+    quick = _ENTRY.findall(data)
+    if _spelled(quick) == data:
+        return distinct(sorted([(path, bytes.fromhex(md5.decode())) for md5, path in quick]), what)
     try:
         rows = json.loads(data, object_pairs_hook=_row)
         pairs = sorted(rows)
@@ -224,6 +229,11 @@ def read_listing(data: bytes, what: str) -> tuple[list[bytes], bytes]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"{what} is not a listing of DVC") from error
     return distinct(pairs, what)
+
+
+def _spelled(entries: list[tuple[bytes, bytes]]) -> bytes:
+    """Return entries as DVC writes them; what it reads back to needs no parser."""
+    return b"[%s]" % b", ".join([b'{"md5": "%s", "relpath": "%s"}' % one for one in entries])
 
 
 def distinct(pairs: Sequence[tuple[bytes, bytes]], what: str) -> tuple[list[bytes], bytes]:

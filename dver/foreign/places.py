@@ -17,6 +17,9 @@ from dver.storage.base import Storage
 Keys = Callable[..., Iterator[str]]
 
 
+_KIND, _FILE, _LINK = 0o170000, 0o100000, 0o120000
+
+
 class Places:
     """Directories of this machine, and storages behind them, opened only when they are needed.
 
@@ -42,11 +45,34 @@ class Places:
                 path = base + b"/" + key.encode()
                 with contextlib.suppress(OSError):
                     found = os.lstat(path)
-                    if found.st_mode & 0o170000 == 0o120000:
+                    if found.st_mode & _KIND == _LINK:
                         path = os.path.realpath(path)
                         found = os.stat(path)
                     return path, found.st_size
         return None
+
+    def files(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, int] | None]:
+        """Yield the path and size of each of many objects' files, or None; see :meth:`file`."""
+        lstat = os.lstat
+        last = b""
+        for digest in digests:
+            # Most lie where the one before was found.
+            if last:
+                text = digest.hex().encode()
+                path = b"%s%s/%s" % (last, text[:2], text[2:])
+                try:
+                    found = lstat(path)
+                except OSError:
+                    pass
+                else:
+                    if found.st_mode & _KIND == _FILE:
+                        yield path, found.st_size
+                        continue
+            place = self.file(digest)
+            if place is not None:
+                tail = digest.hex()[:2].encode() + b"/" + digest.hex()[2:].encode()
+                last = place[0][: -len(tail)] if place[0].endswith(tail) else b""
+            yield place
 
     def fetch(self, digest: bytes, to: Path, *, directory: bool = False) -> bool:
         """Write an object to a new file, whatever it is; say whether a storage had it."""

@@ -146,7 +146,8 @@ class _Claimant:
         from dver.foreign.known import Known
 
         with Known(self._repo.common_state_dir) as known:
-            row = known.find(out.algorithm, out.digest, tree=out.is_directory)
+            find = known.tree if out.is_directory else known.file
+            row = find(out.algorithm, out.digest)
         return row is not None and row.oid == pointer.oid
 
     def _is_as_locked(self, out: Out) -> bool:

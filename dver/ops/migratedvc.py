@@ -336,8 +336,9 @@ class _Migration:
             done.failed.append(Untranslated(out, error.message, error.hint))
             return
         contents = Contents(out.algorithm, digests)
-        seen = workspace.directory(path, paths, contents)
-        if seen is not None:
+        found = workspace.directory(path, paths, contents)
+        if found is not None:
+            seen, paths, contents = found
             self._seen[path] = seen
             pointer = pointer_of_workspace(seen, paths, adopter.writer)
             if pointer is not None:

@@ -129,7 +129,7 @@ class Translator:
         """Return the pointer of a directory that was read before and is all in the store."""
         if not out.digest:
             return None
-        row = self._known.find(out.algorithm, out.digest, tree=True)
+        row = self._known.tree(out.algorithm, out.digest)
         if row is None or not is_whole(self._repo.store, row.oid):
             return None
         return Pointer("tree", row.oid, row.size, row.files)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,8 +20,10 @@ from dver.formats import pack
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import NO_OID, STAT_FIELDS
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, SYMLINK
+from dver.store.sums import Sums
 from dver.workspace.building import build_trees, pointer_of
 from dver.workspace.filescan import scan_file
+from dver.workspace.hashing import Run, fill_compared
 from dver.workspace.ignore import load_rules
 from dver.workspace.scan import scan_directory
 from dver.workspace.state import FileState, Scan, kind_of_mode
@@ -55,44 +56,38 @@ class WorkspaceAdopter:
         self._adopter = adopter
         self.index = StatIndex(repo.state_dir)
 
-    def directory(self, path: bytes, paths: Sequence[bytes], contents: Contents) -> Seen | None:
-        """Read those files of a directory that are there; ``paths`` are those of the contents."""
+    def directory(
+        self, path: bytes, paths: Sequence[bytes], contents: Contents
+    ) -> tuple[Seen, list[bytes], Contents] | None:
+        """Read those files of a directory that are there; None without such a directory.
+
+        ``paths`` are those of the contents. Both are returned in another order, files that are
+        there first, as the directory has them.
+        """
         absolute = self._repo.absolute(path)
         if not _is(absolute, stat.S_ISDIR):
             return None
         seen = Seen(self.index.moment(absolute))
         rules = load_rules(self._repo.absolute(b""), path)
         seen.scan = scan_directory(absolute, None, rules, target=path, lenient=True)
-        numbers = {name: i for i, name in enumerate(paths)}
-        indices: list[int] = []
-        files: list[bytes] = []
-        sizes = array("Q")
-        rows = array("Q")
-        at: list[tuple[int, int]] = []
-        for d, state in enumerate(seen.scan.dirs):
-            prefix = state.path + b"/" if state.path else b""
-            base = os.path.join(absolute, prefix)
-            for i, (name, kind) in enumerate(zip(state.names, state.kinds, strict=True)):
-                if kind in (DIRECTORY, SYMLINK):
-                    seen.links += kind == SYMLINK
-                    continue
-                number = numbers.get(prefix + name)
-                if number is not None:
-                    indices.append(number)
-                    files.append(base + name)
-                    sizes.append(state.sizes[i])
-                    at.append((d, i))
-        wrong, rows = self._adopter.take_files(contents, indices, files, sizes)
-        bad = frozenset(wrong)
-        for n, (d, i) in enumerate(at):
-            if n not in bad:
-                state = seen.scan.dirs[d]
-                state.set_oid(i, contents.oid(indices[n]))
-                row = rows[n * STAT_FIELDS : (n + 1) * STAT_FIELDS]
-                state.sizes[i] = row[2]
-                state.stats[i * STAT_FIELDS : (i + 1) * STAT_FIELDS] = row
-                state.kinds[i] = kind_of_mode(row[0])
-        return seen
+        seen.links = sum(state.kinds.count(SYMLINK) for state in seen.scan.dirs)
+        runs, order = _matching(seen.scan, {name: i for i, name in enumerate(paths)})
+        there = len(order)
+        if there < len(paths):
+            rest = bytearray(b"\1") * len(paths)
+            for i in order:
+                rest[i] = 0
+            order += [i for i, is_absent in enumerate(rest) if is_absent]
+        digests = Sums(contents.algorithm, contents.digests).part(order) if order else None
+        ordered = Contents(contents.algorithm, digests.digests if digests else b"")
+        if there and digests is not None:
+            adopter = self._adopter
+            sums = digests.part(range(there))
+            got = fill_compared(
+                seen.scan, runs, adopter.writer, sums, task=adopter.task, workers=adopter.workers
+            )
+            ordered.put_all(got)
+        return seen, [paths[i] for i in order], ordered
 
     def files(self, outs: Mapping[bytes, Out], contents: Contents) -> dict[bytes, Seen]:
         """Read the single files that are there; the contents are those of ``outs``, in order."""
@@ -133,6 +128,27 @@ class WorkspaceAdopter:
             self.index.save_tree(path, seen.scan, moment=seen.moment, base=pointer, stored=stored)
         elif seen.file is not None:
             self.index.set_file(path, seen.file, moment=seen.moment, base=pointer)
+
+
+def _matching(scan: Scan, numbers: Mapping[bytes, int]) -> tuple[list[Run], list[int]]:
+    """Return the runs of a scan's files that have a number by their path, and these numbers."""
+    runs: list[Run] = []
+    order: list[int] = []
+    for d, state in enumerate(scan.dirs):
+        prefix = state.path + b"/" if state.path else b""
+        found: list[int | None] = [numbers.get(prefix + name) for name in state.names]
+        for kind in (DIRECTORY, SYMLINK):
+            at = state.kinds.find(kind)
+            while at >= 0:
+                found[at] = None
+                at = state.kinds.find(kind, at + 1)
+        first = 0
+        for end in [i for i, number in enumerate(found) if number is None] + [len(found)]:
+            if end > first:
+                runs.append((d, first, end))
+            first = end + 1
+        order += [number for number in found if number is not None]
+    return runs, order
 
 
 def pointer_of_workspace(seen: Seen, paths: Sequence[bytes], writer: Writer) -> Pointer | None:

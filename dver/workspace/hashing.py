@@ -17,6 +17,7 @@ from dver.base.reporter import Task
 from dver.formats.statindex import STAT_FIELDS
 from dver.formats.tree import SYMLINK
 from dver.store.ingest import Ingested, ingest_files
+from dver.store.sums import Sums
 from dver.store.writer import Writer
 from dver.workspace.state import MODE, SIZE, FileState, Scan, kind_of_mode, stat_row
 
@@ -121,6 +122,30 @@ def _spoilt_cache_file(path: bytes) -> bytes | None:
         if stat.S_ISREG(os.lstat(target).st_mode):
             return target
     return None
+
+
+def fill_compared(
+    scan: Scan,
+    runs: Sequence[Run],
+    writer: Writer,
+    sums: Sums,
+    *,
+    task: Task | None = None,
+    workers: int | None = None,
+) -> Ingested:
+    """Read files of a scan that should have certain sums; those that have not stay unknown."""
+    files = _Files(scan, runs)
+    got = ingest_files(
+        writer,
+        files,
+        files.sizes,
+        task=task or Task(),
+        workers=workers,
+        expected=files.rows,
+        sums=sums,
+    )
+    files.take(got)
+    return got
 
 
 class _Files(Sequence[bytes]):
