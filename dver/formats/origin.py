@@ -176,12 +176,6 @@ def attach(pointer: bytes, lines: bytes) -> bytes:
     return b"".join(own) + lines
 
 
-def merged(base: bytes, ours: bytes, theirs: bytes) -> bytes:
-    """Return the origin lines for a merge of three pointer files; ours if both sides changed."""
-    before, left, right = raw(base), raw(ours), raw(theirs)
-    return right if left == before else left
-
-
 def seen(origin: Origin, oid: Oid) -> Origin:
     """Return an origin of which the content is known now."""
     return replace(origin, oid=oid)

@@ -87,6 +87,11 @@ class HookDir:
             if _PRE_COMMIT in (_read(path) or b""):
                 path = self.path / (name + _LEGACY)
             kept = self.path / (name + BEFORE)
+            if path.is_dir():
+                raise RefusedError(
+                    f"{show(path)} is a directory where git looks for a hook",
+                    hint="move it away and run 'dver hooks install' again",
+                )
             if os.path.lexists(path):
                 if os.path.lexists(kept):
                     raise RefusedError(

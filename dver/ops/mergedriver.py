@@ -12,7 +12,7 @@ from dver.base.fsio import show
 from dver.base.reporter import Reporter
 from dver.formats import conflict, pointer
 from dver.git.pointers import data_path, is_pointer_path
-from dver.ops.merging import merge_notes, merge_pointers, store_trees
+from dver.ops.merging import merge_origins, merge_pointers, store_trees
 from dver.ops.sources import RemoteBehind
 from dver.ops.targets import decode_at, read_pointer
 
@@ -67,10 +67,10 @@ def merge_driver(repo: Repo, options: DriverOptions, reporter: Reporter) -> Driv
         with repo.store.hold(), _source(repo) as source:
             repo.store.refresh()
             merge = merge_pointers(source, before, left, right)
-            notes = merge_notes(base, ours, theirs, None)
-            if not merge.conflicts and notes is not None:
+            origin = merge_origins(base, ours, theirs, None)
+            if not merge.conflicts and origin is not None:
                 store_trees(repo.store, [merge])
-                _write(repo, options.ours, pointer.encode(merge.pointer) + notes)
+                _write(repo, options.ours, pointer.encode(merge.pointer) + origin)
                 return DriverResult(True)
             shown = [target + b"/" + one.path if one.path else target for one in merge.conflicts]
             names = tuple(repo.display(one) for one in shown)

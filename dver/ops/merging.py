@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base.oid import Oid
-from dver.formats import pack
+from dver.formats import origin, pack
 from dver.formats.pointer import Pointer
 from dver.formats.tree import EXECUTABLE
 from dver.store.treemerge import Choice, Conflict, merge_leaves, merge_trees
@@ -61,23 +61,18 @@ def merge_pointers(
     return PointerMerge(theirs if choice == "theirs" else ours, (Conflict(b"", *sides),))
 
 
-def merge_notes(base: bytes, ours: bytes, theirs: bytes, choice: Choice | None) -> bytes | None:
-    """Merge what pointer files tell of where data came from: their lines that begin with ``#:``.
+def merge_origins(base: bytes, ours: bytes, theirs: bytes, choice: Choice | None) -> bytes | None:
+    """Return the merged origin lines of three pointer files: where imported data came from.
 
     They are merged as a whole. Returns None if both sides changed them and there is no choice; with
     "both" those of ours stay.
     """
-    before, left, right = map(_notes, (base, ours, theirs))
+    before, left, right = map(origin.raw, (base, ours, theirs))
     if left in (before, right):
         return right
     if right == before or choice in ("ours", "both"):
         return left
     return right if choice == "theirs" else None
-
-
-def _notes(data: bytes) -> bytes:
-    lines = data.replace(b"\r\n", b"\n").splitlines(keepends=True)
-    return b"".join(line for line in lines if line.startswith(b"#:"))
 
 
 def store_trees(store: Store, merges: Sequence[PointerMerge]) -> None:

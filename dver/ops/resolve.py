@@ -18,7 +18,6 @@ from dver.base.errors import (
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
 from dver.formats import conflict
-from dver.formats import origin as origins
 from dver.formats.names import problem
 from dver.formats.pointer import Pointer
 from dver.git import ignorefile
@@ -26,7 +25,7 @@ from dver.git.pointers import data_path, is_pointer_path, pointer_path, read_blo
 from dver.git.unmerged import Unmerged, unmerged_pointers
 from dver.ops import worktree
 from dver.ops.checkout import CheckoutOptions, checkout
-from dver.ops.merging import PointerMerge, merge_pointers, store_trees
+from dver.ops.merging import PointerMerge, merge_origins, merge_pointers, store_trees
 from dver.ops.scope import Scope
 from dver.ops.sources import RemoteBehind
 from dver.ops.targets import (
@@ -100,20 +99,22 @@ class ResolveResult:
 class _Case:
     """One target in conflict; ``files`` are the pointers that are to stand for it.
 
-    ``origin`` are the lines that say where it was imported from, if it was.
+    ``origin`` are the lines that say where it was imported from; None if both sides changed them.
     """
 
     path: bytes
     base: Pointer | None
     ours: Pointer
     theirs: Pointer
+    origin: bytes | None
     merge: PointerMerge | None = None
     files: dict[bytes, Pointer] = field(default_factory=dict)
-    origin: bytes = b""
 
     def inner(self) -> list[bytes]:
         """Return the paths that both sides changed."""
         found = () if self.merge is None else self.merge.conflicts
+        if self.origin is None and not found:
+            return [self.path]
         return [self.path + b"/" + one.path if one.path else self.path for one in found]
 
 
@@ -176,7 +177,7 @@ def _cases(repo: Repo, options: ResolveOptions) -> tuple[list[_Case], list[bytes
         if path not in paths and path in targets and targets[path].pointer is not None:
             waiting.append(one.path)
         else:
-            cases.append(_from_index(repo, path, one, blobs))
+            cases.append(_from_index(repo, path, one, blobs, options.choice))
     for path, target in targets.items():
         if path not in unmerged and target.problem is not None and scope.inside(path) == ():
             case = _from_markers(repo, path, options.choice)
@@ -190,7 +191,9 @@ def _cases(repo: Repo, options: ResolveOptions) -> tuple[list[_Case], list[bytes
     return sorted(cases, key=lambda one: one.path), waiting
 
 
-def _from_index(repo: Repo, path: bytes, one: Unmerged, blobs: dict[str, bytes]) -> _Case:
+def _from_index(
+    repo: Repo, path: bytes, one: Unmerged, blobs: dict[str, bytes], choice: Choice | None
+) -> _Case:
     if one.ours is None or one.theirs is None:
         shown = show(repo.display(pointer_path(path)))
         raise RefusedError(
@@ -198,7 +201,7 @@ def _from_index(repo: Repo, path: bytes, one: Unmerged, blobs: dict[str, bytes])
             hint=f"'git add {shown}' keeps it, 'git rm {shown}' removes it; then 'dver checkout'",
         )
     base = None if one.base is None else blobs[one.base]
-    return _case(repo, path, base, blobs[one.ours], blobs[one.theirs])
+    return _case(repo, path, base, blobs[one.ours], blobs[one.theirs], choice)
 
 
 def _from_markers(repo: Repo, path: bytes, choice: Choice | None) -> _Case | None:
@@ -217,25 +220,31 @@ def _from_markers(repo: Repo, path: bytes, choice: Choice | None) -> _Case | Non
         )
     if sides.base is None:
         side = sides.ours if choice == "ours" else sides.theirs
-        return _case(repo, path, None, side, side)
-    return _case(repo, path, sides.base or None, sides.ours, sides.theirs)
+        return _case(repo, path, None, side, side, choice)
+    return _case(repo, path, sides.base or None, sides.ours, sides.theirs, choice)
 
 
-def _case(repo: Repo, path: bytes, base: bytes | None, ours: bytes, theirs: bytes) -> _Case:
+def _case(
+    repo: Repo,
+    path: bytes,
+    base: bytes | None,
+    ours: bytes,
+    theirs: bytes,
+    choice: Choice | None,
+) -> _Case:
     try:
         before = decode_at(path, base) if base else None
     except FormatError:
         before = None  # what git merged of several ancestors may itself be in conflict
     try:
-        case = _Case(path, before, decode_at(path, ours), decode_at(path, theirs))
+        sides = decode_at(path, ours), decode_at(path, theirs)
     except FormatError as error:
         shown = show(repo.display(pointer_path(path)))
         raise FormatError(
             f"a side of the conflict in {shown} is no pointer: {error.message}",
             hint=f"'git checkout --ours {shown}' or '--theirs' takes the other side",
         ) from error
-    case.origin = origins.merged(base or b"", ours, theirs)
-    return case
+    return _Case(path, before, *sides, merge_origins(base or b"", ours, theirs, choice))
 
 
 # -- writing ---------------------------------------------------------------------------------
@@ -269,7 +278,7 @@ def _write(repo: Repo, cases: Sequence[_Case]) -> list[bytes]:
     wanted = {path: pointer for case in cases for path, pointer in case.files.items()}
     refuse_symlinks_above(os.fsencode(repo.root), wanted)
     changed = ignorefile.add(repo.git, [path for path in wanted if path])
-    changed += write_pointers(repo, wanted, {case.path: case.origin for case in cases})
+    changed += write_pointers(repo, wanted, {case.path: case.origin or b"" for case in cases})
     for case in cases:
         if case.path not in case.files:
             name = pointer_path(case.path)

@@ -154,6 +154,20 @@ def test_two_foreign_hooks_are_not_guessed_about(repo: HookRepo) -> None:
     script(hook.with_name("pre-push.before-dver"), "exit 0")
     with pytest.raises(RefusedError, match="both hooks of somebody else"):
         repo.install("pre-push")
+    (repo.path / ".git/hooks/post-merge").mkdir()
+    with pytest.raises(RefusedError, match="is a directory where git looks for a hook"):
+        repo.install("post-merge")
+
+
+def test_a_symlink_is_a_hook_like_any_other(repo: HookRepo, tmp_path: Path) -> None:
+    script(tmp_path / "shared", "exit 0")
+    hook = repo.path / ".git/hooks/pre-push"
+    hook.symlink_to(tmp_path / "shared")
+    repo.install("pre-push")
+    assert not hook.is_symlink()
+    repo.uninstall()
+    assert hook.readlink() == tmp_path / "shared"
+    assert (tmp_path / "shared").read_text() == "#!/bin/sh\nexit 0\n"
 
 
 def test_a_hook_that_somebody_changed_is_left_alone(repo: HookRepo) -> None:

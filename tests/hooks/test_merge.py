@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dver.base.errors import FormatError, MissingContentError, NotFoundError, RefusedError
-from dver.ops.merging import merge_notes
+from dver.ops.merging import merge_origins
 from tests.hooks.conftest import HookRepo
 from tests.support.cli import Dver
 from tests.support.gitrepo import GitRepo
@@ -309,11 +309,53 @@ def test_odd_names(repo: HookRepo) -> None:
     ]
 
 
-def test_notes_of_imports_are_merged_as_a_whole() -> None:
+ORIGIN = "#: origin: 1\n#: url: https://example.org/{}/\n"
+
+
+def imported(repo: HookRepo, message: str, from_where: str, **files: str) -> None:
+    """Record a version of ``d`` that says where it was imported from."""
+    repo.version(message, d=files)
+    path = repo.path / "d.dver"
+    own = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    path.write_text("\n".join(own) + "\n" + ORIGIN.format(from_where))
+    repo.git("commit", "-q", "-a", "--amend", "--no-edit")
+
+
+@pytest.mark.parametrize("theirs", ["one", "two"])
+def test_where_data_was_imported_from_is_merged_too(repo: HookRepo, theirs: str) -> None:
+    imported(repo, "base", "one", a="1")
+    repo.git("switch", "-q", "-c", "side")
+    imported(repo, "side", theirs, a="1", b="2")
+    repo.git("switch", "-q", "main")
+    repo.checkout()
+    imported(repo, "main", "one", a="1", c="3")
+    repo.install("merge")
+    repo.run("merge", "-q", "-m", "both", "side")
+    repo.checkout()
+    assert (repo.path / "d.dver").read_text().endswith(ORIGIN.format(theirs))
+    assert repo.texts("d") == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_imports_of_different_places(repo: HookRepo) -> None:
+    imported(repo, "base", "one", a="1")
+    repo.git("switch", "-q", "-c", "side")
+    imported(repo, "side", "two", a="1", b="2")
+    repo.git("switch", "-q", "main")
+    repo.checkout()
+    imported(repo, "main", "three", a="1", c="3")
+    repo.install("merge")
+    assert "both sides changed where it was imported from" in repo.run("merge", "side", code=1)
+    assert [one.conflicts for one in repo.resolve().unresolved] == [("d",)]
+    repo.resolve("d", choice="theirs", stage=True)
+    assert (repo.path / "d.dver").read_text().endswith(ORIGIN.format("two"))
+    assert repo.texts("d") == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_origins_are_merged_as_a_whole() -> None:
     one, two, three = b"x\n#: a: 1\n", b"y\n#: a: 2\n#: b: 1\n", b"z\n"
-    assert merge_notes(one, one, two, None) == b"#: a: 2\n#: b: 1\n"
-    assert merge_notes(one, two, one, None) == b"#: a: 2\n#: b: 1\n"
-    assert merge_notes(b"", one, one.replace(b"\n", b"\r\n"), None) == b"#: a: 1\n"
-    assert merge_notes(one, two, three, None) is None
-    assert merge_notes(one, two, three, "theirs") == b""
-    assert merge_notes(one, three, two, "both") == b""
+    assert merge_origins(one, one, two, None) == b"#: a: 2\n#: b: 1\n"
+    assert merge_origins(one, two, one, None) == b"#: a: 2\n#: b: 1\n"
+    assert merge_origins(b"", one, one.replace(b"\n", b"\r\n"), None) == b"#: a: 1\n"
+    assert merge_origins(one, two, three, None) is None
+    assert merge_origins(one, two, three, "theirs") == b""
+    assert merge_origins(one, three, two, "both") == b""
