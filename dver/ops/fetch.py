@@ -7,17 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.errors import RemoteError
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
+from dver.formats import origin
 from dver.ops.lost import lost_error
 from dver.ops.select import Selected, Selection, select
+from dver.ops.targets import load_targets
 from dver.ops.versions import no_such_path, version_at
 from dver.store import walk
+from dver.store.whole import is_whole
 from dver.transfer.closure import Lost
 from dver.transfer.wants import Want
 
 if TYPE_CHECKING:
     from dver.repo import Repo
+    from dver.transfer.fetch import Fetched
+    from dver.transfer.remote import Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +108,20 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
     if options.jobs is not None:
         remote.set_jobs(options.jobs)
     wants = [_want(version) for version in selection.versions]
-    fetched = transfer(
-        repo.store,
-        remote,
-        wants,
-        dry_run=options.dry_run,
-        workers=repo.config.number("core.workers"),
-        reporter=reporter,
-    )
+    try:
+        fetched = transfer(
+            repo.store,
+            remote,
+            wants,
+            dry_run=options.dry_run,
+            workers=repo.config.number("core.workers"),
+            reporter=reporter,
+        )
+    except RemoteError:
+        # What nobody has pushed yet may still be where it was imported from.
+        if not _has_imports(repo, selection) or remote.read_format() is not None:
+            raise
+        fetched = _nothing_there(repo, remote, wants)
     lost = _tell_purged(repo, fetched.lost, reporter)
     if lost and not options.dry_run:
         lost = _from_sources(repo, lost, options, reporter)
@@ -130,6 +142,24 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
         fetched.requests,
     )
     return Fetching(result, selection, lost)
+
+
+def _has_imports(repo: Repo, selection: Selection) -> bool:
+    targets = load_targets(repo, [one.path for one in selection.versions])
+    return any(origin.raw(target.raw) for target in targets.values())
+
+
+def _nothing_there(repo: Repo, remote: Remote, wants: Sequence[Want]) -> Fetched:
+    """Return what a fetch from a remote is that holds nothing yet."""
+    from dver.transfer.fetch import Fetched
+
+    where = (repo.store.storage.description, remote.description)
+    lost = [
+        Lost(want.path, want.oid, "missing", where, want.commit)
+        for want in wants
+        if not is_whole(repo.store, want.oid, tree=want.kind == "tree")
+    ]
+    return Fetched(0, 0, 0, 0, tuple(lost))
 
 
 def _from_sources(

@@ -49,7 +49,6 @@ class Wish:
     target: bytes
     pointer: Pointer | None
     part: bytes = b""
-    origin: bytes = b""
     desired: Entry | None = None
     base: Pointer | None = None
     moment: int = 0

@@ -1,0 +1,391 @@
+"""Imports from other repositories: what comes, what is noted, and how it moves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dver.base.errors import (
+    ConfigError,
+    DverError,
+    MissingContentError,
+    NotFoundError,
+    RefusedError,
+    RemoteError,
+    UsageError,
+)
+from dver.base.oid import Oid, format_oid
+from dver.base.reporter import SILENT
+from dver.formats import origin as origins
+from dver.formats import pointer as pointers
+from dver.formats.origin import Origin
+from dver.ops.add import AddOptions, add
+from dver.ops.checkout import CheckoutOptions, checkout
+from dver.ops.importing import ImportOptions, ImportResult, import_data
+from dver.ops.mv import MvOptions, mv
+from dver.ops.pull import PullOptions, PullResult, pull
+from dver.ops.sourcerepo import Access
+from dver.ops.status import StatusOptions, status
+from dver.ops.update import UpdateOptions, UpdateResult, update
+from tests.imports.conftest import TRAIN
+from tests.support.datarepo import DataRepo
+
+
+def bring(
+    here: DataRepo, source: object, path: str | None = None, **options: object
+) -> ImportResult:
+    repo = here.repo(str(options.pop("below", "")))
+    try:
+        return import_data(repo, ImportOptions(str(source), path, **options), SILENT)  # type: ignore[arg-type]
+    finally:
+        repo.close()
+
+
+def move(here: DataRepo, *paths: str, **options: object) -> UpdateResult:
+    repo = here.repo()
+    try:
+        return update(repo, UpdateOptions(paths, **options), SILENT)  # type: ignore[arg-type]
+    finally:
+        repo.close()
+
+
+def pulled(here: DataRepo, *paths: str, **options: object) -> PullResult:
+    repo = here.repo()
+    try:
+        return pull(repo, PullOptions(paths=paths, **options), SILENT)  # type: ignore[arg-type]
+    finally:
+        repo.close()
+
+
+def pointer_text(here: DataRepo, path: str) -> bytes:
+    return (here.path / f"{path}.dver").read_bytes()
+
+
+def origin(here: DataRepo, path: str) -> Origin:
+    found = origins.decode(pointer_text(here, path))
+    assert found is not None
+    return found
+
+
+def state(here: DataRepo, path: str) -> str:
+    repo = here.repo()
+    try:
+        (one,) = status(repo, StatusOptions(paths=(path,)), SILENT).targets
+        return f"{one.pointer_state} {one.data_state} {'missing' if one.missing else 'here'}"
+    finally:
+        repo.close()
+
+
+def fresh_clone(here: DataRepo, tmp_path: Path) -> DataRepo:
+    here.git("clone", "-q", str(here.path), str(tmp_path / "clone"))
+    return DataRepo(tmp_path / "clone")
+
+
+def test_a_tracked_directory_comes_with_its_origin(here: DataRepo, upstream: DataRepo) -> None:
+    result = bring(here, upstream.path, "train")
+    commit = upstream.git("rev-parse", "HEAD")
+    url = f"file://{upstream.path}"
+    assert (result.kind, result.files, result.path, result.downloaded) == ("tree", 3, "train", True)
+    assert (here.path / "train/a.csv").read_text() == "x,y\n1,2\n"
+    assert os.access(here.path / "train/run", os.X_OK)
+    assert (here.path / "train/void").is_dir()
+    pointer = pointers.decode(pointer_text(here, "train"))
+    assert pointer == pointers.decode(pointer_text(upstream, "train"))
+    assert origin(here, "train") == Origin(
+        repository=url, path=b"train", commit=commit, oid=pointer.oid
+    )
+    assert result.origin.repository == url
+    assert result.origin.commit == commit
+    assert here.git("check-ignore", "train") == "train"
+    assert state(here, "train") == "new unchanged here"
+
+
+def test_parts_plain_files_tags_and_other_places(here: DataRepo, upstream: DataRepo) -> None:
+    """Whatever is at a path: inside a tracked directory, a file of git's, a directory of git's."""
+    upstream.version("two", train=TRAIN | {"a.csv": "z\n"})
+    source = str(upstream.path)
+    assert bring(here, source, "train/a.csv", rev="v1", output="in.csv").path == "in.csv"
+    assert (here.path / "in.csv").read_text() == "x,y\n1,2\n"
+    assert origin(here, "in.csv").rev == "v1"
+    bring(here, source, "train/sub")
+    assert (here.path / "sub/c").read_text() == "333"
+    bring(here, source, "plain/tool.sh")
+    assert os.access(here.path / "tool.sh", os.X_OK)
+    (here.path / "deep").mkdir()
+    assert bring(here, f"../{upstream.path.name}", "plain", output="deep/").path == "deep/plain"
+    assert (here.path / "deep/plain/readme.txt").read_text() == "by git"
+    assert bring(here, source, "model.dver", output="m", below="").path == "m"
+    assert origin(here, "m").path == b"model"
+
+
+def test_content_that_only_their_remote_has(
+    here: DataRepo, upstream: DataRepo, tmp_path: Path
+) -> None:
+    """A clone by URL brings pointers; content comes from the remote of the other project."""
+    upstream.forget_store()
+    bare = tmp_path / "served.git"
+    upstream.git("clone", "-q", "--bare", str(upstream.path), str(bare))
+    bring(here, f"file://{bare}", "train")
+    assert (here.path / "train/sub/c").read_text() == "333"
+    assert origin(here, "train").repository == f"file://{bare}"
+
+
+def test_another_remote_and_settings_of_ones_own(
+    here: DataRepo, upstream: DataRepo, tmp_path: Path
+) -> None:
+    """What the other project says of its remote is overruled, by URL, by name and by setting."""
+    upstream.forget_store()
+    shutil.move(tmp_path / "their-remote", tmp_path / "moved")
+    with pytest.raises(DverError):
+        bring(here, upstream.path, "model")
+    assert not (here.path / "model.dver").exists()
+    moved = str(tmp_path / "moved")
+    bring(here, upstream.path, "model", access=Access(remote_url=moved))
+    assert (here.path / "model").read_text() == "weights 1"
+    settings = (("remote.spare.url", moved),)
+    here.forget_store()
+    bring(here, upstream.path, "train", access=Access("spare", settings=settings), output="t")
+    assert (here.path / "t/sub/c").read_text() == "333"
+
+
+def test_what_is_not_there_or_makes_no_sense(here: DataRepo, upstream: DataRepo) -> None:
+    source = str(upstream.path)
+    cases: list[tuple[type[DverError], str, dict[str, object]]] = [
+        (NotFoundError, "there is no nothing", {"path": "nothing"}),
+        (NotFoundError, "v9", {"path": "train", "rev": "v9"}),
+        (UsageError, "no path in a repository", {"path": "../train"}),
+        (UsageError, "no path in a repository", {"path": "/etc/passwd"}),
+        (UsageError, "no path in a repository", {"path": "."}),
+        (UsageError, "endpoint", {"path": "train", "endpoint": "http://x"}),
+    ]
+    for error, said, options in cases:
+        with pytest.raises(error, match=said):
+            bring(here, source, **options)  # type: ignore[arg-type]
+    with pytest.raises(NotFoundError):
+        bring(here, source, "train", rev="-rf")
+    for url in ("https://me:secret@example.com/r", "ext::sh -c id", "-upload-pack=id"):
+        with pytest.raises(UsageError) as caught:
+            bring(here, url, "train")
+        assert "secret" not in str(caught.value)
+    with pytest.raises(RemoteError):
+        bring(here, f"file://{upstream.path}-not", "train")
+    assert here.git("status", "--porcelain") == ""
+
+
+def test_nothing_that_is_there_is_overwritten(here: DataRepo, upstream: DataRepo) -> None:
+    here.write("train", "mine")
+    with pytest.raises(RefusedError, match="exists already"):
+        bring(here, upstream.path, "train")
+    (here.path / "dir").mkdir()
+    with pytest.raises(RefusedError, match="exists already"):
+        bring(here, upstream.path, "train", output="dir")
+    here.version("data", d={"x": "1"})
+    with pytest.raises(RefusedError, match="lies in the tracked directory"):
+        bring(here, upstream.path, "train", output="d/train")
+    with pytest.raises(RefusedError, match="tracked already"):
+        bring(here, upstream.path, "train", output="d")
+    assert (here.path / "train").read_text() == "mine"
+
+
+def test_links_stubs_and_data_among_code_are_refused(here: DataRepo, upstream: DataRepo) -> None:
+    os.symlink("/etc/passwd", upstream.path / "link")
+    upstream.write("big", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    upstream.write("mixed/code.py", "1")
+    upstream.version("more", **{"mixed/data": "2"})
+    for path, said in (("link", "symlink"), ("big", "git-lfs"), ("mixed", "holds some")):
+        with pytest.raises(RefusedError, match=said):
+            bring(here, upstream.path, path)
+
+
+def test_update_follows_a_branch_and_says_what_changed(here: DataRepo, upstream: DataRepo) -> None:
+    bring(here, upstream.path, "train")
+    bring(here, upstream.path, "train/a.csv", output="a.csv")
+    here.commit("import")
+    assert not move(here, all=True, check=True).has_moved
+    upstream.version(
+        "two", train={"a.csv": "x,z\n1,2\n", "sub": {"c": "333", "d": "4"}, "void": {}}
+    )
+    before = here.git("status", "--porcelain")
+    looked = move(here, all=True, check=True)
+    assert looked.has_moved
+    assert looked.dry_run
+    assert here.git("status", "--porcelain") == before
+    one, tree = looked.targets
+    assert (one.path, one.state, one.updated) == ("a.csv", "moved", False)
+    assert one.shape is not None
+    assert tree.shape is not None
+    assert (one.shape.columns_added, one.shape.columns_removed) == (("z",), ("y",))
+    assert (tree.shape.added, tree.shape.removed, tree.shape.modified) == (1, 1, 1)
+    result = move(here, "train")
+    assert [(t.path, t.updated) for t in result.targets] == [("train", True)]
+    assert result.to_stage == ("train.dver",)
+    assert (here.path / "train/sub/d").read_text() == "4"
+    assert not (here.path / "train/run").exists()
+    assert origin(here, "train").commit == upstream.git("rev-parse", "HEAD")
+    assert state(here, "train") == "modified unchanged here"
+    assert move(here, "train").targets[0].state == "current"
+
+
+def test_commits_that_do_not_touch_the_data_change_nothing(
+    here: DataRepo, upstream: DataRepo
+) -> None:
+    bring(here, upstream.path, "model")
+    here.commit("import")
+    upstream.write("unrelated", "1")
+    upstream.commit("unrelated")
+    result = move(here, "model")
+    assert (result.targets[0].state, result.to_stage) == ("current", ())
+    assert here.git("status", "--porcelain") == ""
+
+
+def test_tags_and_commits_stay_until_another_is_asked_for(
+    here: DataRepo, upstream: DataRepo
+) -> None:
+    first = upstream.git("rev-parse", "HEAD")
+    bring(here, upstream.path, "model", rev="v1")
+    bring(here, upstream.path, "model", rev=first[:12], output="m2")
+    upstream.version("two", model="weights 2")
+    result = move(here, all=True)
+    assert [(one.state, one.note) for one in result.targets] == [("pinned", "")] * 2
+    assert not move(here, all=True, check=True).has_moved
+    moved = move(here, "model", rev="HEAD")
+    assert moved.targets[0].updated
+    assert origin(here, "model").rev == "HEAD"
+    assert (here.path / "model").read_text() == "weights 2"
+    move(here, "model", rev="v1")
+    assert (here.path / "model").read_text() == "weights 1"
+    upstream.git("tag", "-f", "v1")
+    moved_tag = move(here, "model", check=True)
+    assert moved_tag.has_moved
+    assert "names" in moved_tag.targets[0].note
+    assert move(here, "model").targets[0].updated is False
+    assert move(here, "model", rev="v1").targets[0].updated
+
+
+def test_gone_there(here: DataRepo, upstream: DataRepo) -> None:
+    bring(here, upstream.path, "model")
+    upstream.untrack("model")
+    upstream.commit("gone")
+    looked = move(here, "model", check=True)
+    assert (looked.targets[0].state, looked.has_moved) == ("gone", True)
+    with pytest.raises(NotFoundError):
+        move(here, "model")
+    assert (here.path / "model").read_text() == "weights 1"
+
+
+def test_what_was_changed_here_is_not_overwritten(here: DataRepo, upstream: DataRepo) -> None:
+    bring(here, upstream.path, "model")
+    here.commit("import")
+    (here.path / "model").write_text("my own")
+    assert move(here, "model").targets[0].state == "current"
+    upstream.version("two", model="weights 2")
+    text = pointer_text(here, "model")
+    with pytest.raises(RefusedError, match="in the workspace"):
+        move(here, "model")
+    repo = here.repo()
+    add(repo, AddOptions(("model",)), SILENT)
+    repo.close()
+    assert origin(here, "model").oid == pointers.decode(text).oid
+    with pytest.raises(RefusedError, match="since it was imported"):
+        move(here, "model")
+    assert (here.path / "model").read_text() == "my own"
+    assert move(here, "model", force=True).targets[0].updated
+    assert (here.path / "model").read_text() == "weights 2"
+
+
+def test_origins_stay_with_the_pointer(here: DataRepo, upstream: DataRepo) -> None:
+    """Recording, renaming and going back in time keep what the pointer says of its origin."""
+    bring(here, upstream.path, "model")
+    first = here.commit("import")
+    upstream.version("two", model="weights 2")
+    move(here, "model")
+    here.commit("update")
+    second = origin(here, "model")
+    repo = here.repo()
+    checkout(repo, CheckoutOptions(rev=first, paths=("model",)), SILENT)
+    repo.close()
+    assert origin(here, "model").commit != second.commit
+    assert here.git("diff", first, "--", "model.dver") == ""
+    repo = here.repo()
+    mv(repo, MvOptions(("model",), "renamed"), SILENT)
+    repo.close()
+    assert origin(here, "renamed").path == b"model"
+
+
+def test_no_download_writes_the_pointer_and_pull_brings_it(
+    here: DataRepo, upstream: DataRepo
+) -> None:
+    result = bring(here, upstream.path, "train", download=False)
+    assert result.oid == format_oid(pointers.decode(pointer_text(upstream, "train")).oid)
+    assert not (here.path / "train").exists()
+    assert state(here, "train") == "new absent missing"
+    pulled(here)
+    assert (here.path / "train/sub/c").read_text() == "333"
+    assert state(here, "train") == "new unchanged here"
+
+
+def test_a_fresh_clone_asks_no_source_by_itself(
+    here: DataRepo, upstream: DataRepo, tmp_path: Path
+) -> None:
+    """Who can write a pointer can name any place: only the user's word opens the way there."""
+    bring(here, upstream.path, "model", download=False)
+    here.commit("import")
+    clone = fresh_clone(here, tmp_path)
+    shutil.move(upstream.path, tmp_path / "away")
+    assert state(clone, "model") == "unchanged absent missing"
+    with pytest.raises(ConfigError, match="agreed"):
+        move(clone, all=True, check=True)
+    with pytest.raises(DverError):
+        pulled(clone)
+    shutil.move(tmp_path / "away", upstream.path)
+    with pytest.raises(ConfigError) as caught:
+        move(clone, "model")
+    assert "--trust model" in str(caught.value.hint)
+    pulled(clone, trust=True)
+    assert (clone.path / "model").read_text() == "weights 1"
+    assert not move(clone, all=True, check=True).has_moved
+
+
+def test_the_source_is_not_needed_once_it_was_pushed(
+    here: DataRepo, upstream: DataRepo, tmp_path: Path
+) -> None:
+    bring(here, upstream.path, "train")
+    here.commit("import")
+    here.push()
+    clone = fresh_clone(here, tmp_path)
+    shutil.rmtree(upstream.path)
+    shutil.rmtree(tmp_path / "their-remote")
+    pulled(clone)
+    assert (clone.path / "train/sub/c").read_text() == "333"
+
+
+def test_only_the_imported_version_comes_from_the_source(
+    here: DataRepo, upstream: DataRepo
+) -> None:
+    bring(here, upstream.path, "model", download=False)
+    data = pointer_text(here, "model")
+    real = pointers.decode(data)
+    fake = real._replace(oid=Oid(b"\x05" * 32))
+    lines = origins.encode(replace(origin(here, "model"), oid=fake.oid))
+    (here.path / "model.dver").write_bytes(origins.attach(pointers.encode(fake), lines))
+    with pytest.raises(MissingContentError):
+        pulled(here)
+    assert not (here.path / "model").exists()
+
+
+def test_a_broken_origin_breaks_nothing_else(here: DataRepo, upstream: DataRepo) -> None:
+    bring(here, upstream.path, "model")
+    data = pointer_text(here, "model").replace(b"origin: 1", b"origin: 7")
+    (here.path / "model.dver").write_bytes(data)
+    assert state(here, "model") == "new unchanged here"
+    with pytest.raises(DverError, match="version '7'"):
+        move(here, "model")
+    (here.path / "model").write_text("changed")
+    repo = here.repo()
+    add(repo, AddOptions(("model",)), SILENT)
+    repo.close()
+    assert b"#: origin: 7\n" in pointer_text(here, "model")
