@@ -21,6 +21,7 @@ from dver.ops.recorded import (
     Version,
     explain,
     false_claims,
+    false_sizes,
     versions,
 )
 from dver.ops.remembered import remembered
@@ -197,6 +198,7 @@ def _check(
         findings += explain(repo, store, recorded, problems)
         findings += false_claims(repo, store, recorded)
         if options.full:
+            findings += false_sizes(repo, store, recorded)
             findings += _of_links(repo, store, recorded)
     return FsckResult(
         storage.description,

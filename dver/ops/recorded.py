@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats import tree
@@ -14,9 +16,10 @@ from dver.git import pointers
 from dver.git.history import history
 from dver.ops.targets import decode_at, read_pointer
 from dver.repo import Repo
+from dver.store import walk
 from dver.store.affected import Affected as Tracer
 from dver.store.fsck import Problem
-from dver.store.store import Store
+from dver.store.store import LIST_KINDS, Store
 
 #: So many files of a version are named, and the others counted.
 SHOWN_FILES = 10
@@ -122,6 +125,53 @@ def _false_claim(store: Store, pointer: Pointer) -> str | None:
     if size != pointer.size:
         return _told(pointer.size, size, "bytes")
     return None if files == pointer.files else _told(pointer.files, files, "files")
+
+
+def false_sizes(repo: Repo, store: Store, recorded: Sequence[Version]) -> Iterator[Finding]:
+    """Yield the directories that say other sizes than what they name has, each distinct one once.
+
+    What is missing or damaged says nothing here.
+    """
+    seen: set[Oid] = set()
+    sizes: dict[Oid, int] = {}
+    claims: dict[tuple[Oid, int], tuple[Version, bytes]] = {}
+    for version in recorded:
+        if version.pointer.kind != "tree":
+            continue
+        with contextlib.suppress(CorruptError):
+            tops = [version.pointer.oid]
+            for oid, listed in walk.distinct(store, tops, seen=seen, missing=lambda _: None):
+                sizes[oid] = listed.size
+                for i in walk.directories(listed):
+                    claim = listed.oid(i), listed.sizes[i]
+                    claims.setdefault(claim, (version, listed.names[i]))
+                for name, claimed, real in _false_files(store, listed):
+                    yield _false_size(repo, version, name, claimed, real)
+    for (oid, claimed), (version, name) in claims.items():
+        if sizes.get(oid, claimed) != claimed:
+            yield _false_size(repo, version, name, claimed, sizes[oid])
+
+
+def _false_files(store: Store, listed: tree.Tree) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (name, claimed size, real size) of the files that a tree tells wrong sizes of."""
+    places = store.index.places(
+        listed.oid(i) for i, kind in enumerate(listed.kinds) if kind != tree.DIRECTORY
+    )
+    for i, kind in enumerate(listed.kinds):
+        place = places.get(listed.oid(i)) if kind != tree.DIRECTORY else None
+        if place is None:
+            continue
+        real = store.size(listed.oid(i)) if place.kind in LIST_KINDS else place.raw
+        if real != listed.sizes[i]:
+            yield listed.names[i], listed.sizes[i], real
+
+
+def _false_size(repo: Repo, version: Version, name: bytes, claimed: int, real: int) -> Finding:
+    where = repo.display(version.path)
+    if version.commit:
+        where = f"{version.commit[:10]}:{where}"
+    detail = f"of {fsio.show(name)} in it, {_told(claimed, real, 'bytes')}"
+    return Finding("tree-false", where, detail, 0, ())
 
 
 def _told(claimed: int, real: int, unit: str) -> str:

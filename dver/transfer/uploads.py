@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from dver.base import fsio
 from dver.base.errors import CorruptError
-from dver.base.oid import Oid
+from dver.base.oid import OID_SIZE, Oid
 from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.store import layout
@@ -32,7 +32,6 @@ PACK_TARGET = 64 << 20
 SMALL_PACK = 16 << 20
 _FEW = 4
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)
-_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +119,19 @@ def _content_size(path: str, size: int) -> int:
 def whole_upload(store: Store, name: bytes, size: int) -> Upload:
     """Return a local pack as an upload.
 
-    The pack may hold chunk lists that this store never verified and so does not index; they are
-    left out of the rows.
+    The pack may hold frames that this store found to be unsound, or chunk lists that it never
+    verified, and so does not index; they are left out of the rows.
     """
     path = pack_path(store, name)
     return Upload(name, size, path, _indexed_rows(store.index, read_rows(path)))
 
 
 def _indexed_rows(index: Index, rows: bytes) -> bytes:
-    kinds = rows[44 :: pack.ROW.size]
-    if not any(kind in kinds for kind in _TOPS):
-        return rows
     parts = [rows[at : at + pack.ROW.size] for at in range(0, len(rows), pack.ROW.size)]
-    return b"".join([p for p in parts if p[44] not in _TOPS or Oid(p[:32]) in index])
+    absent = index.absent(Oid(part[:OID_SIZE]) for part in parts)
+    if not absent:
+        return rows
+    return b"".join([part for part in parts if part[:OID_SIZE] not in absent])
 
 
 def spooled_uploads(spool: Spool, listed: Mapping[bytes, int]) -> Iterator[Upload]:

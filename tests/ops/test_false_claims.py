@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dver.base.errors import CorruptError
 from dver.base.reporter import Reporter
+from dver.formats import pack
+from dver.formats import pointer as pointers
+from dver.formats import tree as trees
+from dver.formats.pointer import Pointer
+from dver.ops.fsck import FsckOptions, fsck
 from dver.ops.get import GetOptions, get
 from tests.support.workrepo import WorkRepo
 
@@ -74,3 +80,27 @@ def test_true_claims_are_believed(repo: WorkRepo) -> None:
     claim(repo, "d.dver", "size", 11)
     shutil.rmtree(repo.path / "d")
     assert repo.checkout().targets[0].written == 2
+
+
+def test_fsck_finds_listings_that_tell_wrong_sizes(repo: WorkRepo) -> None:
+    opened = repo.open()
+    store = opened.store
+    top = store.read_tree(repo.pointer("d").oid)
+    # The directory in it is said to be longer than it is, and the file shorter.
+    wrong = [
+        replace(entry, size=entry.size + (7 if entry.kind == trees.DIRECTORY else -1))
+        for entry in top
+    ]
+    with store.writer() as writer:
+        oid = writer.add(trees.encode(trees.build(wrong, 1)), pack.TREE)
+        writer.commit()
+    size = sum(entry.size for entry in wrong)
+    (repo.path / "d.dver").write_bytes(pointers.encode(Pointer("tree", oid, size, 2)))
+    opened.close()
+    found = repo._run(fsck, FsckOptions(full=True), "").findings
+    told = {(one.what, one.where, one.detail) for one in found if one.what == "tree-false"}
+    assert told == {
+        ("tree-false", "d", "of a in it, it says 4 bytes, and its content has 5"),
+        ("tree-false", "d", "of s in it, it says 13 bytes, and its content has 6"),
+    }
+    assert not [one for one in found if one.what != "tree-false"]
