@@ -27,6 +27,7 @@ SECTIONS = {
         "add": "Start tracking files and directories, or record their present state.",
         "status": "Show what has changed, what is missing here and what is not pushed yet.",
         "diff": "Show which files differ between two versions.",
+        "report": "Tell in Markdown what a change does to data, metrics and lineage.",
         "checkout": "Bring the workspace in line with the pointers, or with a revision.",
         "mv": "Move or rename tracked data.",
         "import": "Bring data from elsewhere, and note where it came from.",

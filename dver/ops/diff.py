@@ -131,16 +131,19 @@ class DiffResult:
         return bool(self.targets)
 
 
-def diff(repo: Repo, options: DiffOptions, reporter: Reporter) -> DiffResult:
+def diff(
+    repo: Repo, options: DiffOptions, reporter: Reporter, *, source: TreeSource | None = None
+) -> DiffResult:
     """Compare two versions of the tracked data. Nothing is fetched and nothing is written.
 
+    ``source`` is where trees are read from, the local store if it is None.
     Raises NotFoundError for an unknown revision or path. Where trees are missing here, targets are
     compared as a whole, and the result says which and what would bring them.
     """
     scope = Scope([typed_path(repo, path) for path in options.paths])
     old_rev, new_rev, is_workspace = _sides(repo, options.revisions)
     old = version_at(repo, old_rev, scope)
-    source: TreeSource = repo.store
+    source = repo.store if source is None else source
     if is_workspace:
         from dver.ops.present import present_data
 
@@ -151,7 +154,7 @@ def diff(repo: Repo, options: DiffOptions, reporter: Reporter) -> DiffResult:
             if scope.inside(path) is not None
         }
         new, trees = present_data(repo, selected, reporter)
-        source = Layered([trees, repo.store])
+        source = Layered([trees, source])
     else:
         new = dict(version_at(repo, new_rev, scope).pointers)
     comparison = compare(old.pointers, new, source, scope, renames=options.renames)
