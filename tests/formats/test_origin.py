@@ -10,7 +10,7 @@ from dver.base.errors import FormatError
 from dver.base.oid import Oid
 from dver.formats import origin as origins
 from dver.formats import pointer
-from dver.formats.origin import Origin, attach, check_url, decode, encode, merged, raw
+from dver.formats.origin import Origin, attach, check_url, decode, encode, raw
 from dver.formats.pointer import Pointer
 
 POINTER = pointer.encode(Pointer("file", Oid(b"\x07" * 32), 3))
@@ -53,18 +53,6 @@ def test_lines_are_taken_and_put_back() -> None:
     assert attach(data, encode(FROM_URL)) == POINTER + encode(FROM_URL)
     assert raw(b"# a plain comment\n" + data) == lines
     assert decode(POINTER) is None
-
-
-def test_merging_takes_the_side_that_changed() -> None:
-    one, two, three = (
-        attach(POINTER, encode(Origin(url=f"https://example.com/{name}"))) for name in "abc"
-    )
-    assert merged(one, one, two) == raw(two)
-    assert merged(one, two, one) == raw(two)
-    assert merged(one, two, two) == raw(two)
-    assert merged(one, two, three) == raw(two)
-    assert merged(POINTER, POINTER, one) == raw(one)
-    assert merged(one, POINTER, one) == b""
 
 
 LINES = encode(FROM_GIT)
