@@ -7,6 +7,7 @@ that far, and what lies in it is hashed, and so is an object that is stored whol
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from dver.base import fsio
@@ -23,6 +24,11 @@ from dver.store.store import LIST_KINDS, Store
 #: last frame may go beyond that.
 _RUN = 1 << 20
 _PAGE = 4096
+#: From so many runs on they are read by several threads, and by how many at most.
+_MANY = 4
+_THREADS = 2
+#: How far the system is told to read ahead of one who reads on (bytes).
+_AHEAD = 8 << 20
 _ROOM = _PAGE + _RUN + pack.FRAME.size + pack.MAX_FRAME
 _HEADER = pack.FRAME.size
 
@@ -36,6 +42,9 @@ class LocalChunks:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._room: list[memoryview] = []
+        #: Where the last run ended, and up to where the system was told to read ahead.
+        self._last = (b"", 0)
+        self._told = 0
 
     def has(self, oid: Oid) -> bool:
         """Say whether the store has an object, as its index was read last."""
@@ -56,19 +65,38 @@ class LocalChunks:
         """
         results: list[Buffer] = [b""] * len(wanted)
         known = [(i, found[want.oid]) for i, want in enumerate(wanted) if want.oid in found]
-        if known:
-            room = self._room.pop() if self._room else fsio.buffer(_ROOM)
-            try:
-                for run in _runs(known, wanted):
-                    self._fill_run(run, wanted, results, room)
-            finally:
-                self._room.append(room)
+        runs = list(_runs(known, wanted))
+        threads = min(_THREADS, os.cpu_count() or 1)
+        if len(runs) < _MANY or threads == 1:
+            self._fill_runs(runs, wanted, results)
+        else:
+            # Reading, checking and copying leave Python to the other threads.
+            from concurrent.futures import ThreadPoolExecutor
+
+            share = -(-len(runs) // threads)
+            parts = [runs[i : i + share] for i in range(0, len(runs), share)]
+            with ThreadPoolExecutor(threads, "dver-read") as pool:
+                for _ in pool.map(lambda part: self._fill_runs(part, wanted, results), parts):
+                    pass
         if len(known) < len(wanted):
             for i, want in enumerate(wanted):
                 if want.oid not in found:
                     # It raises what tells that the chunk is missing, and why.
                     results[i] = self._alone(want)
         return results
+
+    def _fill_runs(
+        self, runs: Sequence[list[_Found]], wanted: Sequence[Wanted], results: list[Buffer]
+    ) -> None:
+        try:
+            room = self._room.pop()
+        except IndexError:
+            room = fsio.buffer(_ROOM)
+        try:
+            for run in runs:
+                self._fill_run(run, wanted, results, room)
+        finally:
+            self._room.append(room)
 
     def _fill_run(
         self,
@@ -87,6 +115,7 @@ class LocalChunks:
         except (DverError, OSError):
             # The pack may have been merged into another one meanwhile.
             intact = False
+        self._look_ahead(first, last)
         strict = first.pack in self.store.index.foreign_packs
         for i, place in run:
             want, at = wanted[i], skip + place.offset - first.offset
@@ -98,6 +127,20 @@ class LocalChunks:
             else:
                 want.into[:] = data
                 results[i] = want.into
+
+    def _look_ahead(self, first: Place, last: Place) -> None:
+        """Let the system read on in a pack while what it has brought is checked.
+
+        A file's chunks lie one behind the other, so this helps whoever reads a file from its
+        beginning on. Several readers at once only take the hints from each other.
+        """
+        end = last.offset + _HEADER + last.stored
+        if self._last != (first.pack, first.offset):
+            self._told = end
+        elif end + _AHEAD // 2 > self._told:
+            self._told = end + _AHEAD
+            self.store.will_read(first.pack, end, _AHEAD)
+        self._last = (first.pack, end)
 
     def _alone(self, want: Wanted) -> Buffer:
         """Read one chunk by the long way, which finds another copy, or says what is wrong."""
@@ -131,16 +174,18 @@ def _content(
     room: memoryview, at: int, place: Place, want: Wanted, *, strict: bool
 ) -> Buffer | None:
     """Return a frame's content if header, checksum and, for some, the hash are right."""
-    magic, kind, codec, _, length, raw, check, oid = pack.FRAME.unpack_from(room, at)
-    told = (magic, kind, codec, length, raw, oid)
-    stored = room[at + _HEADER : at + _HEADER + place.stored]
-    expected = (pack.FRAME_MAGIC, place.kind, place.codec, place.stored, place.raw, want.oid)
-    if told != expected or checksum(stored) != check:
+    _, kind, codec, _, length, raw, check, oid = pack.FRAME.unpack_from(room, at)
+    if oid != want.oid or length != place.stored or raw != place.raw:
         return None
-    try:
-        data = decompress(codec, stored, raw)
-    except CorruptError:
+    at += _HEADER
+    stored = room[at : at + length]
+    if checksum(stored) != check:
         return None
-    if (strict or kind != pack.CHUNK) and oid_of(data) != want.oid:
+    if codec != pack.RAW or length != raw:
+        try:
+            stored = memoryview(decompress(codec, stored, raw))
+        except CorruptError:
+            return None
+    if (strict or kind != pack.CHUNK) and oid_of(stored) != oid:
         return None
-    return data
+    return stored

@@ -3,7 +3,8 @@
 A page's fenced ``console`` blocks are one session, from top to bottom: lines that begin with ``$ ``
 are typed into one shell, in a fresh directory; what follows is compared with what they print. In
 expected output ``...`` stands for anything on the rest of a line, a line ``...`` for any lines, and
-hashes, dates, sizes of packs and durations may differ. A comment before a block adds to the
+hashes, dates, sizes of packs and durations may differ. A ``pycon`` block is a session of Python in
+the shell's directory; in it ``...`` stands for anything. A comment before a block adds to the
 session without showing: ``<!-- run: COMMAND -->``; ``<!-- new session -->`` starts over in a new
 directory; ``<!-- needs: s3 -->`` gives the page's session an S3 server.
 """
@@ -11,14 +12,17 @@ directory; ``<!-- needs: s3 -->`` gives the page's session an S3 server.
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _FENCE = re.compile(
     r"^<!-- (?P<note>run: .*?|new session|needs: \w+|exit: \d+) -->$"
-    r"|^```console\n(?P<block>.*?)^```$",
+    r"|^```console\n(?P<block>.*?)^```$"
+    r"|^```pycon\n(?P<python>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _LOOSE = [
@@ -82,6 +86,8 @@ def sessions(page: str) -> list[Session]:
             found[-1].needs.add(note.removeprefix("needs: "))
         elif note and note.startswith("exit: "):
             exit_code = int(note.removeprefix("exit: "))
+        elif match["python"] is not None:
+            found[-1].typed.append(Typed(_python(match["python"]), line=line, shown=False))
         elif note:
             found[-1].typed.append(Typed(note.removeprefix("run: "), line=line, shown=False))
         else:
@@ -90,6 +96,12 @@ def sessions(page: str) -> list[Session]:
                 block[-1].exit_code, exit_code = exit_code, 0
             found[-1].typed += block
     return [one for one in found if one.typed]
+
+
+def _python(block: str) -> str:
+    """Return the command that runs a Python session and compares what it prints."""
+    program = shlex.join([sys.executable, str(Path(__file__).with_name("pycon.py"))])
+    return f"{program} <<'END OF THE SESSION'\n{block}END OF THE SESSION"
 
 
 def _typed(block: str, first_line: int) -> Iterator[Typed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench.cases import history, largefile, s3, scale, smallfiles, starting, store
+from tests.bench.cases import history, largefile, reading, s3, scale, smallfiles, starting, store
 from tests.bench.lab import Case, Lab
 
 STANDARD: dict[str, Callable[[Lab], Case]] = {
@@ -13,6 +13,7 @@ STANDARD: dict[str, Callable[[Lab], Case]] = {
     **largefile.CASES,
     **history.CASES,
     **store.CASES,
+    **reading.CASES,
     **starting.CASES,
 }
 SCALE = scale.CASES
