@@ -57,6 +57,7 @@ class Wish:
     learned: bool = False
     missing: list[tuple[bytes, Oid]] = field(default_factory=list)
     damage: CorruptError | None = None
+    origin: bytes = b""
 
     @property
     def path(self) -> bytes:

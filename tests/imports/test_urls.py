@@ -1,0 +1,377 @@
+"""Imports of plain data: the web, S3 and what fsspec opens."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from dver.base import clock
+from dver.base.errors import (
+    CorruptError,
+    DverError,
+    FormatError,
+    MissingContentError,
+    NotFoundError,
+    ObjectNotFound,
+    RefusedError,
+    RemoteError,
+    UsageError,
+)
+from dver.base.oid import format_oid, oid_of
+from dver.base.reporter import SILENT
+from dver.formats import pointer as pointers
+from dver.formats.origin import UNSEEN
+from dver.ops.push import PushOptions, push
+from dver.ops.status import StatusOptions, status
+from dver.storage.plain.base import Facts
+from dver.storage.plain.failing import ChangedError
+from dver.storage.plain.http import HttpPlain
+from dver.storage.plain.s3 import S3Plain
+from tests.imports.conftest import Web
+from tests.imports.test_repositories import bring, move, origin, pointer_text, pulled, state
+from tests.support.datarepo import DataRepo
+from tests.support.s3server import S3Server
+
+CONTENT = b"h1,h2\n" + b"1,2\n" * 50_000
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
+
+
+def test_a_file_from_the_web(here: DataRepo, web: Web) -> None:
+    url = web.put("/d/iris.csv", CONTENT, "v1")
+    result = bring(here, url)
+    assert (result.path, result.size) == ("iris.csv", len(CONTENT))
+    assert (here.path / "iris.csv").read_bytes() == CONTENT
+    found = origin(here, "iris.csv")
+    assert (found.url, found.etag, found.size) == (url, "v1", len(CONTENT))
+    assert found.modified == "2026-01-01T00:00:00Z"
+    assert found.oid == oid_of(CONTENT)
+    assert list((here.path / ".git/dver/imports").iterdir()) == []
+
+
+def test_update_asks_with_the_etag_and_downloads_only_what_changed(
+    here: DataRepo, web: Web
+) -> None:
+    url = web.put("/iris.csv", CONTENT, "v1")
+    bring(here, url)
+    here.commit("import")
+    web.asked.clear()
+    assert move(here, all=True).targets[0].state == "current"
+    assert [(method, headers["if-none-match"]) for method, _, headers in web.asked] == [
+        ("HEAD", '"v1"')
+    ]
+    web.put("/iris.csv", b"h1,h3\n5,6\n", "v2")
+    looked = move(here, "iris.csv", check=True)
+    assert looked.has_moved
+    shape = looked.targets[0].shape
+    assert shape is not None
+    assert (shape.columns_added, shape.columns_removed, shape.size) == (("h3",), ("h2",), 10)
+    assert (here.path / "iris.csv").read_bytes() == CONTENT
+    assert move(here, "iris.csv").targets[0].updated
+    assert (here.path / "iris.csv").read_bytes() == b"h1,h3\n5,6\n"
+    assert origin(here, "iris.csv").etag == "v2"
+    web.put("/iris.csv", b"h1,h3\n5,6\n", "v3")
+    assert move(here, "iris.csv").targets[0].state == "current"
+    del web.files["/iris.csv"]
+    with pytest.raises(ObjectNotFound):
+        move(here, "iris.csv")
+
+
+def test_a_download_that_breaks_goes_on(here: DataRepo, web: Web) -> None:
+    url = web.put("/f", CONTENT, "v1")
+    web.breaks = 3
+    bring(here, url)
+    assert (here.path / "f").read_bytes() == CONTENT
+    ranges = [headers["range"] for _, _, headers in web.asked if "range" in headers]
+    assert len(ranges) == 3
+    assert sorted(ranges, key=lambda one: int(one[6:-1])) == ranges
+    assert all(
+        headers.get("if-range") == '"v1"' for _, _, headers in web.asked if "range" in headers
+    )
+
+
+def test_what_came_is_kept_for_the_next_attempt(
+    here: DataRepo, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = web.put("/f", CONTENT, "v1")
+    real = HttpPlain.read
+
+    def interrupted(self: HttpPlain, facts: Facts, start: int = 0) -> Iterator[bytes]:
+        yield bytes(next(iter(real(self, facts, start))))[:1000]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HttpPlain, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bring(here, url)
+    assert not (here.path / "f.dver").exists()
+    monkeypatch.setattr(HttpPlain, "read", real)
+    bring(here, url)
+    assert (here.path / "f").read_bytes() == CONTENT
+    assert web.asked[-1][2]["range"] == "bytes=1000-"
+
+
+@pytest.mark.parametrize("how", ["no etag", "no ranges", "no head"])
+def test_servers_that_know_less(here: DataRepo, web: Web, how: str) -> None:
+    url = web.put("/f", CONTENT, "" if how == "no etag" else "v1")
+    web.breaks = 1
+    web.ignores_ranges = how == "no ranges"
+    web.refuses_head = how == "no head"
+    bring(here, url)
+    assert (here.path / "f").read_bytes() == CONTENT
+
+
+def test_what_changes_meanwhile_is_refused(web: Web) -> None:
+    plain = HttpPlain(web.put("/f", CONTENT, "v1"), {})
+    facts = plain.look()
+    web.put("/f", b"other", "v2")
+    with pytest.raises(ChangedError):
+        b"".join(bytes(piece) for piece in plain.read(facts))
+    assert plain.look(Facts(etag="v2")).etag == "v2"
+
+
+def test_redirects(here: DataRepo, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download may lead elsewhere: not for ever, not to files, not into a private network."""
+    real = web.put("/real", b"content", "v1")
+    web.redirects["/moved"] = real
+    start = real.replace("/real", "")
+    bring(here, f"{start}/moved")
+    assert (here.path / "moved").read_bytes() == b"content"
+    web.redirects["/loop"] = "/loop"
+    web.redirects["/file"] = "file:///etc/passwd"
+    web.redirects["/login"] = f"http://me:secret@127.0.0.1:{web.port}/real"
+    for path in ("loop", "file", "login"):
+        with pytest.raises(RemoteError) as caught:
+            bring(here, f"{start}/{path}")
+        assert "secret" not in str(caught.value)
+    from dver.storage.plain import http
+
+    seen: list[str] = []
+
+    def public_at_first(address: str) -> bool:
+        seen.append(address)
+        return len(seen) == 1
+
+    monkeypatch.setattr(http, "_is_public", public_at_first)
+    before = len(web.asked)
+    with pytest.raises(RemoteError, match="private network"):
+        bring(here, f"{start}/moved", output="other")
+    assert [path for _, path, _ in web.asked[before:]] == ["/moved"]
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "refuses"), (404, "not there"), (418, "418")])
+def test_servers_that_refuse(here: DataRepo, web: Web, status: int, said: str) -> None:
+    url = web.put("/f", b"1")
+    web.status = status
+    with pytest.raises(RemoteError, match=said):
+        bring(here, url)
+    assert here.git("status", "--porcelain") == ""
+
+
+def test_urls_that_are_refused(here: DataRepo) -> None:
+    for url in (
+        "https://me:secret@example.com/x",
+        "https://secret@example.com/x",
+        "https://bucket.s3.amazonaws.com/x?X-Amz-Signature=secret",
+        "https://example.com/x?token=secret",
+        "simplecache::https://example.com/secret",
+        "zip://secret.zip",
+        "data://secret",
+        "s3://key:secret@bucket/x",
+        "nonsense",
+        "https://",
+    ):
+        with pytest.raises(DverError) as caught:
+            bring(here, url, output="out")
+        assert "secret" not in str(caught.value) or "zip" in url or "data:" in url
+    with pytest.raises(UsageError, match="no name"):
+        bring(here, "https://example.com/")
+    with pytest.raises(UsageError, match="--rev"):
+        bring(here, "https://example.com/x", rev="main")
+
+
+def test_without_a_download_the_pointer_says_so(here: DataRepo, web: Web, tmp_path: Path) -> None:
+    """Nobody has seen the content: it is absent, not pushed, and pull fetches and notes it."""
+    url = web.put("/big.bin", CONTENT, "v1")
+    result = bring(here, url, download=False)
+    assert (result.oid, result.size) == (None, len(CONTENT))
+    assert pointers.decode(pointer_text(here, "big.bin")).oid == UNSEEN
+    assert {method for method, _, _ in web.asked} == {"HEAD"}
+    here.commit("import")
+    web.asked.clear()
+    assert state(here, "big.bin") == "unchanged absent missing"
+    repo = here.repo()
+    assert push(repo, PushOptions(), SILENT).objects == 0
+    repo.close()
+    assert web.asked == []
+    done = pulled(here)
+    assert done.imported == ("big.bin",)
+    assert done.to_stage == ("big.bin.dver",)
+    assert (here.path / "big.bin").read_bytes() == CONTENT
+    assert origin(here, "big.bin").oid == oid_of(CONTENT)
+    assert state(here, "big.bin") == "modified unchanged here"
+
+
+def test_what_was_imported_and_is_lost_comes_from_the_source_if_that_still_has_it(
+    here: DataRepo, web: Web
+) -> None:
+    url = web.put("/f", CONTENT, "v1")
+    bring(here, url)
+    here.commit("import")
+    here.forget_store()
+    (here.path / "f").unlink()
+    with pytest.raises(MissingContentError):
+        pulled(here)
+    pulled(here, trust=True)
+    assert (here.path / "f").read_bytes() == CONTENT
+    here.forget_store()
+    (here.path / "f").unlink()
+    web.put("/f", b"other", "v2")
+    with pytest.raises(MissingContentError):
+        pulled(here, trust=True)
+    assert not (here.path / "f").exists()
+
+
+def test_a_directory_of_fsspec(here: DataRepo, tmp_path: Path) -> None:
+    there = tmp_path / "pub lic"
+    (there / "in").mkdir(parents=True)
+    (there / "a b.csv").write_text("1")
+    (there / "in/é").write_text("22")
+    result = bring(here, f"file://{there}/", output="pub")
+    assert (result.kind, result.files, result.size) == ("tree", 2, 3)
+    assert (here.path / "pub/in/é").read_text() == "22"
+    assert urlsplit(origin(here, "pub").url).path == f"{tmp_path}/pub%20lic/"
+    assert move(here, "pub").targets[0].state == "current"
+    (there / "new").write_text("3")
+    shape = move(here, "pub", check=True).targets[0].shape
+    assert shape is not None
+    assert (shape.added, shape.removed) == (1, 0)
+    move(here, "pub")
+    assert (here.path / "pub/new").read_text() == "3"
+    (there / "link").symlink_to("/etc/passwd")
+    with pytest.raises(RemoteError, match="symlink"):
+        move(here, "pub")
+    with pytest.raises(DverError):
+        bring(here, f"file://{there}", output="other")
+
+
+@pytest.fixture
+def bucket(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in moto_s3.environ.items():
+        monkeypatch.setenv(name, value)
+    return moto_s3.new_bucket()
+
+
+def put(server: S3Server, bucket: str, key: str, data: bytes) -> None:
+    from dver.storage.s3.wire import body_of
+
+    wire = server.wire(bucket)
+    status, _, _ = wire.small("write", "PUT", key, body=body_of(data))
+    wire.close()
+    assert status == 200
+
+
+def versioned(server: S3Server, bucket: str) -> None:
+    from dver.storage.s3.wire import body_of
+
+    wire = server.wire(bucket)
+    text = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    wire.small("set", "PUT", "", query=[("versioning", "")], body=body_of(text))
+    wire.close()
+
+
+def test_an_object_of_s3(here: DataRepo, moto_s3: S3Server, bucket: str) -> None:
+    versioned(moto_s3, bucket)
+    put(moto_s3, bucket, "dir/data é.csv", CONTENT)
+    url = f"s3://{bucket}/dir/data é.csv"
+    bring(here, url, output="x.csv", endpoint=moto_s3.endpoint)
+    found = origin(here, "x.csv")
+    assert (here.path / "x.csv").read_bytes() == CONTENT
+    assert found.etag == hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    assert found.version
+    assert found.url == f"s3://{bucket}/dir/data%20%C3%A9.csv"
+    assert found.endpoint == moto_s3.endpoint
+    assert move(here, "x.csv").targets[0].state == "current"
+    put(moto_s3, bucket, "dir/data é.csv", b"other")
+    assert move(here, "x.csv", check=True).has_moved
+    # The version that the pointer names is still kept there.
+    here.commit("import")
+    here.forget_store()
+    (here.path / "x.csv").unlink()
+    pulled(here, trust=True)
+    assert (here.path / "x.csv").read_bytes() == CONTENT
+    assert move(here, "x.csv").targets[0].updated
+    assert (here.path / "x.csv").read_bytes() == b"other"
+
+
+def test_a_prefix_of_s3(here: DataRepo, moto_s3: S3Server, bucket: str) -> None:
+    for name in ("a", "sub/b", "sub/c", "sub/"):
+        put(moto_s3, bucket, f"top/{name}", name.encode())
+    put(moto_s3, bucket, "topmost", b"no")
+    result = bring(here, f"s3://{bucket}/top/")
+    assert (result.path, result.kind, result.files) == ("top", "tree", 3)
+    assert (here.path / "top/sub/b").read_bytes() == b"sub/b"
+    here.commit("import")
+    assert move(here, "top").targets[0].state == "current"
+    put(moto_s3, bucket, "top/a", b"A")
+    looked = move(here, "top", check=True)
+    assert looked.has_moved
+    move(here, "top")
+    assert (here.path / "top/a").read_bytes() == b"A"
+    with pytest.raises(NotFoundError):
+        bring(here, f"s3://{bucket}/nothing/")
+    with pytest.raises(ObjectNotFound):
+        bring(here, f"s3://{bucket}/nothing")
+
+
+@pytest.mark.parametrize("key", ["../../out", ".git/config", "a/../b", "a", "con/.GIT/x"])
+def test_keys_that_are_no_paths(
+    here: DataRepo, moto_s3: S3Server, bucket: str, key: str, tmp_path: Path
+) -> None:
+    put(moto_s3, bucket, "top/a/b", b"1")
+    from dver.storage.s3.wire import body_of
+
+    wire = moto_s3.wire(bucket)
+    wire.small("write", "PUT", f"top/{key}", body=body_of(b"2"))
+    wire.close()
+    with pytest.raises((FormatError, RemoteError)):
+        bring(here, f"s3://{bucket}/top/")
+    assert not (tmp_path / "out").exists()
+    assert here.git("status", "--porcelain") == ""
+
+
+def test_a_wrong_md5_is_found(
+    here: DataRepo, moto_s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(moto_s3, bucket, "f", CONTENT)
+    real = S3Plain.read
+
+    def damaged(self: S3Plain, facts: Facts, start: int = 0):  # type: ignore[no-untyped-def]
+        for piece in real(self, facts, start):
+            yield b"X" + bytes(piece)[1:]
+
+    monkeypatch.setattr(S3Plain, "read", damaged)
+    with pytest.raises(CorruptError, match="MD5"):
+        bring(here, f"s3://{bucket}/f")
+    monkeypatch.setattr(S3Plain, "read", real)
+    result = bring(here, f"s3://{bucket}/f")
+    assert result.oid == format_oid(oid_of(CONTENT))
+
+
+def test_status_and_the_like_ask_nobody(
+    here: DataRepo, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(here, web.put("/f", b"1", "v1"))
+    web.asked.clear()
+    repo = here.repo()
+    status(repo, StatusOptions(), SILENT)
+    repo.close()
+    with pytest.raises(RefusedError):
+        bring(here, web.put("/f", b"1", "v1"))
+    assert web.asked == []
