@@ -6,12 +6,25 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from dver.base import clock
 from dver.base.errors import LockedError
 from dver.base.fsio import OPEN_FLAGS, SYNC_UNSUPPORTED, explained, make_dirs, share, show
+
+#: After so many seconds of waiting it is told.
+_PATIENCE = 2.0
+#: So many holders are named.
+_SHOWN = 3
+_tell: Callable[[str], None] | None = None
+
+
+def tell_of_waiting(tell: Callable[[str], None] | None) -> None:
+    """Let whoever waits for a lock, and has for some seconds, say for what, and who holds it."""
+    global _tell
+    _tell = tell
 
 
 class Lock:
@@ -75,10 +88,15 @@ class Lock:
             return fd
 
     def _wait(self) -> None:
-        deadline = clock.monotonic() + self.timeout
+        began = clock.monotonic()
         wait = 0.01
+        told = _tell is None
         while not _try_lock(self._fd, self.exclusive):
-            if clock.monotonic() >= deadline:
+            now = clock.monotonic()
+            if not told and now >= began + _PATIENCE and _tell is not None:
+                told = True
+                _tell(f"waiting for {show(self.path)}{self._holder()}")
+            if now >= began + self.timeout:
                 raise LockedError(
                     f"{show(self.path)} is locked{self._holder()}",
                     hint="wait for the other command to end, then run this one again",
@@ -100,13 +118,54 @@ class Lock:
             os.write(self._fd, f"{os.getpid()} {' '.join(words)}\n".encode(errors="replace"))
 
     def _holder(self) -> str:
+        """Return who holds the lock, as far as that can be told, as the end of a message."""
         try:
             os.lseek(self._fd, 0, os.SEEK_SET)
             text = os.read(self._fd, 100).decode(errors="replace").strip()
         except OSError:
-            return ""
+            text = ""
         text = "".join(char if char.isprintable() else "?" for char in text)
-        return f" (last held by process {text})" if text else ""
+        holders = _holders(self._fd)
+        if not holders:
+            return f" (last held by process {text})" if text else ""
+        # Who holds it exclusively has signed; of who shares it only the process is known.
+        named = [
+            text if text.partition(" ")[0] == str(pid) else f"{pid}{_words_of(pid)}"
+            for pid in holders[:_SHOWN]
+        ]
+        more = f" and {len(holders) - _SHOWN} more" if len(holders) > _SHOWN else ""
+        return f" (held by process {', '.join(named)}{more})"
+
+
+def _holders(fd: int) -> list[int]:
+    """Return the processes that hold a lock on an open file, where the system tells (Linux)."""
+    try:
+        found = os.fstat(fd)
+        with open("/proc/locks", encoding="ascii", errors="replace") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return []
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    # '1: FLOCK ADVISORY READ 4711 08:01:1234 0 EOF'; one who waits has '->' behind the number.
+    pids = {
+        int(row[4])
+        for row in rows
+        if len(row) == 8 and row[1] == "FLOCK" and row[5] == place and row[4].isdecimal()
+    }
+    return sorted(pids - {0, os.getpid()})
+
+
+def _words_of(pid: int) -> str:
+    """Return the plain words that a process was started with: others may be secret."""
+    try:
+        args = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return ""
+    for at, arg in enumerate(args[:4]):
+        if os.path.basename(arg) == "dver":
+            words = [word for word in args[at + 1 : at + 3] if word.isalpha() and word.isascii()]
+            return " ".join(["", "dver", *words])
+    return ""
 
 
 _LOCK_UNSUPPORTED = SYNC_UNSUPPORTED | {errno.ENOLCK, errno.ENOSYS}

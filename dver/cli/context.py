@@ -80,9 +80,11 @@ class App:
     def reporter(self) -> Reporter:
         """The way operations speak to the user."""
         if self._reporter is None:
+            from dver.base import locking
             from dver.ui.progress import ConsoleReporter
 
             console = self.console
+            locking.tell_of_waiting(console.talk)
             self._reporter = ConsoleReporter(
                 console,
                 progress=self.show_progress

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.base import clock, fsio
+from dver.base import clock, fsio, locking
 from dver.base.errors import LockedError, SystemFailure
 from dver.base.locking import Lock
 
@@ -62,10 +62,44 @@ def test_an_exclusive_holder_keeps_everybody_out(path: Path) -> None:
         with pytest.raises(LockedError) as caught, Lock(path, exclusive=True, timeout=0):
             pass
         assert caught.value.message == (
-            f"{path} is locked (last held by process {process.pid} dver add)"
+            f"{path} is locked (held by process {process.pid} dver add)"
         )
         assert caught.value.hint
     assert free(path, exclusive=True)
+
+
+def test_who_shares_it_is_named_too(path: Path) -> None:
+    with held_elsewhere(path, exclusive=False) as process:
+        with pytest.raises(LockedError) as caught, Lock(path, exclusive=True, timeout=0):
+            pass
+        assert f"(held by process {process.pid}" in caught.value.message
+
+
+def test_waiting_is_told_once_with_the_name_of_the_holder(path: Path) -> None:
+    said: list[str] = []
+    previous = clock.install(Hasty())
+    locking.tell_of_waiting(said.append)
+    try:
+        with held_elsewhere(path, exclusive=True) as process:
+            with pytest.raises(LockedError), Lock(path, exclusive=False, timeout=30):
+                pass
+            assert said == [f"waiting for {path} (held by process {process.pid} dver add)"]
+    finally:
+        clock.install(previous)
+        locking.tell_of_waiting(None)
+
+
+class Hasty(clock.Clock):
+    """Time passes as fast as anybody waits for it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def test_shared_holders_keep_out_only_exclusive_ones(path: Path) -> None:
