@@ -162,8 +162,7 @@ class Adopter:
         for group in groups.values():
             for i in group[1:]:
                 contents.put(i, contents.oid(group[0]), contents.sizes[group[0]])
-        if first:
-            self._found.append(contents)
+        self.note(contents)
         return [i for digest in (contents.digest(i) for i in left) for i in groups[digest]]
 
     def _take_local(self, contents: Contents, wanted: Sequence[int], places: Places) -> list[int]:
@@ -251,8 +250,9 @@ class Adopter:
         return build_directory(paths, contents, self.writer)
 
     def note(self, contents: Contents) -> None:
-        """Note what files were found to be that were all adopted."""
-        self._found.append(contents)
+        """Have what files were found to be remembered."""
+        if len(contents) and not any(one is contents for one in self._found):
+            self._found.append(contents)
 
     def note_tree(self, out: dvcfiles.Out, pointer: Pointer) -> None:
         """Note what a directory's listing was found to be."""

@@ -1,9 +1,9 @@
-"""Which of what DVC versions is to be taken over."""
+"""Which of what another tool versions is to be taken over."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,11 +37,16 @@ def choose(repo: Repo, found: Found, typed: Sequence[str]) -> Chosen:
     ``typed`` are data, ``.dvc`` files or directories; none means all. Raises NotFoundError for one
     that means nothing of DVC's.
     """
+    chosen = choose_from(repo, {path: found.outs[path] for path in _selected(repo, found, typed)})
+    chosen.refused[:0] = [NotMigrated("", message) for message in found.broken]
+    return chosen
+
+
+def choose_from(repo: Repo, outs: Mapping[bytes, Out]) -> Chosen:
+    """Return which of some outs are to be taken over, were taken over before, or cannot be."""
     chosen = Chosen()
-    chosen.refused += [NotMigrated("", message) for message in found.broken]
-    selected = _selected(repo, found, typed)
-    for path in sorted(selected):
-        out = found.outs[path]
+    for path in sorted(outs):
+        out = outs[path]
         target = read_target(os.fsencode(repo.root), path)
         shown = repo.display(path)
         if target.present:

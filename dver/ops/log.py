@@ -17,6 +17,7 @@ from dver.formats.tree import DIRECTORY, Entry
 from dver.git.history import PointerChange, history
 from dver.git.pointers import data_path, read_blobs
 from dver.git.renames import origins
+from dver.ops.foreignlog import ForeignLog
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.scope import Scope
 from dver.ops.versions import entry_at, find_located, typed_path, version_at
@@ -95,9 +96,13 @@ class _Step:
 def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
     """List every version of some data. Raises NotFoundError if it was never tracked."""
     path = typed_path(repo, options.path)
-    steps = _steps(repo, _revisions(repo, options), path, follow=options.follow)
+    revisions = _revisions(repo, options)
+    steps = _steps(repo, revisions, path, follow=options.follow)
+    older = ForeignLog(repo, revisions, path)
+    if older.changes:
+        steps = _with_older(steps, older, path)
     with reporter.task("Reading versions", unit="objects", total=len(steps)) as task:
-        entries = tuple(islice(_entries(repo, steps, task), options.max_count))
+        entries = tuple(islice(_entries(repo, steps, older, task), options.max_count))
     if not entries and not _is_there_now(repo, path):
         raise NotFoundError(
             f"no version of {show(repo.display(path))} is in this history",
@@ -158,6 +163,18 @@ def _steps(repo: Repo, revisions: Sequence[str], path: bytes, *, follow: bool) -
     )
 
 
+def _with_older(steps: list[_Step], older: ForeignLog, path: bytes) -> list[_Step]:
+    """Return the steps with those from before dver, newest first."""
+    found = [_Step(older.continued(one.change), one.inside, one.old_path) for one in steps]
+    found += [
+        _Step(change, inside)
+        for change in older.changes
+        if (inside := _inside(data_path(change.path), path)) is not None
+    ]
+    # Stable, and what is of dver is newer than what is not.
+    return sorted(found, key=lambda step: -step.change.commit.commit_time)
+
+
 def _inside(data: bytes, path: bytes) -> bytes | None:
     """Return where a path lies inside some data; b"" also if the data lies at or below it."""
     if data == path or not path or data.startswith(path + b"/"):
@@ -203,10 +220,11 @@ def _renamed_from(
 class _Contents:
     """What pointers say and, for a path inside tracked directories, what their trees say."""
 
-    def __init__(self, repo: Repo, steps: Sequence[_Step]) -> None:
+    def __init__(self, repo: Repo, steps: Sequence[_Step], older: ForeignLog) -> None:
         self._store = repo.store if any(step.inside for step in steps) else None
         blobs = {blob for s in steps for blob in (s.change.blob, s.change.previous) if blob}
-        self._blobs = read_blobs(repo.git, blobs)
+        self._blobs = read_blobs(repo.git, (blob for blob in blobs if ":" not in blob))
+        self._older = older
         self._known: dict[tuple[str, bytes], _State] = {}
 
     def state(self, blob: str | None, inside: bytes) -> _State:
@@ -215,14 +233,16 @@ class _Contents:
             return _State()
         known = self._known.get((blob, inside))
         if known is None:
-            known = self._known[blob, inside] = self._read(self._blobs[blob], inside)
+            known = self._known[blob, inside] = self._read(blob, inside)
         return known
 
-    def _read(self, data: bytes, inside: bytes) -> _State:
+    def _read(self, blob: str, inside: bytes) -> _State:
         try:
-            pointer = pointers.decode(data)
+            pointer = self._older.pointer(blob) or pointers.decode(self._blobs[blob])
         except FormatError as error:
             return _State(problem=f"the pointer is broken: {error.message}")
+        if isinstance(pointer, str):
+            return _State(problem=pointer)
         if not inside:
             return _State(entry_of(pointer), pointer.files)
         if pointer.kind != "tree" or self._store is None:
@@ -250,8 +270,10 @@ class _State:
     problem: str | None = None
 
 
-def _entries(repo: Repo, steps: Sequence[_Step], task: Task) -> Iterator[LogEntry]:
-    contents = _Contents(repo, steps)
+def _entries(
+    repo: Repo, steps: Sequence[_Step], older: ForeignLog, task: Task
+) -> Iterator[LogEntry]:
+    contents = _Contents(repo, steps, older)
     for step in steps:
         task.advance()
         change = step.change
