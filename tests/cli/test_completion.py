@@ -75,6 +75,11 @@ def test_remotes_and_settings(full: Dver) -> None:
     assert "remote.backup.url" in offers(full, "dver config get remote.")
 
 
+def test_hooks(full: Dver) -> None:
+    assert offers(full, "dver hooks install post-m") == ["post-merge"]
+    assert offers(full, "dver hooks uninstall me") == ["merge"]
+
+
 def test_the_directory_option_counts(full: Dver) -> None:
     elsewhere = Dver(full.cwd.parent)
     assert offers(elsewhere, f"dver -C {full.cwd} push -r o") == ["origin"]

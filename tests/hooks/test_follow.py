@@ -51,6 +51,23 @@ def test_what_is_not_here_is_told(two: HookRepo) -> None:
     assert two.texts("d") == {"a": "1", "b": "1"}
 
 
+def test_nothing_is_started_where_no_pointer_moved(two: HookRepo) -> None:
+    two.commit("code", **{"code.py": "1"})
+    # Whatever would start dver now would fail.
+    two.write(".git/dver/config.yaml", "no: setting\n")
+    assert two.run("switch", "-q", "-c", "ahead", "HEAD~1") == ""
+    assert two.run("merge", "-q", "--ff-only", "main") == ""
+    assert two.run("switch", "-q", "-c", "other", "HEAD~1") == ""
+    two.write("other.py", "1")
+    two.git("add", "other.py")
+    two.git("commit", "-q", "--no-verify", "-m", "other")
+    assert two.run("checkout", "-q", "side", "--", "f.dver") == ""
+    two.git("checkout", "-q", "HEAD", "--", "f.dver")
+    assert two.run("commit", "-q", "--amend", "--no-verify", "-m", "again") == ""
+    assert two.run("rebase", "-q", "--no-verify", "main") == ""
+    assert "no setting" in two.run("switch", "-q", "side", code=0)
+
+
 def test_checking_out_files_is_no_switch(two: HookRepo) -> None:
     two.run("checkout", "-q", "side", "--", "f.dver")
     assert (two.path / "f").read_text() == "one"

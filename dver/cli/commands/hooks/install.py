@@ -8,8 +8,13 @@ from dver.base.errors import EXIT_NEGATIVE, EXIT_OK
 from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.hooks import HooksOptions, HooksResult, install_hooks
+from dver.ops.hooks import PARTS, HooksOptions, HooksResult, install_hooks
 from dver.ui.console import Console
+
+
+def complete_parts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer the hooks and drivers that there are."""
+    return [part for part in PARTS if part.startswith(incomplete)]
 
 
 @declare(
@@ -23,7 +28,7 @@ from dver.ui.console import Console
         ("only how pointers are merged and shown", "dver hooks install merge diff"),
     ],
 )
-@click.argument("parts", metavar="[NAME]...", nargs=-1)
+@click.argument("parts", metavar="[NAME]...", nargs=-1, shell_complete=complete_parts)
 def command(app: App, parts: tuple[str, ...]) -> int:
     r"""Let git call dver.
 

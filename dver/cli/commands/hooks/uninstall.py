@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dver.cli.command import declare
+from dver.cli.commands.hooks.install import complete_parts
 from dver.cli.context import App
 from dver.ops.hooks import HooksOptions, HooksResult, uninstall_hooks
 from dver.ui.console import Console
@@ -20,7 +21,7 @@ from dver.ui.console import Console
         ("one hook", "dver hooks uninstall pre-commit"),
     ],
 )
-@click.argument("parts", metavar="[NAME]...", nargs=-1)
+@click.argument("parts", metavar="[NAME]...", nargs=-1, shell_complete=complete_parts)
 def command(app: App, parts: tuple[str, ...]) -> int:
     """Take dver's hooks and drivers away.
 
