@@ -42,9 +42,9 @@ def history(
         yield from _changes(git, revs, pathspecs(under, ancestors), is_pointer_path)
 
 
-def file_history(git: Git, revs: Sequence[str], specs: Sequence[bytes]) -> Iterator[PointerChange]:\
-    """Yield every change of the regular files that pathspecs select; see :func:`history`."""\
-    yield from _changes(git, revs, specs, bool)\
+def file_history(git: Git, revs: Sequence[str], specs: Sequence[bytes]) -> Iterator[PointerChange]:
+    """Yield every change of the regular files that pathspecs select; see :func:`history`."""
+    yield from _changes(git, revs, specs, bool)
 
 def record_history(git: Git, revs: Sequence[str]) -> Iterator[PointerChange]:
     """Yield every record that a set of commits holds, as :func:`history` yields pointers."""
