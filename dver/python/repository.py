@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dver.python.verbs.data import DataVerbs
+from dver.python.verbs.elsewhere import ElsewhereVerbs
 from dver.python.verbs.looking import LookingVerbs
 from dver.python.verbs.making import MakingVerbs
 from dver.python.verbs.sharing import SharingVerbs
 from dver.python.verbs.upkeep import UpkeepVerbs
 
 
-class Repo(DataVerbs, LookingVerbs, SharingVerbs, MakingVerbs, UpkeepVerbs):
+class Repo(DataVerbs, ElsewhereVerbs, LookingVerbs, SharingVerbs, MakingVerbs, UpkeepVerbs):
     """A repository to work with, as the command line does: a method for each of its verbs.
 
     ``Repo(directory)`` stands in a directory of it, by default the current one; paths are relative

@@ -22,6 +22,7 @@ from dver.ops import (
     fetch,
     fsck,
     get,
+    importing,
     log,
     ls,
     mv,
@@ -36,6 +37,7 @@ from dver.ops import (
     runs,
     sign,
     status,
+    update,
     whereis,
 )
 from tests.python.conftest import Project
@@ -44,7 +46,7 @@ from tests.support.gitrepo import GitRepo
 #: Commands that are about a terminal, or are called by git, and what does the same.
 NOT_FOR_PROGRAMS = {"completion", "demo", "help", "hooks run"}
 #: Commands that have no method yet.
-NOT_YET = {"import", "update", "migrate dvc", "migrate lfs"}
+NOT_YET = {"export dvc", "migrate lfs", "report"}
 NAMES = {"import": "import_"}
 
 
@@ -67,7 +69,7 @@ def test_every_command_has_a_method() -> None:
             at = getattr(at, NAMES.get(word, word).replace("-", "_"), None)
         if not callable(at) and name not in NOT_FOR_PROGRAMS | NOT_YET:
             lacking.append(name)
-    assert lacking == []
+    assert lacking == [], "give dver.Repo a method (dver/python/verbs), or name them in NOT_YET"
 
 
 def test_every_method_says_what_it_does() -> None:
@@ -90,6 +92,7 @@ def test_every_method_says_what_it_does() -> None:
         ("fetch", fetch.FetchOptions, {"trust"}),
         ("fsck", fsck.FsckOptions, set()),
         ("get", get.GetOptions, set()),
+        ("import_", importing.ImportOptions, set()),
         ("log", log.LogOptions, set()),
         ("ls", ls.LsOptions, set()),
         ("mv", mv.MvOptions, set()),
@@ -104,6 +107,7 @@ def test_every_method_says_what_it_does() -> None:
         ("runs", runs.RunsOptions, set()),
         ("sign", sign.SignOptions, set()),
         ("status", status.StatusOptions, set()),
+        ("update", update.UpdateOptions, set()),
         ("whereis", whereis.WhereisOptions, set()),
     ],
 )
@@ -117,7 +121,9 @@ def test_a_method_takes_what_the_command_does(
     for field in dataclasses.fields(options):
         given = taken.get(field.name)
         has_default = given is not None and given.default is not inspect.Parameter.empty
-        if has_default and field.default is not dataclasses.MISSING and method != "purge":
+        if method == "purge":  # nobody is asked here
+            continue
+        if has_default and field.default is not dataclasses.MISSING and field.name != "access":
             assert given is not None and given.default == field.default, field.name
 
 

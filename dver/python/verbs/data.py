@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from dver.ops.add import AddOptions, AddResult, add
-from dver.ops.checkout import CheckoutOptions, CheckoutResult, checkout
-from dver.ops.diff import DiffOptions, DiffResult, diff
-from dver.ops.init import InitOptions, InitResult, init
-from dver.ops.mv import MvOptions, MvResult, mv
-from dver.ops.resolve import ResolveOptions, ResolveResult, resolve
-from dver.ops.rm import RmOptions, RmResult, rm
-from dver.ops.status import StatusOptions, StatusResult, status
 from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Handle, texts
-from dver.store.treemerge import Choice
+
+if TYPE_CHECKING:
+    from dver.ops.add import AddResult
+    from dver.ops.checkout import CheckoutResult
+    from dver.ops.diff import DiffResult
+    from dver.ops.init import InitResult
+    from dver.ops.mv import MvResult
+    from dver.ops.resolve import ResolveResult
+    from dver.ops.rm import RmResult
+    from dver.ops.status import StatusResult
+    from dver.store.treemerge import Choice
 
 
 class DataVerbs(Handle):
@@ -22,6 +25,8 @@ class DataVerbs(Handle):
 
     def init(self) -> InitResult:
         """Set dver up in the git repository, as ``dver init``; again changes nothing."""
+        from dver.ops.init import InitOptions, init
+
         with self.opened(initialised=False) as repo:
             return init(repo, InitOptions(), self.reporter)
 
@@ -37,6 +42,8 @@ class DataVerbs(Handle):
         ``update`` takes all that is tracked already; ``stage`` says whether to ``git add`` the
         pointers (None: as ``core.autostage`` says). Raises NotFoundError, RefusedError.
         """
+        from dver.ops.add import AddOptions, add
+
         asked = AddOptions(texts(paths), update=update, stage=stage, workers=workers)
         with self.opened() as repo:
             return add(repo, asked, self.reporter)
@@ -54,6 +61,8 @@ class DataVerbs(Handle):
         ``details`` is how many changed files to name for each target, and ``steps`` asks for those
         of the pipeline that are stale.
         """
+        from dver.ops.status import StatusOptions, status
+
         asked = StatusOptions(texts(paths), remote, no_remote, details, steps)
         with self.opened() as repo:
             return status(repo, asked, self.reporter)
@@ -71,6 +80,8 @@ class DataVerbs(Handle):
         Without revisions the work tree is compared with its pointers, with ``old`` alone with that
         revision.
         """
+        from dver.ops.diff import DiffOptions, diff
+
         revisions = tuple(one for one in (old, new) if one is not None)
         asked = DiffOptions(revisions, texts(paths), renames)
         with self.opened() as repo:
@@ -90,12 +101,16 @@ class DataVerbs(Handle):
         the store is never overwritten without ``force``: RefusedError, or with ``keep_edited`` it
         stays and the rest is done.
         """
+        from dver.ops.checkout import CheckoutOptions, checkout
+
         asked = CheckoutOptions(rev, texts(paths), force, link, keep_edited)
         with self.opened() as repo:
             return checkout(repo, asked, self.reporter)
 
     def mv(self, *sources: PathLike, destination: PathLike, stage: bool | None = None) -> MvResult:
         """Move or rename tracked data: ``dver mv``."""
+        from dver.ops.mv import MvOptions, mv
+
         asked = MvOptions(texts(sources), os.fspath(destination), stage)
         with self.opened() as repo:
             return mv(repo, asked, self.reporter)
@@ -111,6 +126,8 @@ class DataVerbs(Handle):
 
         ``keep_data`` leaves the files; ``force`` removes what is not in the store as well.
         """
+        from dver.ops.rm import RmOptions, rm
+
         with self.opened() as repo:
             return rm(repo, RmOptions(texts(paths), keep_data, force, stage), self.reporter)
 
@@ -122,6 +139,8 @@ class DataVerbs(Handle):
         stage: bool | None = None,
     ) -> ResolveResult:
         """Settle pointers that a merge left in conflict: ``dver resolve``."""
+        from dver.ops.resolve import ResolveOptions, resolve
+
         asked = ResolveOptions(texts(paths), choice, remote, stage)
         with self.opened() as repo:
             return resolve(repo, asked, self.reporter)

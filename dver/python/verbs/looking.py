@@ -6,12 +6,6 @@ import io
 import os
 from typing import TYPE_CHECKING, Any
 
-from dver.ops.cat import CatOptions, cat
-from dver.ops.du import DuOptions, DuResult, du
-from dver.ops.get import GetOptions, GetResult, get
-from dver.ops.log import LogOptions, LogResult, log
-from dver.ops.ls import LsOptions, LsResult, ls
-from dver.ops.whereis import WhereisOptions, WhereisResult, whereis
 from dver.python import files
 from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Handle, texts
@@ -19,6 +13,11 @@ from dver.python.verbs.handle import Handle, texts
 if TYPE_CHECKING:
     from typing import IO
 
+    from dver.ops.du import DuResult
+    from dver.ops.get import GetResult
+    from dver.ops.log import LogResult
+    from dver.ops.ls import LsResult
+    from dver.ops.whereis import WhereisResult
     from dver.python.filesystem import DverFileSystem
 
 
@@ -37,6 +36,8 @@ class LookingVerbs(Handle):
 
         ``revisions`` or ``all`` refs say where to look, by default from HEAD; ``follow`` renames.
         """
+        from dver.ops.log import LogOptions, log
+
         asked = LogOptions(os.fspath(path), revisions, all, max_count, follow)
         with self.opened() as repo:
             return log(repo, asked, self.reporter)
@@ -53,6 +54,8 @@ class LookingVerbs(Handle):
 
         ``local`` asks of each entry whether its content is here.
         """
+        from dver.ops.ls import LsOptions, ls
+
         asked = LsOptions(texts(paths), rev, recursive, remote, local)
         with self.opened() as repo:
             return ls(repo, asked, self.reporter)
@@ -73,6 +76,8 @@ class LookingVerbs(Handle):
         ``output`` is relative to this repository's directory, by default the path's own name;
         ``url`` is another repository. Raises RefusedError if something is there, without ``force``.
         """
+        from dver.ops.get import GetOptions, get
+
         where = None if output is None else os.fspath(output)
         asked = GetOptions(os.fspath(path), where, rev, url, remote, force, jobs)
         with self.opened() as repo:
@@ -80,6 +85,8 @@ class LookingVerbs(Handle):
 
     def cat(self, path: PathLike, *, rev: str | None = None, remote: str | None = None) -> bytes:
         """Return the bytes of a tracked file of any version, as ``dver cat`` prints them."""
+        from dver.ops.cat import CatOptions, cat
+
         out = io.BytesIO()
         with self.opened() as repo:
             cat(repo, CatOptions(os.fspath(path), rev, remote), out, self.reporter)
@@ -93,6 +100,8 @@ class LookingVerbs(Handle):
         depth: int = 0,
     ) -> DuResult:
         """Return how much room data takes, as files and in the store: ``dver du``."""
+        from dver.ops.du import DuOptions, du
+
         with self.opened() as repo:
             return du(repo, DuOptions(texts(paths), rev, all, depth), self.reporter)
 
@@ -105,6 +114,8 @@ class LookingVerbs(Handle):
         remotes: tuple[str, ...] = (),
     ) -> WhereisResult:
         """Return where the content of some data is: ``dver whereis``. ``check`` asks remotes."""
+        from dver.ops.whereis import WhereisOptions, whereis
+
         asked = WhereisOptions(os.fspath(what), rev, check, remotes)
         with self.opened() as repo:
             return whereis(repo, asked, self.reporter)

@@ -5,33 +5,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from dver.lineage.executing import Sink
-from dver.ops.contrast import ContrastOptions, ContrastResult, contrast
-from dver.ops.dag import DagResult, dag
-from dver.ops.export import ExportOptions, ExportResult, export
-from dver.ops.lineage import LineageOptions, LineageResult, lineage
-from dver.ops.record import RecordOptions, RecordResult, record
-from dver.ops.recordedvalues import (
-    DiffValuesResult,
-    ShowValuesOptions,
-    ShowValuesResult,
-    What,
-    diff_values,
-    show_values,
-)
-from dver.ops.repro import ReproOptions, ReproResult, Watch, repro
-from dver.ops.reproduce import ReproduceOptions, ReproduceResult, reproduce
-from dver.ops.run import run
-from dver.ops.runfinish import RunResult
-from dver.ops.runplan import RunOptions
-from dver.ops.runs import RunsOptions, RunsResult, runs
-from dver.ops.sign import SignOptions, SignResult, VerifyOptions, VerifyResult, sign, verify
 from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Group, Handle
 
 if TYPE_CHECKING:
+    from dver.lineage.executing import Sink
     from dver.lineage.setting import Kind
-    from dver.ops.export import Standard
+    from dver.ops.contrast import ContrastResult
+    from dver.ops.dag import DagResult
+    from dver.ops.export import ExportResult, Standard
+    from dver.ops.lineage import LineageResult
+    from dver.ops.record import RecordResult
+    from dver.ops.recordedvalues import DiffValuesResult, ShowValuesResult, What
+    from dver.ops.repro import ReproResult, Watch
+    from dver.ops.reproduce import ReproduceResult
+    from dver.ops.runfinish import RunResult
+    from dver.ops.runs import RunsResult
+    from dver.ops.sign import SignResult, VerifyResult
 
 
 def unheard(stream: str, data: bytes) -> None:
@@ -64,6 +54,9 @@ class MakingVerbs(Handle):
         ``sink`` takes what the command prints. A command that fails is recorded, and told by
         ``exit`` in the result. To record a block of Python, see :func:`dver.run`.
         """
+        from dver.ops.run import run
+        from dver.ops.runplan import RunOptions
+
         asked = RunOptions(
             argv,
             step=step,
@@ -85,6 +78,8 @@ class MakingVerbs(Handle):
 
     def record(self, source: PathLike, *, stage: bool | None = None) -> RecordResult:
         """Record something that was made elsewhere, from a file that tells it: ``dver record``."""
+        from dver.ops.record import RecordOptions, record
+
         with self.opened() as repo:
             return record(repo, RecordOptions(os.fspath(source), stage), self.reporter)
 
@@ -107,6 +102,8 @@ class MakingVerbs(Handle):
 
         ``watch`` hears of each step as it happens. Failures are told by ``exit`` in the result.
         """
+        from dver.ops.repro import ReproOptions, Watch, repro
+
         asked = ReproOptions(
             steps,
             jobs=jobs,
@@ -125,6 +122,8 @@ class MakingVerbs(Handle):
 
     def dag(self, *steps: str, downstream: bool = False) -> DagResult:
         """Return the pipeline: its steps, and which needs which: ``dver dag``."""
+        from dver.ops.dag import dag
+
         with self.opened() as repo:
             return dag(repo, steps, downstream=downstream)
 
@@ -132,10 +131,12 @@ class MakingVerbs(Handle):
         self, target: PathLike, *, down: bool = False, depth: int | None = None
     ) -> LineageResult:
         """Return what made something, or with ``down`` what was made with it: ``dver lineage``."""
+        from dver.ops.lineage import LineageOptions, lineage
+
         with self.opened() as repo:
             return lineage(repo, LineageOptions(os.fspath(target), down, depth))
 
-    def export(
+    def export_lineage(
         self,
         target: PathLike,
         standard: Standard,
@@ -144,6 +145,8 @@ class MakingVerbs(Handle):
         depth: int | None = None,
     ) -> ExportResult:
         """Return lineage as documents of a standard: ``dver lineage --format``."""
+        from dver.ops.export import ExportOptions, export
+
         with self.opened() as repo:
             return export(repo, ExportOptions(os.fspath(target), standard, down, depth))
 
@@ -156,6 +159,8 @@ class MakingVerbs(Handle):
         failed: bool = False,
     ) -> RunsResult:
         """Return recorded runs, with their parameters and metrics: ``dver runs``."""
+        from dver.ops.runs import RunsOptions, runs
+
         with self.opened() as repo:
             return runs(repo, RunsOptions(where, sort, limit, failed))
 
@@ -166,6 +171,8 @@ class MakingVerbs(Handle):
         files: bool = False,
     ) -> ContrastResult:
         """Put runs side by side: ``dver compare``, with ``files`` also ``dver lineage diff``."""
+        from dver.ops.contrast import ContrastOptions, contrast
+
         with self.opened() as repo:
             return contrast(repo, ContrastOptions(targets, all, files))
 
@@ -188,6 +195,8 @@ class MakingVerbs(Handle):
 
         ``sink`` takes what the command prints. The grade is in the result.
         """
+        from dver.ops.reproduce import ReproduceOptions, reproduce
+
         asked = ReproduceOptions(
             os.fspath(target),
             relative,
@@ -212,11 +221,15 @@ class MakingVerbs(Handle):
         stage: bool | None = None,
     ) -> SignResult:
         """Sign the record of what made something: ``dver sign``."""
+        from dver.ops.sign import SignOptions, sign
+
         with self.opened() as repo:
             return sign(repo, SignOptions(os.fspath(target), key, ssh_key, stage))
 
     def verify(self, target: PathLike) -> VerifyResult:
         """Verify the signatures of the record that made something: ``dver verify``."""
+        from dver.ops.sign import VerifyOptions, verify
+
         with self.opened() as repo:
             return verify(repo, VerifyOptions(os.fspath(target)))
 
@@ -240,10 +253,14 @@ class ValuesGroup(Group):
 
     def show(self, *revs: str, step: str | None = None) -> ShowValuesResult:
         """Return what the newest runs on some revisions recorded, by default on HEAD."""
+        from dver.ops.recordedvalues import ShowValuesOptions, show_values
+
         with self._handle.opened() as repo:
             return show_values(repo, ShowValuesOptions(self._what, revs, step))
 
     def diff(self, *revs: str) -> DiffValuesResult:
         """Return how recorded values differ between two revisions."""
+        from dver.ops.recordedvalues import diff_values
+
         with self._handle.opened() as repo:
             return diff_values(repo, self._what, revs)

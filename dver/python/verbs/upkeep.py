@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dver.config.load import environment
-from dver.config.schema import Level
-from dver.ops import config as settings
-from dver.ops.config import ConfigChange, ConfigListResult, FileLevel, SettingEntry
-from dver.ops.doctor import DoctorOptions, DoctorResult, doctor
-from dver.ops.drop import DropOptions, DropResult, drop
-from dver.ops.fsck import FsckOptions, FsckResult, fsck
-from dver.ops.gc import GcOptions, GcResult, gc
-from dver.ops.gcremote import RemoteGcOptions
-from dver.ops.hooks import (
-    HooksOptions,
-    HooksResult,
-    hooks_status,
-    install_hooks,
-    uninstall_hooks,
-)
-from dver.ops.purge import PurgeOptions, PurgeResult, purge
 from dver.python.verbs.handle import Group, Handle
+
+if TYPE_CHECKING:
+    from dver.config.schema import Level
+    from dver.ops.config import ConfigChange, ConfigListResult, FileLevel, SettingEntry
+    from dver.ops.doctor import DoctorResult
+    from dver.ops.drop import DropResult
+    from dver.ops.fsck import FsckResult
+    from dver.ops.gc import GcResult
+    from dver.ops.gcremote import RemoteGcOptions
+    from dver.ops.hooks import HooksResult
+    from dver.ops.purge import PurgeResult
 
 
 class UpkeepVerbs(Handle):
@@ -43,12 +40,16 @@ class UpkeepVerbs(Handle):
         ``repair`` makes the local store sound, with content from the remote ``source``; ``clean``
         empties the quarantine, ``at_once`` of what is newer than 30 days too.
         """
+        from dver.ops.fsck import FsckOptions, fsck
+
         asked = FsckOptions(full, remote, repair, source, subset, clean, at_once, dry_run)
         with self.opened() as repo:
             return fsck(repo, asked, self.reporter)
 
     def gc(self, *, dry_run: bool = False, remote: RemoteGcOptions | None = None) -> GcResult:
         """Remove content that nothing needs any more, here or in a remote: ``dver gc``."""
+        from dver.ops.gc import GcOptions, gc
+
         with self.opened() as repo:
             return gc(repo, GcOptions(dry_run, remote), self.reporter)
 
@@ -64,6 +65,8 @@ class UpkeepVerbs(Handle):
         dry_run: bool = False,
     ) -> DropResult:
         """Free local room: remove content of which there are copies elsewhere: ``dver drop``."""
+        from dver.ops.drop import DropOptions, drop
+
         asked = DropOptions(what, revisions, all_versions, copies, remotes, verify, force, dry_run)
         with self.opened() as repo:
             return drop(repo, asked, self.reporter)
@@ -82,12 +85,16 @@ class UpkeepVerbs(Handle):
 
         Nobody is asked, so only a ``dry_run`` is made unless it is turned off.
         """
+        from dver.ops.purge import PurgeOptions, purge
+
         asked = PurgeOptions(what, revisions, all_versions, remotes, reason, dry_run, lift)
         with self.opened() as repo:
             return purge(repo, asked, self.reporter)
 
     def doctor(self, *, offline: bool = False) -> DoctorResult:
         """Return versions, capabilities and problems of this set-up: ``dver doctor``."""
+        from dver.ops.doctor import DoctorOptions, doctor
+
         with self.opened(initialised=False) as repo:
             asked = DoctorOptions(offline)
             return doctor(repo, repo.config, asked, self.reporter, environ=environment())
@@ -108,21 +115,29 @@ class ConfigGroup(Group):
 
     def get(self, key: str, *, level: Level | None = None) -> SettingEntry:
         """Return a setting with its origin, of all levels together or of one."""
+        from dver.ops import config as settings
+
         with self._handle.opened(initialised=False) as repo:
             return settings.get_setting(repo.config, key, level)
 
     def list(self, *, level: Level | None = None, every: bool = False) -> ConfigListResult:
         """Return the settings that are set, or with ``every`` all there are."""
+        from dver.ops import config as settings
+
         with self._handle.opened(initialised=False) as repo:
             return settings.list_settings(repo.config, level=level, every=every)
 
     def set(self, key: str, value: str, *, level: FileLevel = "local") -> ConfigChange:
         """Set a setting at a level."""
+        from dver.ops import config as settings
+
         with self._handle.opened(initialised=False) as repo:
             return settings.set_setting(repo.config, level, key, value)
 
     def unset(self, key: str, *, level: FileLevel = "local") -> ConfigChange:
         """Take a setting at a level back."""
+        from dver.ops import config as settings
+
         with self._handle.opened(initialised=False) as repo:
             return settings.unset_setting(repo.config, level, key)
 
@@ -132,15 +147,21 @@ class HooksGroup(Group):
 
     def install(self, *parts: str) -> HooksResult:
         """Let git call dver; hooks of others stay."""
+        from dver.ops.hooks import HooksOptions, install_hooks
+
         with self._handle.opened() as repo:
             return install_hooks(repo, HooksOptions(parts))
 
     def status(self, *parts: str) -> HooksResult:
         """Return what git calls dver for."""
+        from dver.ops.hooks import HooksOptions, hooks_status
+
         with self._handle.opened() as repo:
             return hooks_status(repo, HooksOptions(parts))
 
     def uninstall(self, *parts: str) -> HooksResult:
         """Take out what was installed, without a trace."""
+        from dver.ops.hooks import HooksOptions, uninstall_hooks
+
         with self._handle.opened() as repo:
             return uninstall_hooks(repo, HooksOptions(parts))

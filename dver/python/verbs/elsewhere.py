@@ -1,0 +1,92 @@
+"""Data of elsewhere: ``dver import``, ``update`` and ``migrate``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from dver.python.sessions import PathLike
+from dver.python.verbs.handle import Group, Handle, texts
+
+if TYPE_CHECKING:
+    from dver.ops.importing import ImportResult
+    from dver.ops.migratedvc import MigrateDvcResult
+    from dver.ops.sourcerepo import Access
+    from dver.ops.update import UpdateResult
+
+
+class ElsewhereVerbs(Handle):
+    """Methods that bring data from elsewhere and note where it came from."""
+
+    def import_(
+        self,
+        source: PathLike,
+        path: str | None = None,
+        *,
+        rev: str | None = None,
+        output: PathLike | None = None,
+        download: bool = True,
+        endpoint: str = "",
+        access: Access | None = None,
+        stage: bool | None = None,
+    ) -> ImportResult:
+        """Bring data from elsewhere, and note where it came from: ``dver import``.
+
+        ``source`` is a git repository with ``path`` in it, or alone the URL of plain data.
+        """
+        from dver.ops.importing import ImportOptions, import_data
+        from dver.ops.sourcerepo import DEFAULT
+
+        where = None if output is None else os.fspath(output)
+        asked = ImportOptions(
+            os.fspath(source), path, rev, where, download, endpoint, access or DEFAULT, stage
+        )
+        with self.opened() as repo:
+            return import_data(repo, asked, self.reporter)
+
+    def update(
+        self,
+        *paths: PathLike,
+        all: bool = False,  # noqa: A002 - as the option is called
+        rev: str | None = None,
+        check: bool = False,
+        dry_run: bool = False,
+        download: bool = True,
+        force: bool = False,
+        trust: bool = False,
+        access: Access | None = None,
+        stage: bool | None = None,
+    ) -> UpdateResult:
+        """Move imported data to a newer version of its source: ``dver update``."""
+        from dver.ops.sourcerepo import DEFAULT
+        from dver.ops.update import UpdateOptions, update
+
+        asked = UpdateOptions(
+            texts(paths), all, rev, check, dry_run, download, force, trust, access or DEFAULT, stage
+        )
+        with self.opened() as repo:
+            return update(repo, asked, self.reporter)
+
+    @property
+    def migrate(self) -> MigrateGroup:
+        """Take over the data of other tools: ``dver migrate``."""
+        return MigrateGroup(self)
+
+
+class MigrateGroup(Group):
+    """The verbs of ``dver migrate``."""
+
+    def dvc(
+        self,
+        *paths: PathLike,
+        dry_run: bool = False,
+        rewrite_history: bool = False,
+        stage: bool | None = None,
+        workers: int | None = None,
+    ) -> MigrateDvcResult:
+        """Take over data that DVC tracks; nothing of DVC's is deleted."""
+        from dver.ops.migratedvc import MigrateDvcOptions, migrate_dvc
+
+        asked = MigrateDvcOptions(texts(paths), dry_run, rewrite_history, stage, workers)
+        with self._handle.opened() as repo:
+            return migrate_dvc(repo, asked, self._handle.reporter)
