@@ -32,12 +32,14 @@ class _Tree:
         first, second = ("input", "output") if result.down else ("output", "input")
         #: From an object to records, and from a record to (object, path, role).
         self._next: dict[str, list[str]] = {}
-        self._below: dict[str, list[tuple[str, str, str]]] = {}
+        self._below: dict[str, list[tuple[str, str, str, str]]] = {}
         for edge in result.edges:
             if edge.kind == first:
                 self._next.setdefault(edge.object, []).append(edge.record)
             if edge.kind == second:
-                self._below.setdefault(edge.record, []).append((edge.object, edge.path, edge.role))
+                self._below.setdefault(edge.record, []).append(
+                    (edge.object, edge.path, edge.role, edge.origin)
+                )
         self._told: set[str] = set()
 
     def lines(self) -> Iterator[str]:
@@ -64,9 +66,10 @@ class _Tree:
             self._told.add(record_id)
             inner = indent + ("   " if last else "│  ")
             below = self._below.get(record_id, [])
-            for m, (oid, path, role) in enumerate(below):
+            for m, (oid, path, role, origin) in enumerate(below):
                 end = m == len(below) - 1
-                yield f"{inner}{'└' if end else '├'}─ {self._object(oid, path, role)}"
+                came = f"  from {printable(origin)}" if origin else ""
+                yield f"{inner}{'└' if end else '├'}─ {self._object(oid, path, role)}{came}"
                 yield from self._records_of([oid], inner + ("   " if end else "│  "))
 
     def _object(self, oid: str, path: str, role: str) -> str:
@@ -84,6 +87,8 @@ class _Tree:
             parts.append(self._console.style(f"claimed{by}", "yellow"))
         if one.commit:
             parts.append(f"commit {printable(one.commit[:10])}{'+' if one.dirty else ''}")
+        if one.remote:
+            parts.append(self._dim(f"from {printable(one.remote)}"))
         if one.exit:
             parts.append(self._console.style(f"exit code {one.exit}", "red"))
         metrics = ", ".join(f"{key}={text}" for key, text in list(one.metrics.items())[:_SHOWN])

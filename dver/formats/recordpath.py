@@ -8,6 +8,7 @@ from __future__ import annotations
 from dver.base.oid import OID_SIZE, Oid
 
 DIRECTORY = b".dver/records"
+_SIGNATURES = b".dsse.json"
 _DIGITS = frozenset(b"0123456789abcdef")
 
 
@@ -24,3 +25,15 @@ def id_of(path: bytes) -> Oid | None:
     if len(digits) != 2 * OID_SIZE or digits == name or not _DIGITS.issuperset(digits):
         return None
     return Oid(bytes.fromhex(digits.decode())) if where == DIRECTORY + b"/" + digits[:2] else None
+
+
+def signatures_path_of(record_id: Oid) -> bytes:
+    """Return the path of the file with a record's signatures, which lies beside it."""
+    return path_of(record_id).removesuffix(b".json") + _SIGNATURES
+
+
+def signed_id_of(path: bytes) -> Oid | None:
+    """Return the id of the record whose signatures a path in a git repository is for, or None."""
+    if not path.endswith(_SIGNATURES):
+        return None
+    return id_of(path.removesuffix(_SIGNATURES) + b".json")

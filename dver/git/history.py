@@ -46,13 +46,33 @@ def file_history(git: Git, revs: Sequence[str], specs: Sequence[bytes]) -> Itera
     """Yield every change of the regular files that pathspecs select; see :func:`history`."""
     yield from _changes(git, revs, specs, bool)
 
+
 def record_history(git: Git, revs: Sequence[str]) -> Iterator[PointerChange]:
     """Yield every record that a set of commits holds, as :func:`history` yields pointers."""
     yield from _changes(git, revs, [_RECORDS], is_record_path)
 
 
+def signature_history(git: Git, revs: Sequence[str]) -> Iterator[PointerChange]:
+    """Yield every file with signatures of a record, as :func:`history` yields pointers."""
+    yield from _changes(git, revs, [_RECORDS], is_signature_path)
+
+
 def uncommitted_records(git: Git) -> list[bytes]:
     """Return the paths of record files that are in the working tree or index, and not in HEAD."""
+    return [path for path in _uncommitted(git) if is_record_path(path)]
+
+
+def uncommitted_signatures(git: Git) -> list[bytes]:
+    """Return the same of the files with signatures, to which others may be added later."""
+    if git.is_bare:
+        return []
+    with git.pipe("ls-files", "-z", "--modified", "--", _RECORDS) as out:
+        changed = list(split_nul(out))
+    found = dict.fromkeys([*_uncommitted(git), *changed])
+    return [path for path in found if is_signature_path(path)]
+
+
+def _uncommitted(git: Git) -> list[bytes]:
     if git.is_bare:
         return []
     staged = ["diff-index", "--cached", "--name-only", "--diff-filter=AM", "-z", "HEAD"]
@@ -62,7 +82,7 @@ def uncommitted_records(git: Git) -> list[bytes]:
     for args in (staged, ["ls-files", "-z", "--others"]):
         with git.pipe(*args, "--", _RECORDS) as out:
             found.update(dict.fromkeys(split_nul(out)))
-    return [path for path in found if is_record_path(path)]
+    return list(found)
 
 
 def records_on_branch(git: Git) -> list[bytes]:
@@ -80,6 +100,11 @@ def records_on_branch(git: Git) -> list[bytes]:
 def is_record_path(path: bytes) -> bool:
     """Tell whether a path is that of a record's file."""
     return recordpath.id_of(path) is not None
+
+
+def is_signature_path(path: bytes) -> bool:
+    """Tell whether a path is that of a file with signatures of a record."""
+    return recordpath.signed_id_of(path) is not None
 
 
 def _changes(

@@ -11,9 +11,16 @@ from dver.base.errors import FormatError, MissingContentError
 from dver.base.oid import Oid, oid_of
 from dver.formats import record, recordpath
 from dver.formats.record import Record
-from dver.git.history import is_record_path, record_history, uncommitted_records
+from dver.git.history import (
+    is_record_path,
+    record_history,
+    signature_history,
+    uncommitted_records,
+    uncommitted_signatures,
+)
 from dver.git.pointers import read_blobs
 from dver.git.process import split_nul
+from dver.lineage.signing import dsse
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -44,6 +51,26 @@ def record_files(repo: Repo, revs: Sequence[str]) -> Iterator[tuple[bytes, bytes
             data = read_record_file(repo, path)
             if data is not None:
                 yield path, data, ""
+
+
+def signature_files(repo: Repo, revs: Sequence[str]) -> Iterator[tuple[bytes, bytes, str]]:
+    """Yield (path, bytes, commit) of the files with signatures, as :func:`record_files` does.
+
+    Of a file that was changed each content is told, since others may have signed in each. Those
+    that are too large to be envelopes are left out.
+    """
+    found: dict[tuple[bytes, str], str] = {}
+    for change in signature_history(repo.git, revs) if revs else ():
+        if change.blob is not None:
+            found.setdefault((change.path, change.blob), change.commit.id)
+    blobs = read_blobs(repo.git, [blob for _, blob in found], limit=dsse.MAX_SIZE)
+    for (path, blob), commit in found.items():
+        if len(blobs[blob]) <= dsse.MAX_SIZE:
+            yield path, blobs[blob], commit
+    for path in uncommitted_signatures(repo.git):
+        data = read_record_file(repo, path, dsse.MAX_SIZE)
+        if data is not None and len(data) <= dsse.MAX_SIZE:
+            yield path, data, ""
 
 
 def read_record_file(repo: Repo, path: bytes, limit: int = record.MAX_SIZE) -> bytes | None:

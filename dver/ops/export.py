@@ -17,6 +17,7 @@ from dver.lineage.graph import Walker
 from dver.lineage.index import LineageIndex
 from dver.ops.lineage import LineageOptions, walk
 from dver.ops.making import Asked, find, maker_of
+from dver.ops.remoterecords import asking
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -29,12 +30,13 @@ UPWARD: tuple[Standard, ...] = ("in-toto", "slsa", "cyclonedx", "mlflow")
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """Of what to tell the lineage, and how; ``down`` and ``depth`` as for lineage."""
+    """Of what to tell the lineage, and how; ``down``, ``depth`` and ``remote`` as for lineage."""
 
     target: str
     standard: Standard
     down: bool = False
     depth: int | None = None
+    remote: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,12 @@ def export(repo: Repo, options: ExportOptions) -> ExportResult:
             hint="openlineage, ro-crate and prov take --down",
         )
     with LineageIndex(repo) as index:
-        asked = find(repo, index, options.target)
-        found = _Found(repo, index, asked, options)
-        documents = _MAKERS[options.standard](found)
+
+        def make() -> _Documents:
+            asked = find(repo, index, options.target)
+            return _MAKERS[options.standard](_Found(repo, index, asked, options))
+
+        documents = asking(repo, index, options.target, options.remote, make, always=True)
     return ExportResult(options.target, options.standard, documents)
 
 

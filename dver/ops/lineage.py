@@ -12,6 +12,7 @@ from dver.base.oid import Oid, format_oid
 from dver.lineage.graph import Edge, Graph, Walker
 from dver.lineage.index import LineageIndex
 from dver.ops.making import Asked, find
+from dver.ops.remoterecords import asking
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -22,12 +23,14 @@ class LineageOptions:
     """Of what to tell the lineage: ``PATH[@REV]``, a record's id, an oid, or a file on disk.
 
     ``down`` asks what was made with it, else what made it. ``depth`` bounds how many records lie
-    one behind the other.
+    one behind the other. ``remote`` names a remote whose records count as well; without it the
+    default one is asked only if the records of git have no answer.
     """
 
     target: str
     down: bool = False
     depth: int | None = None
+    remote: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,17 @@ class LineageRecord:
 
 @dataclass(frozen=True, slots=True)
 class LineageEdge:
-    """An object is an ``input`` of a record or an ``output``; ``role`` as it was recorded."""
+    """An object is an ``input`` of a record or an ``output``; ``role`` as it was recorded.
+
+    ``origin`` is the place and version that an input had been imported from, "" if it was not.
+    """
 
     object: str
     record: str
     kind: Literal["input", "output"]
     role: str
     path: str
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +105,28 @@ class LineageResult:
 def lineage(repo: Repo, options: LineageOptions) -> LineageResult:
     """Walk the records of all refs, from something up to what made it, or down.
 
-    Raises NotFoundError for what is unknown, or if no record names it.
+    Raises NotFoundError for what is unknown, or if no record names it, and RemoteError if a remote
+    that was named cannot be asked.
     """
     with LineageIndex(repo) as index:
-        asked = find(repo, index, options.target)
         walker = Walker(index, repo.store)
-        graph = walk(walker, asked, options)
+        graph = asking(
+            repo,
+            index,
+            options.target,
+            options.remote,
+            lambda: _walked(walker, find(repo, index, options.target), options),
+            always=True,
+        )
         origins = index.origins(graph.records)
-        records = tuple(
-            _told(one, plain, origins.get(one, "")) for one, plain in index.plain(graph.records)
-        )
-    if not graph.records:
-        if options.down:
-            raise NotFoundError(
-                f"no record says that anything was made with {show(options.target)}",
-                hint="'dver run -d PATH -- COMMAND' records what a command reads",
-            )
-        raise NotFoundError(
-            f"no record says what made {show(options.target)}",
-            hint="'dver run -o PATH -- COMMAND' records what a command makes",
-        )
+        plains = list(index.plain(graph.records))
+    records = tuple(_told(one, plain, origins.get(one, "")) for one, plain in plains)
+    imported = {
+        (one, item["path"]): item["origin"]
+        for one, plain in plains
+        for item in plain.get("inputs", ())
+        if "origin" in item
+    }
     return LineageResult(
         options.target,
         options.down,
@@ -127,9 +136,27 @@ def lineage(repo: Repo, options: LineageOptions) -> LineageResult:
             for one in graph.objects.values()
         ),
         records,
-        tuple(_edge(one) for one in graph.edges),
+        tuple(
+            _edge(one, "" if one.output else imported.get((one.record, one.path), ""))
+            for one in graph.edges
+        ),
         {format_oid(one): tuple(map(format_oid, two)) for one, two in graph.inside.items()},
         not graph.cut,
+    )
+
+
+def _walked(walker: Walker, asked: Asked, options: LineageOptions) -> Graph:
+    graph = walk(walker, asked, options)
+    if graph.records:
+        return graph
+    if options.down:
+        raise NotFoundError(
+            f"no record says that anything was made with {show(options.target)}",
+            hint="'dver run -d PATH -- COMMAND' records what a command reads",
+        )
+    raise NotFoundError(
+        f"no record says what made {show(options.target)}",
+        hint="'dver run -o PATH -- COMMAND' records what a command makes",
     )
 
 
@@ -166,6 +193,6 @@ def _told(record_id: Oid, plain: Mapping[str, Any], origin: str) -> LineageRecor
     )
 
 
-def _edge(one: Edge) -> LineageEdge:
+def _edge(one: Edge, origin: str) -> LineageEdge:
     kind: Literal["input", "output"] = "output" if one.output else "input"
-    return LineageEdge(format_oid(one.oid), one.record.hex(), kind, one.role, one.path)
+    return LineageEdge(format_oid(one.oid), one.record.hex(), kind, one.role, one.path, origin)

@@ -34,7 +34,8 @@ class PushOptions:
     targets, or paths inside a tracked directory; none means every target. ``revisions`` are
     revisions or ranges ``A..B`` whose pointers are pushed; ``all`` takes every ref. With neither,
     the pointers of the workspace and of HEAD are pushed, and older versions that HEAD's history
-    names as far as they are here. ``commits`` takes what those changed instead of all these.
+    names as far as they are here. Imports go along, unless ``import.push`` is off and no path was
+    named. ``commits`` takes what those changed instead of all these.
     ``jobs`` is how many requests may be under way at once. ``dry_run`` finds out what would be sent
     and writes nothing anywhere. ``repair`` reads all of the remote first, and heals what is damaged
     there by what is good there and here.
@@ -110,12 +111,14 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     with_history = not options.revisions and not options.all and options.commits is None
     if with_history:
         _add_history(repo, selection, remote)
+    _leave_out_imports(repo, selection)
     for problem in selection.broken:
         reporter.warn(f"left out: {problem}")
     lost: list[tuple[Selected, Lost]] = []
     offers = list(_offers(repo, selection, remote, lost))
     if not selection.paths:
-        offers += record_offers(repo, _record_revisions(repo, options, remote.covered()))
+        revs = _record_revisions(repo, options, remote.covered())
+        offers += record_offers(repo, revs, store=not options.dry_run)
     if healing is not None:
         offers += healing.offers()
     required = [one for version, one in lost if version.required]
@@ -157,6 +160,12 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
         ),
         None if healing is None else healing.result,
     )
+
+
+def _leave_out_imports(repo: Repo, selection: Selection) -> None:
+    """Take imports out of a selection if they are not to be pushed; who wants one names it."""
+    if not selection.paths and repo.config.get("import.push") is False:
+        selection.versions = [one for one in selection.versions if not one.is_import]
 
 
 def _add_history(repo: Repo, selection: Selection, remote: Remote) -> None:

@@ -22,6 +22,7 @@ from dver.ops.making import find, maker_of
 from dver.ops.materialise import remove_all
 from dver.ops.recordeditems import absent
 from dver.ops.remaking import Made, Ready, Remaking
+from dver.ops.remoterecords import asking
 from dver.ops.upstream import upstream, with_rebuilt
 from dver.ops.verdict import GradedOutput
 
@@ -43,11 +44,11 @@ class ReproduceOptions:
     """What to make again: ``PATH[@REV]``, a record's id, or a file on disk.
 
     ``relative`` and ``absolute`` say how far apart metrics may be and still count as the same.
-    ``remote`` is where missing inputs come from, None the default one. ``keep`` leaves the
-    directories in which it was made. ``check`` only tells whether it could be made. ``note`` False
-    writes no record of the verdict. ``environment`` is what to run in. ``times`` runs as often, and
-    takes how far apart metrics are in those runs for their noise. ``chain`` makes first what the
-    inputs were made of, from the roots on, and goes on with what came out.
+    ``remote`` is where missing inputs and records come from, None the default one. ``keep`` leaves
+    the directories in which it was made. ``check`` only tells whether it could be made. ``note``
+    False writes no record of the verdict. ``environment`` is what to run in. ``times`` runs as
+    often, and takes how far apart metrics are in those runs for their noise. ``chain`` makes first
+    what the inputs were made of, from the roots on, and goes on with what came out.
     """
 
     target: str
@@ -120,7 +121,13 @@ def reproduce(
     What is missing is told before anything is run: the grade is then ``blocked``.
     """
     with LineageIndex(repo) as index:
-        record_id, value = maker_of(repo, index, find(repo, index, options.target))
+        record_id, value = asking(
+            repo,
+            index,
+            options.target,
+            options.remote,
+            lambda: maker_of(repo, index, find(repo, index, options.target)),
+        )
         records = upstream(index, record_id, value) if options.chain else [(record_id, value)]
     return _Reproductions(repo, options, sink, reporter).run(records)
 

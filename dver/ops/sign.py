@@ -13,6 +13,7 @@ from dver.base.errors import CorruptError, NotFoundError, RefusedError, UsageErr
 from dver.base.fsio import show
 from dver.base.oid import Oid, oid_of
 from dver.formats import recordpath
+from dver.formats.record import Record
 from dver.git.pointers import read_blobs
 from dver.lineage.exporting.contents import StoreContents
 from dver.lineage.exporting.intoto import statement
@@ -25,6 +26,7 @@ from dver.lineage.signing.dsse import Envelope, Signature
 from dver.lineage.signing.judging import Judged, Judgement
 from dver.ops import worktree
 from dver.ops.making import Asked, find, maker_of
+from dver.ops.remoterecords import asking, signatures_in
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -97,11 +99,11 @@ def sign(repo: Repo, options: SignOptions) -> SignResult:
     """
     if options.key is not None and options.ssh_key is not None:
         raise UsageError("a signature is made with one key: --key or --ssh-key")
-    _, one = _look_up(repo, options.target)
+    _, one, _ = _look_up(repo, options.target)
     payload = json.dumps(
         statement(one, StoreContents(repo.store)), sort_keys=True, separators=(",", ":")
     ).encode()
-    path = signature_path(one.id)
+    path = recordpath.signatures_path_of(one.id)
     absolute = repo.absolute(path)
     others = _others(repo, one, path, payload)
     message = Envelope(payload, ()).signed
@@ -128,13 +130,17 @@ def sign(repo: Repo, options: SignOptions) -> SignResult:
 def verify(repo: Repo, options: VerifyOptions) -> VerifyResult:
     """Judge the signatures of the record that made something.
 
-    Signatures are read from the work tree, else from the newest commit of any ref that has them;
-    whom to trust from the default branch only. A record or file in the work tree that was altered
-    is bad, whatever was signed.
+    Signatures are read from the work tree, else from the newest commit of any ref that has them,
+    else, where git does not have the record, from the remote that does; whom to trust from the
+    default branch only. A record or file in the work tree that was altered is bad, whatever was
+    signed.
     """
-    asked, one = _look_up(repo, options.target)
-    path = signature_path(one.id)
+    asked, one, origin = _look_up(repo, options.target)
+    path = recordpath.signatures_path_of(one.id)
     data = _signature_file(repo, path)
+    is_here = data is not None
+    if data is None and origin:
+        data = signatures_in(repo, origin, one.id)
     trust = signers.trusted(repo.git)
     judged: list[Judged] = []
     verdict: Judgement = "unsigned"
@@ -154,26 +160,27 @@ def verify(repo: Repo, options: VerifyOptions) -> VerifyResult:
     return VerifyResult(
         one.id.hex(),
         verdict,
-        repo.display(path) if data is not None else None,
+        repo.display(path) if is_here else None,
         trust.where,
         tuple(judged),
         reason,
     )
 
 
-def signature_path(record_id: Oid) -> bytes:
-    """Return where the signatures of a record are: beside it."""
-    return recordpath.path_of(record_id).removesuffix(b".json") + b".dsse.json"
-
-
-def _look_up(repo: Repo, target: str) -> tuple[Asked, Recorded]:
+def _look_up(repo: Repo, target: str) -> tuple[Asked, Recorded, str]:
+    """Return what was asked for, its record, and the remote it is from if git does not have it."""
     with LineageIndex(repo) as index:
-        asked = find(repo, index, target)
-        record_id, value = maker_of(repo, index, asked)
+
+        def look() -> tuple[Asked, Oid, Record]:
+            asked = find(repo, index, target)
+            return asked, *maker_of(repo, index, asked)
+
+        asked, record_id, value = asking(repo, index, target, None, look)
         data = index.data(record_id)
+        origin = index.origins([record_id]).get(record_id, "")
     if data is None:
         raise NotFoundError(f"there is no record {record_id.hex()[:10]}")
-    return asked, Recorded(record_id, value, data)
+    return asked, Recorded(record_id, value, data), origin
 
 
 def _altered(repo: Repo, asked: Asked, one: Recorded) -> str:

@@ -7,6 +7,7 @@ import json
 import click
 
 from dver.base.errors import UsageError
+from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.contrasttext import render_diff
@@ -20,7 +21,7 @@ from dver.ui.console import Console
 @declare(
     "lineage",
     result=LineageResult,
-    exits=(4, 7),
+    exits=(4, 7, 8),
     examples=[
         ("what made this model", "dver lineage model.pkl"),
         (
@@ -29,6 +30,10 @@ from dver.ui.console import Console
         ),
         ("draw it", "dver lineage --format mermaid model.pkl"),
         ("as SLSA provenance, for other tools", "dver lineage --format slsa model.pkl > slsa.json"),
+        (
+            "with the records of clones whose commits are not here",
+            "dver lineage -r origin --down data",
+        ),
         ("what changed between two models", "dver lineage diff model.pkl@v1.0 model.pkl"),
     ],
 )
@@ -42,11 +47,20 @@ from dver.ui.console import Console
     default="tree",
     help="How to draw it (default: tree), or the standard to tell it in.",
 )
-def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, shape: str) -> int:
+@options.remote("Ask the records in this remote too (without it: the default one, if need be).")
+def command(
+    app: App,
+    targets: tuple[str, ...],
+    down: bool,
+    depth: int | None,
+    shape: str,
+    remote: str | None,
+) -> int:
     """Tell what made something, or what was made with it.
 
-    All records that any branch or tag reaches are asked. TARGET is a path at any revision, a
-    record's id, an oid, or a file on disk that some record knows by its content.
+    All records that any branch or tag reaches are asked, and if they have no answer those that
+    others pushed to the default remote. TARGET is a path at any revision, a record's id, an oid, or
+    a file on disk that some record knows by its content.
 
     in-toto, slsa, openlineage, ro-crate, cyclonedx, prov and mlflow print JSON for other tools: of
     OpenLineage an event on each line, of the others one document.
@@ -62,9 +76,10 @@ def command(app: App, targets: tuple[str, ...], down: bool, depth: int | None, s
             "the lineage of one thing at a time", hint="'dver lineage diff A B' compares two"
         )
     if shape in STANDARDS:
-        options = ExportOptions(targets[0], STANDARDS[STANDARDS.index(shape)], down, depth)
-        return app.finish(export(app.repo, options), _print_documents, long=True)
-    result = lineage(app.repo, LineageOptions(targets[0], down, depth))
+        standard = STANDARDS[STANDARDS.index(shape)]
+        wanted = ExportOptions(targets[0], standard, down, depth, remote)
+        return app.finish(export(app.repo, wanted), _print_documents, long=True)
+    result = lineage(app.repo, LineageOptions(targets[0], down, depth, remote))
 
     def render(console: Console, result: LineageResult) -> None:
         draw = {"dot": as_dot, "mermaid": as_mermaid}.get(shape)

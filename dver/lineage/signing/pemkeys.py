@@ -42,6 +42,27 @@ def sign(key_file: str, message: bytes) -> tuple[bytes, str]:
     return signature, public.decode()
 
 
+def sign_ecdsa(key_file: str, message: bytes) -> tuple[bytes, str]:
+    """Sign with an ECDSA key; return the signature, and the SHA-256 of the public key in PEM.
+
+    Raises NotFoundError if the file is not there and RefusedError for a key of another kind.
+    """
+    _need_library()
+    import hashlib
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = _load(key_file)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise RefusedError(
+            f"{show(key_file)} is no ECDSA key, which model signatures are made with",
+            hint="openssl ecparam -name prime256v1 -genkey -noout -out key.pem",
+        )
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return key.sign(message, ec.ECDSA(_hash_for(key.curve))), hashlib.sha256(public).hexdigest()
+
+
 def is_good(kind: str, key: bytes, signature: bytes, message: bytes) -> bool:
     """Say whether a public key, given in OpenSSH's form, made a signature."""
     _need_library()
