@@ -58,7 +58,16 @@ class Origin:
     path: str = ""
     rev: str = ""
     commit: str = ""
+    etag: str = ""
     version: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What to call it for people, without what a URL may carry as a secret."""
+        parts = [_public(self.url), self.path and f"path {self.path}"]
+        parts += [self.commit and f"commit {self.commit}", self.etag and f"etag {self.etag}"]
+        parts.append(self.version and f"version {self.version}")
+        return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +196,20 @@ def _listed(value: Any, what: str) -> tuple[bytes, bytes]:
 
 def _origin(dep: Mapping[str, Any]) -> Origin:
     repo = dep.get("repo")
-    version = next(
-        (f"{key} {dep[key]}" for key in ("version_id", "etag", "checksum", "md5") if key in dep), ""
-    )
     path = str(dep.get("path", ""))
     if isinstance(repo, dict):
         url = str(repo.get("url", ""))
         return Origin(url, path, str(repo.get("rev") or ""), str(repo.get("rev_lock") or ""))
     if isinstance(dep.get("db"), dict):
         return Origin("a database", str(dep["db"].get("query") or dep["db"].get("table") or ""))
-    return Origin(path, version=version)
+    etag, version = str(dep.get("etag") or ""), str(dep.get("version_id") or "")
+    return Origin(path, etag=etag, version=version)
+
+
+def _public(url: str) -> str:
+    """Return a URL without a password, and without what follows a question mark."""
+    plain = url.partition("?")[0]
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:[^/@]*@", r"\1", plain)
 
 
 def stage_directories(path: bytes, data: bytes) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dver.base import fsio
 from dver.base.errors import (
     ConfigError,
     DverError,
+    FormatError,
     NotFoundError,
     RefusedError,
     RepositoryError,
@@ -19,8 +20,9 @@ from dver.base.errors import (
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.foreign.adopting import Adopter, Contents
-from dver.foreign.dvcfiles import Out
+from dver.foreign.dvcfiles import Origin, Out
 from dver.foreign.known import Known
+from dver.formats import origin as origins
 from dver.formats.pointer import Pointer
 from dver.git import ignorefile
 from dver.git.history import is_record_path
@@ -199,10 +201,23 @@ class _Migration:
         file = self._found.files.get(self._found.named[path])
         if file is None or not file.origins:
             return ""
-        first = file.origins[0]
-        parts = [first.url, first.path and f"path {first.path}"]
-        parts += [first.commit and f"commit {first.commit}", first.version]
-        return ", ".join(part for part in parts if part)
+        return file.origins[0].shown
+
+    def _origin_lines(self, pointers: Mapping[bytes, Pointer]) -> dict[bytes, bytes]:
+        """Return the lines that say in a pointer where DVC imported it from."""
+        found = {}
+        for path, pointer in pointers.items():
+            file = self._found.files.get(self._found.named[path])
+            if file is None or not file.origins:
+                continue
+            try:
+                found[path] = origins.encode(_origin(file.origins[0], pointer))
+            except FormatError as error:
+                self._reporter.note(
+                    f"{show(self._repo.display(path))}: where it was imported from stays in"
+                    f" {show(self._repo.display(file.path))} alone: {error.message}"
+                )
+        return found
 
     def _unchanged(self) -> list[MigratedTarget]:
         return [
@@ -242,7 +257,8 @@ class _Migration:
                 workspace = self._read(done, known, places)
             outs = [path for path in chosen.outs if path in done.pointers]
             written += ignorefile.add(repo.git, outs)
-            written += write_pointers(repo, {path: done.pointers[path] for path in outs})
+            new = {path: done.pointers[path] for path in outs}
+            written += write_pointers(repo, new, self._origin_lines(new))
             for path in outs:
                 if path in self._seen:
                     workspace.remember(path, self._seen[path], done.pointers[path], store)
@@ -355,3 +371,18 @@ class _Migration:
 
     def _not_migrated(self, one: Untranslated) -> NotMigrated:
         return NotMigrated(self._repo.display(one.out.path), one.reason, one.hint, missing=True)
+
+
+def _origin(told: Origin, pointer: Pointer) -> origins.Origin:
+    """Return where something was imported from, as dver writes it down."""
+    if told.commit:
+        return origins.Origin(
+            repository=told.url,
+            path=os.fsencode(told.path.strip("/")),
+            rev=told.rev,
+            commit=told.commit,
+            oid=pointer.oid,
+        )
+    return origins.Origin(
+        url=told.url, etag=told.etag.strip('"'), version=told.version, oid=pointer.oid
+    )
