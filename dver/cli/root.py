@@ -16,6 +16,7 @@ SECTIONS = {
     "Start": {
         "init": "Set dver up in a git repository.",
         "migrate": "Take over what DVC or git-lfs versions here.",
+        "export": "Write tracked data as a project of DVC.",
         "demo": "Show the main job on real data, step by step, in a throw-away repository.",
         "doctor": "Report versions, capabilities and problems of this set-up.",
         "config": "Read and change settings.",
