@@ -10,13 +10,13 @@ command = Lazy(
     fallback="status",
     sections={
         "Commands": {
-            "install": "Let git call dver: when it commits, pushes, switches, merges and shows.",
-            "uninstall": "Take all of that away again, without a trace.",
+            "install": "Install hooks and drivers beside those that are there.",
+            "uninstall": "Take hooks and drivers away again, without a trace.",
             "status": "Tell which hooks and drivers are there.",
-            "run": "Do what a hook does; for hooks of your own and for hook managers.",
+            "run": "Do what a hook does, for hooks of your own and hook managers.",
         }
     },
-    help="""Let git call dver by itself.
+    help="""Let git call dver when it commits, pushes, switches, merges and shows.
 
     dver works without hooks; they save typing 'dver push' and 'dver checkout', and prevent commits
     that nobody could use. Hooks that are there already stay, and run first. The settings

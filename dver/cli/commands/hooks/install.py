@@ -30,7 +30,7 @@ def complete_parts(ctx: click.Context, param: click.Parameter, incomplete: str) 
 )
 @click.argument("parts", metavar="[NAME]...", nargs=-1, shell_complete=complete_parts)
 def command(app: App, parts: tuple[str, ...]) -> int:
-    r"""Let git call dver.
+    r"""Install hooks and drivers beside those that are there.
 
     \b
     pre-commit     refuses conflict markers in pointers, large files, tracked data put into git,

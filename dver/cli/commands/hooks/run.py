@@ -39,7 +39,7 @@ _NAMES = (*HOOKS, "merge", "textconv")
 @click.argument("name", metavar="NAME")
 @click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
 def command(app: App, name: str, arguments: tuple[str, ...]) -> int:
-    """Do what a hook does.
+    """Do what a hook does, for hooks of your own and hook managers.
 
     NAME is pre-commit, pre-push, post-checkout, post-merge or post-rewrite, and the ARGUMENTs are
     those that git gives to the hook; pre-push reads its standard input too. Where 'dver init' was

@@ -23,7 +23,7 @@ from dver.ui.console import Console
 )
 @click.argument("parts", metavar="[NAME]...", nargs=-1, shell_complete=complete_parts)
 def command(app: App, parts: tuple[str, ...]) -> int:
-    """Take dver's hooks and drivers away.
+    """Take hooks and drivers away again, without a trace.
 
     Hooks that were there before are put back, byte for byte.
     """
