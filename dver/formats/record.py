@@ -43,7 +43,10 @@ class RepoIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The exact code that ran; ``tree`` is a git tree, ``archive`` the same as a tree of dver's."""
+    """The exact code that ran; ``tree`` is a git tree, ``archive`` the same as a tree of dver's.
+
+    ``used`` are the files of it that were seen to be read: modules, scripts, settings.
+    """
 
     commit: str = ""
     tree: str = ""
@@ -52,6 +55,7 @@ class Code:
     snapshot: str = ""
     archive: Oid | None = None
     left_out: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Item:
     source: str = ""
     observed: bool = False
     producer: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,4 +49,15 @@ class Observer:
             path = entry[1:]
             if path.startswith(top) and entry[:1] in (b"r", b"w"):
                 (writes if entry[:1] == b"w" else reads).add(path.removeprefix(top))
+        # A module that was compiled before is not opened itself.
+        reads.update(filter(None, map(_source_of, reads | writes)))
         return reads, writes
+
+
+def _source_of(path: bytes) -> bytes | None:
+    """Return the module that a file of Python's cache was compiled from, None for other files."""
+    directory, _, name = path.rpartition(b"/")
+    if not name.endswith(b".pyc") or directory.rpartition(b"/")[2] != b"__pycache__":
+        return None
+    above = directory.removesuffix(b"__pycache__")
+    return above + name.partition(b".")[0] + b".py"

@@ -64,6 +64,7 @@ class Draft:
     parents: tuple[Parent, ...] = ()
     verdict: Verdict | None = None
     claim: Claim | None = None
+    used: tuple[str, ...] = ()
 
 
 def finish(draft: Draft, writer: Writer) -> tuple[Oid, bytes]:
@@ -153,6 +154,7 @@ def _code(draft: Draft) -> Code:
         draft.code.snapshot,
         None if draft.archive is None else draft.archive[0],
         tuple(os.fsdecode(one.path) for one in draft.code.left_out),
+        draft.used,
     )
 
 

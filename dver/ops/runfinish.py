@@ -164,6 +164,7 @@ class Finish:
             and not any(path == one or is_below(path, one) for one in declared)
         }
         code = set(self._repo.git.tracked_by_git(sorted(noticed)))
+        self._draft.used = tuple(map(os.fsdecode, sorted(code & reads)))
         written = sorted(path for path in noticed & writes if path not in code)
         read = sorted(
             path

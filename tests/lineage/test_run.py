@@ -444,3 +444,22 @@ def test_ids_are_what_b3sum_prints(project: Project) -> None:
     result = project.train().json["result"]
     data = (project.path / result["file"]).read_bytes()
     assert parse_oid(result["record"]) == oid_of(data)
+
+
+def test_modules_that_are_imported_are_seen(project: Project) -> None:
+    project.write("lib/__init__.py", "")
+    project.write("lib/scaling.py", "RATE = 2\n")
+    project.write("secret_rates.py", "RATE = 3\n")
+    project.write(".gitignore", "/data\n/secret_rates.py\n__pycache__/\n")
+    project.write(
+        "train.py",
+        "import secret_rates\nfrom lib import scaling\n"
+        "open('model.json', 'w').write(str(scaling.RATE * secret_rates.RATE))\n"
+        "open('metrics.json', 'w').write('{}')\n",
+    )
+    project.commit("modules")
+    for _ in range(2):  # the second time they are compiled already
+        result = project.train().json["result"]
+        value = record.decode((project.path / result["file"]).read_bytes())
+        assert value.code.used == ("lib/__init__.py", "lib/scaling.py", "train.py")
+        assert result["reads"] == ["secret_rates.py"]
