@@ -207,7 +207,9 @@ class Recorder:
         old = one.job.old
         if old is None or old.kind != "tree" or old == new or not self._store.has(old.oid):
             return
-        source = Layered([EncodedTrees(built), self._store])
+        from dver.ops.purgedhere import Purges, was_purged
+
+        source = Layered([EncodedTrees(built), self._store, Purges(self._store)])
         # Where all of some version was here once, what is not there now was deleted.
         partial = one.known is not None and one.known.base is None
         placement = Placement(self._store, one.known, old)
@@ -216,6 +218,8 @@ class Recorder:
             for change in diff_trees(source, old.oid, new.oid):
                 gone = change.old if change.new is None else None
                 if gone is not None and gone.kind != DIRECTORY:
+                    if was_purged(self._store, gone.oid):
+                        continue
                     absent += not self._store.has(gone.oid) or (
                         partial and not placement.had(change.path)
                     )

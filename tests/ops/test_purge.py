@@ -112,6 +112,21 @@ def test_status_and_checkout_tell_it_as_what_it_is(repo: WorkRepo) -> None:
     assert (repo.path / "data/other").read_bytes() == OTHER
 
 
+@pytest.mark.parametrize("what", ["data/people", "data/sub"])
+def test_the_data_is_recorded_without_it(repo: WorkRepo, nas: Path, what: str) -> None:
+    repo.write("data/sub/people", SECRET[::-1])
+    repo.add("data")
+    repo.commit("three")
+    run(repo, push, PushOptions())
+    purging(repo, what)
+    repo.unlink("data/people" if what == "data/people" else "data/sub/people")
+    repo.add("data")
+    repo.commit("without it")
+    assert repo.status_of("data").is_clean
+    run(repo, push, PushOptions())
+    assert not holding(nas, SECRET if what == "data/people" else SECRET[::-1])
+
+
 def test_another_clone_does_not_bring_it_back(repo: WorkRepo, nas: Path, tmp_path: Path) -> None:
     other = clone_of(repo, tmp_path / "other")
     run(other, pull, PullOptions())

@@ -178,7 +178,9 @@ def _here(console: Console, here: PurgedHere, *, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     facts = [f"{count(here.objects, 'object')} {would}removed"]
     if here.packs_deleted or here.packs_rewritten:
-        facts.append(f"{here.packs_deleted} packs deleted and {here.packs_rewritten} rewritten")
+        facts.append(
+            f"{count(here.packs_deleted, 'pack')} {would}deleted, {here.packs_rewritten} rewritten"
+        )
     if here.links or here.strays:
         facts.append(f"{count(here.links + here.strays, 'file')} of caches and leftovers")
     console.done(f"here: {', '.join(facts)}, {size(here.bytes)}")
@@ -203,8 +205,8 @@ def _there(console: Console, there: PurgedThere, *, dry_run: bool) -> None:
         console.done(f"{there.remote}: does not have it")
     else:
         console.done(
-            f"{there.remote}: {count(there.objects, 'object')}; {there.packs_deleted} packs"
-            f" {would}deleted and {there.packs_rewritten} {would}rewritten, {size(there.bytes)}"
+            f"{there.remote}: {count(there.objects, 'object')};"
+            f" {count(there.packs_deleted, 'pack')} {would}deleted, {there.packs_rewritten} rewritten, {size(there.bytes)}"
         )
     _shared(console, there.shared)
     if there.refused:
