@@ -22,7 +22,6 @@ from dver.formats.statindex import NO_OID
 from dver.formats.tree import DIRECTORY, EMPTY, EMPTY_OID, EXECUTABLE, FILE, SYMLINK, Entry, Tree
 from dver.store.store import Store
 from dver.store.treediff import unequal
-from dver.store.vouching import Vouching
 from dver.store.walk import Budget, TreeSource, directories, join
 from dver.workspace.plan import Batch, CheckoutPlan, NewDirectory, Obstacle, Removal
 from dver.workspace.state import DIR_ROW, MODE, DirState, FileState, Row, Scan
@@ -62,8 +61,10 @@ def plan_checkout(
     is said to have, None if nobody says. Raises MissingContentError if a tree that is needed is not
     in the store, and FormatError for a tree that is not of the size that is claimed for it.
     """
-    if isinstance(store, Store):
+    if isinstance(store, Store) and store.index.foreign_packs:
         # What is overwritten because the store has it must really be there.
+        from dver.store.vouching import Vouching
+
         store = Vouching(store)
     plan = CheckoutPlan(path, current, desired)
     planner = _Planner(plan, store, force, files)

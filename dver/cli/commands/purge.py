@@ -206,7 +206,8 @@ def _there(console: Console, there: PurgedThere, *, dry_run: bool) -> None:
     else:
         console.done(
             f"{there.remote}: {count(there.objects, 'object')};"
-            f" {count(there.packs_deleted, 'pack')} {would}deleted, {there.packs_rewritten} rewritten, {size(there.bytes)}"
+            f" {count(there.packs_deleted, 'pack')} {would}deleted,"
+            f" {there.packs_rewritten} rewritten, {size(there.bytes)}"
         )
     _shared(console, there.shared)
     if there.refused:
