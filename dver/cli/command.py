@@ -210,6 +210,7 @@ class Lazy(click.Group):
         from click.shell_completion import CompletionItem
 
         names = {name: text for table in self.sections.values() for name, text in table.items()}
+        names |= dict.fromkeys(self.more_names(ctx), "")
         offered = [
             CompletionItem(name, help=text)
             for name, text in names.items()

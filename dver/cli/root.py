@@ -6,7 +6,7 @@ import os
 
 import click
 
-from dver.base.errors import NotFoundError, UsageError
+from dver.base.errors import DverError, NotFoundError, UsageError
 from dver.base.fsio import show
 from dver.cli.command import Lazy
 from dver.cli.context import app_of
@@ -152,7 +152,10 @@ class Root(Lazy):
         """Return the user's aliases."""
         from dver.cli.aliases import names
 
-        return names(app_of(ctx))
+        try:
+            return names(app_of(ctx))
+        except DverError:  # they are only offered
+            return []
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands, and the concepts."""

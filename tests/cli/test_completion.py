@@ -108,3 +108,57 @@ def test_the_script_works_in_bash(full: Dver, tmp_path: Path) -> None:
     )
     assert done.stdout == b"origin\n"
     assert done.stderr == b""
+
+
+@pytest.fixture
+def moved_on(full: Dver, git_repo: GitRepo) -> Dver:
+    """The same, after a commit that removed a file and a target, and added others."""
+    (git_repo.path / "data/train/b.csv").unlink()
+    git_repo.write("data/train/deep/new.csv", "n")
+    git_repo.write("data/train/$(touch x)", "odd")
+    full("add", "data/train", "-q")
+    full("rm", "model.bin", "-q")
+    git_repo.commit("second")
+    return full
+
+
+def test_paths_of_another_revision(moved_on: Dver) -> None:
+    assert offers(moved_on, "dver cat --rev v1.0 ") == ["data/", "model.bin"]
+    assert offers(moved_on, "dver cat --rev v1.0 data/") == ["data/train"]
+    old = ["data/train/a.csv", "data/train/b.csv"]
+    assert offers(moved_on, "dver cat --rev v1.0 data/train/") == old
+    assert offers(moved_on, "dver ls --rev HEAD data/train/d") == ["data/train/deep/"]
+    assert offers(moved_on, "dver ls --rev nope data/") == []
+    assert "data/train/b.csv" in offers(moved_on, "dver checkout v1.0 data/train/")
+    assert "data/train/b.csv" not in offers(moved_on, "dver checkout HEAD data/train/")
+    assert offers(moved_on, "dver diff v1.0 HEAD data/train/b") == ["data/train/b.csv"]
+
+
+def test_paths_that_are_not_in_the_workspace(moved_on: Dver) -> None:
+    (moved_on.cwd / "data/train/deep/new.csv").unlink()
+    assert offers(moved_on, "dver checkout data/train/deep/") == ["data/train/deep/new.csv"]
+    shutil.rmtree(moved_on.cwd / "data/train")
+    assert offers(moved_on, "dver pull data/train/a") == ["data/train/a.csv"]
+
+
+def test_names_that_bash_would_run_are_not_offered_from_revisions(moved_on: Dver) -> None:
+    assert not [name for name in offers(moved_on, "dver ls --rev HEAD data/train/") if "$" in name]
+
+
+def test_aliases_and_topics(full: Dver) -> None:
+    full("config", "set", "alias.stock", "ls -l", "-q")
+    assert offers(full, "dver sto") == ["stock"]
+    assert offers(full, "dver stock data/") == ["data/train"]
+    assert offers(full, "dver help poi") == ["pointers"]
+    assert offers(full, "dver help remote re") == ["rename", "remove"]
+
+
+def test_steps_and_records(full: Dver, git_repo: GitRepo) -> None:
+    git_repo.write("dver.yaml", "steps:\n  train:\n    command: 'true'\n    outs: [out.txt]\n")
+    assert offers(full, "dver repro t") == ["train"]
+    assert offers(full, "dver metrics show -n ") == ["train"]
+    full("run", "-q", "-o", "out.txt", "--", "sh", "-c", "echo 1 > out.txt")
+    (run,) = full("runs", "--json").result["runs"]
+    assert offers(full, f"dver lineage {run['id'][:3]}") == [run["id"][:10]]
+    assert offers(full, "dver lineage out.txt@v") == ["out.txt@v1.0"]
+    assert offers(full, "dver sign out") == ["out.txt"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.contrasttext import render_columns
@@ -22,7 +23,13 @@ from dver.ops.contrast import ContrastOptions, ContrastResult, contrast
         ),
     ],
 )
-@click.argument("targets", metavar="PATH[@REV]|RECORD...", nargs=-1, required=True)
+@click.argument(
+    "targets",
+    metavar="PATH[@REV]|RECORD...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.records,
+)
 @click.option("--all", "everything", is_flag=True, help="Also show what does not differ.")
 def command(app: App, targets: tuple[str, ...], everything: bool) -> int:
     """Put runs side by side.

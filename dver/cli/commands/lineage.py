@@ -7,7 +7,7 @@ import json
 import click
 
 from dver.base.errors import UsageError
-from dver.cli import options
+from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.contrasttext import render_diff
@@ -37,7 +37,13 @@ from dver.ui.console import Console
         ("what changed between two models", "dver lineage diff model.pkl@v1.0 model.pkl"),
     ],
 )
-@click.argument("targets", metavar="PATH[@REV]|RECORD|OID", nargs=-1, required=True)
+@click.argument(
+    "targets",
+    metavar="PATH[@REV]|RECORD|OID",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.records,
+)
 @click.option("--down", is_flag=True, help="Tell what was made with it, not what made it.")
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Go so many records far.")
 @click.option(

@@ -7,7 +7,7 @@ import threading
 import click
 
 from dver.base.fsio import show
-from dver.cli import options
+from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
@@ -43,7 +43,7 @@ _MOST_REASONS = 5
         ("four steps at once, and go on if one fails", "dver repro -j 4 --keep-going"),
     ],
 )
-@click.argument("steps", metavar="[STEP]...", nargs=-1)
+@click.argument("steps", metavar="[STEP]...", nargs=-1, shell_complete=completion.steps)
 @click.option(
     "-n",
     "--dry-run",

@@ -6,6 +6,7 @@ import click
 
 from dver.base.fsio import show
 from dver.base.redact import printable
+from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.commands.run import sink_of
 from dver.cli.context import App
@@ -56,7 +57,7 @@ _MEANING: dict[Grade, str] = {
         ("from the raw data on, step by step", "dver reproduce --chain model.pkl@v1.0"),
     ],
 )
-@click.argument("target", metavar="PATH[@REV]|RECORD")
+@click.argument("target", metavar="PATH[@REV]|RECORD", shell_complete=completion.records)
 @click.option("--check", is_flag=True, help="Only tell whether all that is needed is to be had.")
 @click.option(
     "--expect",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dver.base.fsio import show
-from dver.cli import options
+from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
@@ -35,7 +35,15 @@ from dver.ui.humanize import count, size
     ],
 )
 @click.argument("argv", metavar="-- COMMAND [ARGS]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("-n", "--name", "step", metavar="STEP", default="", help="Name what is done.")
+@click.option(
+    "-n",
+    "--name",
+    "step",
+    metavar="STEP",
+    default="",
+    help="Name what is done.",
+    shell_complete=completion.steps,
+)
 @click.option(
     "-d", "--dep", "deps", metavar="PATH[:ROLE]", multiple=True, help="What the command reads."
 )

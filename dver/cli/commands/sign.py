@@ -7,7 +7,7 @@ import click
 from dver.base.errors import UsageError
 from dver.base.fsio import show
 from dver.base.redact import printable
-from dver.cli import options
+from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
@@ -34,7 +34,7 @@ from dver.ui.humanize import count
         ),
     ],
 )
-@click.argument("target", metavar="PATH[@REV]|RECORD")
+@click.argument("target", metavar="PATH[@REV]|RECORD", shell_complete=completion.records)
 @click.option("--ssh-key", metavar="FILE", help="An ssh key; a public one for a key in an agent.")
 @click.option("--key", metavar="FILE", help="An ed25519 or ECDSA private key in PEM.")
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dver.base.fsio import show
+from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.ops.sign import EXIT_OF, VerifyOptions, VerifyResult, verify
@@ -29,7 +30,7 @@ _MEANING = {
         ("in a pipeline", "dver verify model.pkl && ./deploy model.pkl"),
     ],
 )
-@click.argument("target", metavar="PATH[@REV]|RECORD")
+@click.argument("target", metavar="PATH[@REV]|RECORD", shell_complete=completion.records)
 def command(app: App, target: str) -> int:
     """Verify the signatures of the record that made something.
 

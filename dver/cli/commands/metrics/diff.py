@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.valuestext import render_changes
@@ -19,7 +20,7 @@ from dver.ops.recordedvalues import DiffValuesResult, diff_values
         ("between two releases", "dver metrics diff v1.0 v1.1"),
     ],
 )
-@click.argument("revs", metavar="[REV [REV]]", nargs=-1)
+@click.argument("revs", metavar="[REV [REV]]", nargs=-1, shell_complete=completion.revisions)
 def command(app: App, revs: tuple[str, ...]) -> int:
     """Show which metrics differ between two revisions.
 

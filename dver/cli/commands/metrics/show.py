@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.valuestext import render_shown
@@ -19,8 +20,15 @@ from dver.ops.recordedvalues import ShowValuesOptions, ShowValuesResult, show_va
         ("those of two releases", "dver metrics show v1.0 v1.1"),
     ],
 )
-@click.argument("revs", metavar="[REV]...", nargs=-1)
-@click.option("-n", "--name", "step", metavar="STEP", help="Only of this step.")
+@click.argument("revs", metavar="[REV]...", nargs=-1, shell_complete=completion.revisions)
+@click.option(
+    "-n",
+    "--name",
+    "step",
+    metavar="STEP",
+    help="Only of this step.",
+    shell_complete=completion.steps,
+)
 def command(app: App, revs: tuple[str, ...], step: str | None) -> int:
     """Show the metrics of the newest runs.
 
