@@ -19,6 +19,7 @@ from dver.formats import (
     pack,
     pointer,
     proofs,
+    purged,
     record,
     root,
     segment,
@@ -31,6 +32,7 @@ from dver.formats.notice import Notice, Unused
 from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pack import Frame
 from dver.formats.pointer import Pointer
+from dver.formats.purged import Purged, PurgedObject
 from dver.formats.record import (
     Actor,
     Code,
@@ -254,6 +256,18 @@ def sample_record() -> Record:
     )
 
 
+def sample_purged() -> Purged:
+    """Return the word of a purge of one file and one directory."""
+    objects = (PurgedObject(oid_of(HELLO), "file"), PurgedObject(oid_of(LABELS), "tree"))
+    return Purged(
+        "00112233445566778899aabbccddeeff",
+        1769860800,
+        "Ada",
+        "request 4711",
+        tuple(sorted(objects)),
+    )
+
+
 def sample_verified() -> dict[bytes, int]:
     """Return when two packs were verified."""
     return {bytes(oid_of(HELLO)): 1769860800, bytes(oid_of(SCRIPT)): 1769774400}
@@ -283,6 +297,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "record.json": lambda: record.encode(sample_record()),
     "notice-doomed.json": lambda: notice.encode(sample_doomed()),
     "notice-trash.json": lambda: notice.encode(sample_trash()),
+    "purged.json": lambda: purged.encode(sample_purged()),
     "verified.txt": lambda: verified.encode(sample_verified()),
     "format.json": lambda: storeinfo.encode(StoreInfo("00112233445566778899aabbccddeeff")),
 }
@@ -303,6 +318,7 @@ SHOWN = {
     "root.md": ["root.json"],
     "record.md": ["record.json"],
     "remote.md": ["notice-doomed.json", "notice-trash.json"],
+    "purged.md": ["purged.json"],
     "store.md": ["format.json"],
     "verified.md": ["verified.txt"],
 }

@@ -11,6 +11,7 @@ from dver.formats import (
     pack,
     pointer,
     proofs,
+    purged,
     record,
     root,
     segment,
@@ -85,6 +86,10 @@ def test_golden_root_is_read() -> None:
 def test_golden_notices_are_read() -> None:
     assert notice.decode(golden("notice-doomed.json")) == samples.sample_doomed()
     assert notice.decode(golden("notice-trash.json")) == samples.sample_trash()
+
+
+def test_golden_word_of_a_purge_is_read() -> None:
+    assert purged.decode(golden("purged.json")) == samples.sample_purged()
 
 
 def test_golden_record_is_read() -> None:
