@@ -32,7 +32,6 @@ _LEADING = (
     "PYTHONNOUSERSITE",
     "PYTHONSAFEPATH",
     "VIRTUAL_ENV",
-    "HOME",
 )
 #: Runs in the interpreter that the command uses, which need not have dver.
 PROBE = """
@@ -104,6 +103,8 @@ def _key(python: Sequence[str], env: Mapping[str, str]) -> str:
     program = shutil.which(python[0], path=env.get("PATH")) or python[0]
     real = os.path.realpath(program)
     leading = [env.get(name) for name in _LEADING]
+    # A user's own packages lie below HOME.
+    leading.append(None if env.get("PYTHONNOUSERSITE") else env.get("HOME"))
     return json.dumps([list(python), program, real, _mark(real), leading])
 
 

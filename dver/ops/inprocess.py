@@ -78,7 +78,11 @@ def recorded(
             Metric(name, *spell(value), "code") for name, value in sorted(recording.metrics.items())
         )
         try:
-            recording.result = Finish(repo, plan, draft, reporter, logged).finish(set(), set())
+            ending = Finish(repo, plan, draft, reporter, logged)
+            recording.result = ending.finish(set(), set())
+            problem = ending.problem(recording.result)
+            if problem is not None:
+                raise problem
         finally:
             if failed is not None:
                 raise failed

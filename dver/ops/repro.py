@@ -26,7 +26,7 @@ from dver.ops import worktree
 from dver.ops.reproplan import Action, Judgement, Planner, load_pipeline, told_reasons
 from dver.ops.reproready import require_inputs, require_programs
 from dver.ops.reuse import restore, take_over
-from dver.ops.run import RunOptions, run
+from dver.ops.run import RunOptions, run_and_tell
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -306,8 +306,10 @@ class _Work:
             fsio.make_dirs(os.path.dirname(repo.absolute(path)))
         alone = self._options.jobs == 1
         sink = self._watch.sink(step.name, alone=alone)
-        result = run(repo, self._run_options(step), sink, self._reporter)
+        result, problem = run_and_tell(repo, self._run_options(step), sink, self._reporter)
         self._to_stage.update((_located(repo, path), None) for path in result.to_stage)
+        if problem is not None:
+            return _failed(replace(told, record=result.record, exit=result.exit), problem)
         if result.interrupted:
             self._interrupted = True
         return replace(

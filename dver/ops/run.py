@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dver.base.errors import UsageError
+from dver.base.errors import DverError, UsageError
 from dver.base.reporter import Reporter
 from dver.formats.recordpath import DIRECTORY as RECORDS
 from dver.git import snapshot
@@ -21,7 +21,7 @@ from dver.ops.runplan import Pin, Plan, RunOptions, keep_inputs
 if TYPE_CHECKING:
     from dver.repo import Repo
 
-__all__ = ["RunItem", "RunOptions", "RunResult", "begun", "run"]
+__all__ = ["RunItem", "RunOptions", "RunResult", "begun", "run", "run_and_tell"]
 
 
 def run(repo: Repo, options: RunOptions, sink: Sink, reporter: Reporter) -> RunResult:
@@ -31,6 +31,16 @@ def run(repo: Repo, options: RunOptions, sink: Sink, reporter: Reporter) -> RunR
     Raises before the command is run if an input is missing, the program is not there, or an
     output is an input too; after it was recorded, if an output was not made.
     """
+    result, problem = run_and_tell(repo, options, sink, reporter)
+    if problem is not None:
+        raise problem
+    return result
+
+
+def run_and_tell(
+    repo: Repo, options: RunOptions, sink: Sink, reporter: Reporter
+) -> tuple[RunResult, DverError | None]:
+    """Do the same, but return what would be raised once the run is recorded."""
     if not options.argv:
         raise UsageError("there is no command to run", hint="dver run -o OUT -- COMMAND ARGS...")
     plan = Plan(repo, options)
@@ -46,7 +56,9 @@ def run(repo: Repo, options: RunOptions, sink: Sink, reporter: Reporter) -> RunR
             reads, writes = observer.found()
         captured = capture.finish(options.variables, options.container)
         draft.env, draft.packages = captured.environment, captured.packages
-        return Finish(repo, plan, draft, reporter).finish(reads, writes)
+        ending = Finish(repo, plan, draft, reporter)
+        result = ending.finish(reads, writes)
+        return result, ending.problem(result)
 
 
 @contextlib.contextmanager

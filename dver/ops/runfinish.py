@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dver.base.errors import DverError, NotFoundError, RefusedError
+from dver.base.fsio import show
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.formats.record import Item, Metric, Undeclared
@@ -81,13 +82,17 @@ class Finish:
         self._draft = draft
         self._reporter = reporter
         self._told = metrics
+        self._missing: list[bytes] = []
         self._problem: DverError | None = None
 
     def finish(self, reads: set[bytes], writes: set[bytes]) -> RunResult:
-        """Take the outputs in, write the record, and return the result."""
+        """Take the outputs in, write the record, and return the result.
+
+        That something is wrong with the run, which was recorded all the same, is told by
+        :meth:`problem` afterwards.
+        """
         repo, plan, draft = self._repo, self._plan, self._draft
         outcome = self._outcome()
-        missing: list[bytes] = []
         to_stage: list[bytes] = []
         adopted: dict[bytes, str] = {}
         if outcome.exit == 0:
@@ -95,7 +100,7 @@ class Finish:
                 if os.path.lexists(repo.absolute(path)):
                     adopted[path] = role
                 else:
-                    missing.append(path)
+                    self._missing.append(path)
             to_stage += self._track([path for path in adopted if path in plan.outs])
         draft.undeclared = self._undeclared(reads, writes)
         store = repo.store
@@ -118,9 +123,7 @@ class Finish:
                 snapshot.keep(repo.git, record_id.hex(), draft.code.snapshot)
             to_stage.append(running.write(repo, record_id, data))
         staged = worktree.stage(repo, to_stage, plan.options.stage)
-        result = self._result(record_id.hex(), outcome, to_stage, staged)
-        self._complain(result, missing)
-        return result
+        return self._result(record_id.hex(), outcome, to_stage, staged)
 
     def _outcome(self) -> Outcome:
         if self._draft.outcome is None:
@@ -198,25 +201,29 @@ class Finish:
         path = self._repo.display(os.fsencode(one.path))
         return RunItem(path, format_oid(one.oid), one.size, one.files, one.role)
 
-    def _complain(self, result: RunResult, missing: Sequence[bytes]) -> None:
+    def problem(self, result: RunResult) -> DverError | None:
+        """Return what is wrong with a run that ended well; warn of what its record lacks."""
         for text in result.left_out:
             self._reporter.warn(f"the record does not hold {text}")
+        keep = f"; to keep the record, run: git add {show(result.file)}"
+        keep = "" if result.staged else keep
         if self._problem is not None:
             self._reporter.warn(
                 f"the run was recorded as {result.record[:10]}, and not all outputs are tracked"
             )
-            raise self._problem
-        if missing:
-            raise NotFoundError(
+            return self._problem
+        if self._missing:
+            return NotFoundError(
                 f"the command ended well, but did not make all outputs; it was recorded as"
                 f" {result.record[:10]}",
-                hint="check the paths of its outputs and metrics",
-                paths=[self._repo.display(path) for path in missing],
+                hint=f"check the paths of its outputs and metrics{keep}",
+                paths=[self._repo.display(path) for path in self._missing],
             )
         if self._plan.options.strict and (result.reads or result.writes):
-            raise RefusedError(
+            return RefusedError(
                 f"files were read or written that were not declared; the run was recorded as"
                 f" {result.record[:10]}",
-                hint="declare them with -d and -o, or leave --strict out",
+                hint=f"declare them with -d and -o, or leave --strict out{keep}",
                 paths=[*result.reads, *result.writes],
             )
+        return None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -30,6 +34,9 @@ class Project:
         self.git = git
         self.path = git.path
         self.dver = Dver(git.path)
+
+    def prepare(self) -> None:
+        """Make what every test begins with."""
         self.dver("init", "-q")
         self.write("data/rows.csv", "1\n2\n3\n")
         self.write("train.py", TRAIN)
@@ -56,6 +63,48 @@ class Project:
         return self.git.commit_staged(message)
 
 
+P = TypeVar("P", bound=Project)
+PROBES = Path("dver/lineage/interpreters.json")
+
+
+class Templates:
+    """Projects as tests begin with them, made once; and what interpreters said of themselves."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._probes: bytes | None = None
+
+    @contextlib.contextmanager
+    def filled(self, project: P) -> Iterator[P]:
+        """Give a project its first content."""
+        made = self._directory / type(project).__name__
+        if made.exists():
+            shutil.rmtree(project.path)
+            shutil.copytree(made, project.path, symlinks=True)
+        else:
+            project.prepare()
+            shutil.copytree(project.path, made, symlinks=True)
+        probes = project.path / ".git" / PROBES
+        if self._probes is not None:
+            probes.parent.mkdir(exist_ok=True)
+            probes.write_bytes(self._probes)
+        yield project
+        if self._probes is None and probes.exists():
+            self._probes = probes.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp("templates"))
+
+
+@pytest.fixture(autouse=True)
+def no_packages_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the answers of interpreters be the same wherever HOME is."""
+    monkeypatch.setenv("PYTHONNOUSERSITE", "1")
+
+
 @pytest.fixture
-def project(git_repo: GitRepo) -> Project:
-    return Project(git_repo)
+def project(git_repo: GitRepo, templates: Templates) -> Iterator[Project]:
+    with templates.filled(Project(git_repo)) as made:
+        yield made

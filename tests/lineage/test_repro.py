@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from dver.base.oid import oid_of, parse_oid
 from dver.formats import record, recordpath
 from dver.formats.record import Record
-from tests.lineage.conftest import Project
+from tests.lineage.conftest import Project, Templates
 from tests.support.cli import Done
 from tests.support.gitrepo import GitRepo
 
@@ -56,8 +57,8 @@ steps:
 class Pipeline(Project):
     """A project with a pipeline of three steps, one of which needs another."""
 
-    def __init__(self, git: GitRepo) -> None:
-        super().__init__(git)
+    def prepare(self) -> None:
+        super().prepare()
         self.write("step.py", STEP)
         self.write("step.txt", "7\n")
         self.write("dver.yaml", PIPELINE)
@@ -95,8 +96,9 @@ class Pipeline(Project):
 
 
 @pytest.fixture
-def pipe(git_repo: GitRepo) -> Pipeline:
-    return Pipeline(git_repo)
+def pipe(git_repo: GitRepo, templates: Templates) -> Iterator[Pipeline]:
+    with templates.filled(Pipeline(git_repo)) as project:
+        yield project
 
 
 CURRENT = {"prepare": "current", "train": "current", "other": "current"}
@@ -351,9 +353,13 @@ def test_a_failure_stops_what_needs_it(pipe: Pipeline) -> None:
 def test_a_step_that_does_not_make_its_output(pipe: Pipeline) -> None:
     pipe.change("step.py extra", "step.py extra2")
     pipe.change("outs: [extra]", "outs: [extra]  # it writes extra2")
-    found = pipe.repro("other", code=4)["other"]
+    result = pipe.result("other", code=4)
+    (found,) = result["steps"]
     assert found["action"] == "failed"
     assert "did not make all outputs" in found["problem"]
+    # It is recorded all the same, and git is to know of that.
+    (path,) = result["to_stage"]
+    assert path == os.fsdecode(recordpath.path_of(parse_oid(found["record"])))
 
 
 def test_at_the_same_time(pipe: Pipeline) -> None:
