@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dver.base.errors import MissingContentError
+from dver.base.errors import MissingContentError, NotFoundError, RemoteError
 from dver.base.oid import Oid, format_oid
 from dver.formats.chunklist import ChunkList
 from dver.formats.tree import Tree
@@ -163,7 +163,12 @@ class Contents:
         if self._name is None and self._repo.config.default_remote() is None:
             looked.append("a remote, since no default one is set up")
         else:
-            self._remote = RemoteChunks(self._repo.open_remote(self._name, write=False))
+            try:
+                opened = self._repo.open_remote(self._name, write=False)
+            except NotFoundError as error:
+                # Nobody shall take that for a path which is not there.
+                raise RemoteError(error.message, hint=error.hint) from error
+            self._remote = RemoteChunks(opened)
             looked.append(self._remote.description)
         self._looked = looked
 

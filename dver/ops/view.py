@@ -227,6 +227,8 @@ class View:
         return is_pointer_path(path) and self.located(data_path(path))[1] is not None
 
     def _not_found(self, path: bytes, version: Version) -> DverError:
+        if b".git" in path.lower().split(b"/"):
+            return NotFoundError(f"{show(path)} is inside a git directory, and not seen here")
         if is_pointer_path(path) and data_path(path) in self._version(data_path(path)).pointers:
             return NotFoundError(
                 f"{show(path)} is a pointer file, and not seen here",

@@ -149,7 +149,7 @@ def _find(
     path: PathLike, rev: str | None, repo: PathLike | None, remote: str | None
 ) -> tuple[Session, View, bytes]:
     """Return a session, the version in it, and the repository path that a path means."""
-    text = os.fspath(path)
+    text = os.fsdecode(path)
     if text.startswith("dver://"):
         raise UsageError(
             f"{show(text)} is a URL, and dver.open takes a path",

@@ -20,6 +20,18 @@ from dver.python.errors import as_files_say, read_only
 from dver.python.sessions import PathLike, Session
 
 Info = dict[str, Any]
+#: Options that fsspec itself, or whoever makes file systems of any kind, may give.
+_OF_FSSPEC = {
+    "add_aliases",
+    "add_docs",
+    "anon",  # with it pandas tries once more after a PermissionError
+    "asynchronous",
+    "batch_size",
+    "listings_expiry_time",
+    "loop",
+    "max_paths",
+    "use_listings_cache",
+}
 
 
 class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -57,10 +69,15 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
         cache: bool = False,
         **options: Any,
     ) -> None:
+        unknown = sorted(options.keys() - _OF_FSSPEC)
+        if unknown:
+            # A misspelled revision must not give another version.
+            known = "rev, repo, remote and cache"
+            raise TypeError(f"dver:// has no option {unknown[0]!r}, but {known}")
         super().__init__(**options)
         self.rev, self.remote, self.cache = rev, remote, cache
         # Another process may have another current directory.
-        self.repo = os.getcwd() if repo is None else os.fspath(repo)
+        self.repo = sessions.here() if repo is None else os.fsdecode(repo)
         self._commits: dict[str, str] = {}
         self._views: dict[str, View] = {}
         self._made: Session | None = None
@@ -137,6 +154,16 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
                 pass  # the @ belongs to the path
         return self._view(None), "", _located(text)
 
+    def _node(self, view: View, where: bytes) -> Node:
+        try:
+            return view.node(where)
+        except NotFoundError as error:
+            rev, at, _ = _split(os.fsdecode(where))
+            if at and self.rev is None and view.commit is None:
+                hint = f"nor is {rev!r} a revision; {error.hint}"
+                raise NotFoundError(error.message, hint=hint) from error
+            raise
+
     # -- looking --------------------------------------------------------------------------------
 
     def info(self, path: str, **kwargs: Any) -> Info:  # noqa: ARG002
@@ -148,13 +175,13 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """
         with as_files_say():
             view, prefix, where = self._find(path)
-            return _info(view, prefix, view.node(where))
+            return _info(view, prefix, self._node(view, where))
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: ARG002
         """Return what is in a directory, or of a file itself: names, or with ``detail`` infos."""
         with as_files_say():
             view, prefix, where = self._find(path)
-            node = view.node(where)
+            node = self._node(view, where)
             nodes = view.children(where) if view.resolve(node).is_directory else [node]
             if not detail:
                 return [prefix + os.fsdecode(one.path) for one in nodes]
@@ -233,7 +260,7 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return self._open_node(view, where)
 
     def _open_node(self, view: View, where: bytes) -> BinaryIO:
-        node = view.resolve(view.node(where))
+        node = view.resolve(self._node(view, where))
         if self.cache and node.oid is not None and not node.is_directory:
             self._session().bring(view, node.path)
         return open_node(view, node)

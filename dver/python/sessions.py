@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dver.base.errors import RepositoryError
 from dver.base.reporter import SILENT
 from dver.config.load import environment
 from dver.ops.contents import Contents
@@ -78,6 +79,16 @@ _sessions: OrderedDict[tuple[object, ...], Session] = OrderedDict()
 _lock = threading.Lock()
 
 
+def here() -> str:
+    """Return the current directory. Raises RepositoryError if it does not exist any more."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise RepositoryError(
+            "the current directory does not exist any more", hint="change to one that does"
+        ) from error
+
+
 def session(
     repo: PathLike | None = None, rev: str | None = None, remote: str | None = None
 ) -> Session:
@@ -87,7 +98,7 @@ def session(
     repository, RemoteError if it cannot be cloned.
     """
     env = environment()
-    where = os.getcwd() if repo is None else os.fspath(repo)
+    where = here() if repo is None else os.fsdecode(repo)
     local = where if os.path.isdir(where) else where.removeprefix("file://")
     is_url = not os.path.isdir(local)
     place = (where, rev) if is_url else os.path.realpath(local)

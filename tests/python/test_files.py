@@ -172,6 +172,15 @@ def test_a_path_whose_copy_was_deleted_or_spoilt_is_made_again(project: Project)
     assert Path(dver.path("data/a.csv", rev="v1")).read_text() == "x,y\n1,one\n"
 
 
+def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for ask in (lambda: dver.read("x"), dver.Repo):
+        with pytest.raises(RepositoryError, match="does not exist any more"):
+            ask()
+
+
 def test_odd_names(project: Project) -> None:
     for name in ("-rf", "a b\n.csv", "x@y.csv", os.fsdecode(b"caf\xe9.csv")):
         project.write(name, os.fsencode(name))

@@ -180,12 +180,22 @@ def test_nothing_can_be_written(v1: DverFileSystem, tmp_path: Path) -> None:
 
 
 def test_bad_options(project: Project, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="no option 'revision'"):
+        fsspec.filesystem("dver", revision="v1")
+    with pytest.raises(FileNotFoundError) as caught:
+        fsspec.filesystem("dver").cat_file("v9@data/a.csv")
+    assert "nor is 'v9' a revision" in caught.value.__notes__[0]
     with pytest.raises(NotFoundError, match="no such revision"):
         fsspec.filesystem("dver", rev="v9")
-    with pytest.raises(FileNotFoundError):
-        fsspec.filesystem("dver").cat_file("../outside")
+    for outside in ("../outside", ".git/config"):
+        with pytest.raises(FileNotFoundError):
+            fsspec.filesystem("dver").cat_file(outside)
     with pytest.raises(RemoteError, match="cannot clone"):
         fsspec.filesystem("dver", rev="v1", repo=f"file://{tmp_path}/no.git")
+    project.lose_store()
+    sessions.forget()
+    with pytest.raises(RemoteError, match="no remote 'nope'"):
+        fsspec.filesystem("dver", rev="v1", remote="nope").exists("data/train/0.csv")
 
 
 def test_a_bare_repository_is_read_at_its_head(project: Project, tmp_path: Path) -> None:

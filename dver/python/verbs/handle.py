@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dver.base.reporter import SILENT, Reporter
 from dver.config.load import environment
-from dver.python.sessions import PathLike
+from dver.python.sessions import PathLike, here
 from dver.repo import Repo as Opened
 
 
@@ -33,7 +33,7 @@ class Handle:
         settings: Mapping[str, str] | None = None,
         reporter: Reporter = SILENT,
     ) -> None:
-        self.directory = Path(os.path.abspath(os.getcwd() if directory is None else directory))
+        self.directory = Path(os.path.normpath(os.path.join(here(), os.fsdecode(directory or "."))))
         self.settings = dict(settings or {})
         self.reporter = reporter
 
