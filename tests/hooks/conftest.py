@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from dver.base.reporter import SILENT
 from dver.ops.hooks import HooksOptions, HooksResult, hooks_status, install_hooks, uninstall_hooks
 from dver.ops.remote import AddRemoteOptions, add_remote
 from dver.ops.resolve import ResolveOptions, ResolveResult, resolve
-from tests.support.gitrepo import GitRepo
+from tests.support.gitrepo import GitRepo, hermetic_environment
 from tests.support.workrepo import WorkRepo
 
 
@@ -83,12 +84,19 @@ class HookRepo(WorkRepo):
         return self.status().is_clean
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("template")
+    with hermetic_environment(place):
+        HookRepo.create(place / "repo")
+    return place / "repo"
+
+
 @pytest.fixture
-def repo(tmp_path: Path) -> HookRepo:
+def repo(template: Path, tmp_path: Path) -> HookRepo:
     """A repository with one commit in which dver is set up, and no hooks yet."""
-    made = HookRepo.create(tmp_path / "repo")
-    assert isinstance(made, HookRepo)
-    return made
+    shutil.copytree(template, tmp_path / "repo")
+    return HookRepo(tmp_path / "repo")
 
 
 @pytest.fixture

@@ -152,6 +152,33 @@ def test_criss_cross(disjoint: HookRepo) -> None:
     assert repo.texts("d") == {**MERGED, "m": "m", "s": "s"}
 
 
+def test_renamed_on_one_side_and_changed_on_the_other(repo: HookRepo) -> None:
+    repo.version("base", d={"a": "1"})
+    repo.git("switch", "-q", "-c", "side")
+    repo.version("side", d={"a": "1", "c": "3"})
+    repo.git("switch", "-q", "main")
+    repo.checkout()
+    repo.install("post-merge")
+    repo.mv("d", "e")
+    repo.commit("renamed")
+    repo.run("merge", "-q", "-m", "both", "side")
+    assert repo.texts("e") == {"a": "1", "c": "3"}
+    assert not (repo.path / "d").exists()
+    assert repo.is_clean()
+
+
+def test_a_stash_is_merged_like_a_branch(disjoint: HookRepo) -> None:
+    repo = disjoint
+    repo.install("merge")
+    repo.write("d/mine", "4")
+    repo.add("d")
+    repo.git("stash", "-q")
+    repo.git("merge", "-q", "-m", "both", "side")
+    repo.git("stash", "pop", "-q")
+    repo.checkout()
+    assert repo.texts("d") == {**MERGED, "mine": "4"}
+
+
 def test_removed_on_one_side_is_for_git(repo: HookRepo) -> None:
     fork(repo, {"a": "1"}, {"a": "2"}, None)
     repo.install("merge")
