@@ -108,6 +108,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Where the local store is, for instance on a disk that several clones share; by default"
         " in the git directory, .git/dver.",
     ),
+    Setting(
+        "import.push",
+        "boolean",
+        "Whether 'dver push' sends the content of imports as well. Without it, others get imports"
+        " from where they came from, as long as that has them.",
+        default=True,
+        committed=True,
+    ),
     # It is not for the committed level: whoever can commit could let what was dropped go at once.
     Setting(
         "gc.grace",

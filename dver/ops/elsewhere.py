@@ -15,6 +15,8 @@ from dver.git.clone import clone_bare
 from dver.repo import Repo
 from dver.store.store import Store
 
+#: The name under which a remote is known that was given by its URL alone.
+GIVEN = "given"
 #: What ties git to the repository that we stand in.
 _TIES = (
     "GIT_DIR",

@@ -13,6 +13,7 @@ from dver.base.reporter import Reporter
 from dver.config.load import environment
 from dver.formats.tree import DIRECTORY, Entry
 from dver.ops.bringing import bring, is_here
+from dver.ops.elsewhere import GIVEN
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.materialise import (
     materialise,
@@ -37,7 +38,9 @@ class GetOptions:
     means the pointers in the work tree, or with ``url`` that repository's HEAD. ``output`` is
     a path as the user typed it; None means the path's own last name in the current directory, and
     so does a directory that ends with ``/`` or ``.``, in there. ``force`` allows replacing an
-    existing file or directory. ``remote`` names the remote to read from.
+    existing file or directory. ``remote`` names the remote to read from; with ``url`` it is one of
+    that repository's, ``remote_url`` is used in place of any, and ``settings`` are settings of the
+    user's that beat its own, as (key, value).
     """
 
     path: str
@@ -47,6 +50,15 @@ class GetOptions:
     remote: str | None = None
     force: bool = False
     jobs: int | None = None
+    remote_url: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def overrides(self) -> tuple[tuple[str, str], ...]:
+        """The settings with which another repository is opened."""
+        if self.remote_url is None:
+            return self.settings
+        return (*self.settings, (f"remote.{GIVEN}.url", self.remote_url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,10 @@ def get(repo: Repo | None, options: GetOptions, reporter: Reporter) -> GetResult
         return _get_elsewhere(
             options, options.url, Path.cwd() if repo is None else repo.cwd, reporter
         )
+    if options.remote_url is not None:
+        raise UsageError(
+            "a URL in place of a remote is for another repository", hint="dver get REPO_URL PATH"
+        )
     if repo is None:
         raise UsageError("there is no repository here to get from", hint="dver get REPO_URL PATH")
     source = _Source.of(repo, options)
@@ -96,7 +112,8 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
     with scratch_beside(output.path) as scratch:
         where = url if "://" in url else os.path.join(cwd, url)
         url = where if os.path.isdir(where) else url
-        with open_elsewhere(url, options.rev, scratch, environment()) as other:
+        overrides = options.overrides
+        with open_elsewhere(url, options.rev, scratch, environment(), overrides=overrides) as other:
             source = _Source.of(other.repo, options, rev=other.commit)
             if other.store is not None and is_here(
                 other.repo, source.version, source.located, other.store
@@ -158,7 +175,7 @@ def _bring(source: _Source, store: Store, options: GetOptions, reporter: Reporte
         source.located,
         store,
         reporter,
-        remote=options.remote,
+        remote=options.remote if options.remote_url is None else GIVEN,
         jobs=options.jobs,
     )
 

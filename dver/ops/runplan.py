@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
-from dver.base.errors import UsageError
+from dver.base.errors import FormatError, UsageError
 from dver.base.fsio import show
+from dver.base.oid import Oid
+from dver.formats import origin as origins
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
 from dver.formats.record import Command, Value
@@ -131,6 +133,21 @@ class Plan:
         for path, keys in sorted(self.param_files.items()):
             yield from values.params(self.repo.absolute(path), os.fsdecode(path), keys)
 
+    def origin_of(self, path: bytes, oid: Oid) -> str:
+        """Return where an input with that content was imported from, "" if it was not.
+
+        What was recorded anew since the import came from nowhere but here.
+        """
+        target = self.targets.get(self.target_of(path))
+        if target is None or target.pointer is None:
+            return ""
+        try:
+            found = origins.decode(target.raw)
+        except FormatError:
+            return ""
+        here = oid if target.path == path else target.pointer.oid
+        return found.place if found is not None and found.oid == here else ""
+
     def sources(self, paths: Iterable[bytes]) -> Mapping[bytes, str]:
         """Tell of some paths whether dver or git tracks them."""
         paths = list(paths)
@@ -168,9 +185,13 @@ def keep_inputs(repo: Repo, plan: Plan, draft: Draft, pin: Pin) -> None:
         with store.writer() as writer:
             keeper = Keeper(repo, writer)
             sources = plan.sources(paths)
-            draft.inputs = tuple(
+            kept_inputs = [
                 replace(keeper.keep(path, plan.target_of(path)), role=role, source=sources[path])
                 for path, role in sorted(paths.items())
+            ]
+            draft.inputs = tuple(
+                replace(one, origin=plan.origin_of(os.fsencode(one.path), one.oid))
+                for one in kept_inputs
             )
             draft.locks = tuple(keeper.keep(path) for path in sorted(plan.locks))
             if draft.code is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base.errors import FormatError
+from dver.formats import origin as origins
 from dver.formats.origin import UNSEEN
 from dver.formats.pointer import Pointer
 from dver.git.history import history
@@ -24,7 +25,8 @@ class Selected:
     """One version of one target, or with ``inside`` only of those paths below it.
 
     ``commit`` is the commit whose pointer it is; it is empty for the work tree's. ``required``
-    tells a version that was asked for from one that comes along if it can.
+    tells a version that was asked for from one that comes along if it can. ``origin`` are the
+    lines that say where it was imported from, b"" if it was not.
     """
 
     path: bytes
@@ -32,6 +34,16 @@ class Selected:
     inside: tuple[bytes, ...] = ()
     commit: str = ""
     required: bool = True
+    origin: bytes = b""
+
+    @property
+    def is_import(self) -> bool:
+        """Whether this very content was imported, so that its source may have it."""
+        try:
+            found = origins.decode(self.origin)
+        except FormatError:
+            return False
+        return found is not None and found.oid == self.pointer.oid
 
 
 @dataclass(slots=True)
@@ -118,7 +130,8 @@ def _add_version(repo: Repo, selection: Selection, scope: Scope, rev: str | None
     for path, pointer in sorted(version.pointers.items()):
         inside = _inside(scope, path, pointer)
         if inside is not None:
-            selection.add(Selected(path, pointer, inside, version.commit or ""))
+            lines = version.origins.get(path, b"")
+            selection.add(Selected(path, pointer, inside, version.commit or "", origin=lines))
     if version.commit is not None and not selection.paths:
         selection.commits.append(version.commit)
 
@@ -143,7 +156,8 @@ def _add_history(
             continue
         inside = _inside(scope, path, pointer)
         if inside is not None:
-            selection.add(Selected(path, pointer, inside, change.commit.id, required))
+            lines = origins.raw(blobs[change.blob or ""])
+            selection.add(Selected(path, pointer, inside, change.commit.id, required, lines))
 
 
 def _inside(scope: Scope, path: bytes, pointer: Pointer) -> tuple[bytes, ...] | None:

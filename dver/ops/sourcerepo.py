@@ -28,7 +28,7 @@ from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry, Tree
 from dver.git.process import split_nul
 from dver.ops.bringing import bring, is_here
-from dver.ops.elsewhere import Elsewhere, open_elsewhere
+from dver.ops.elsewhere import GIVEN, Elsewhere, open_elsewhere
 from dver.ops.importshape import beginning
 from dver.ops.provenance import checked_url
 from dver.ops.versions import Located, Version, entry_at, find_located, version_of
@@ -39,8 +39,6 @@ from dver.store.walk import Layered, TreeSource
 if TYPE_CHECKING:
     from dver.repo import Repo
 
-#: The name under which a remote is known that was given by its URL alone.
-GIVEN = "given"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 

@@ -12,6 +12,7 @@ from dver.base.errors import CorruptError, RepositoryError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
+from dver.formats import origin as origins
 from dver.formats.pointer import Pointer
 from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_path
 from dver.ops import naming
@@ -255,6 +256,7 @@ class _Checker:
         self._repo = repo
         self._options = options
         self._scope = scope
+        self._push_no_imports = repo.config.get("import.push") is False
         self._pushed = None if remote is None else Pushed(repo.layout.remote_cache(remote))
         self.inspector = inspector
         self._tombstones: Tombstones | None = None
@@ -303,6 +305,7 @@ class _Checker:
         purged = self._purged_of(missing)
         if purged:
             missing = [oid for oid in missing if oid not in purged]
+        kept_there = self._push_no_imports and origins.raw(target.raw if target else b"") != b""
         counts = _counts(finding, pointer)
         changes = islice(_changes(self._repo, finding), self._options.details)
         return TargetStatus(
@@ -319,7 +322,7 @@ class _Checker:
             changes=tuple(changes),
             missing=len(missing),
             missing_oids=tuple(format_oid(oid) for oid in missing[: self._options.details]),
-            unpushed=None if damage is not None else self._unpushed(pointer, missing),
+            unpushed=None if damage or kept_there else self._unpushed(pointer, missing),
             problem=None if damage is None else damage.message,
             hint=None if damage is None else _DAMAGED,
             absent=finding.absent,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Version:
     """Pointers by the path of their data; ``commit`` is None for those in the work tree.
 
-    ``origins`` are the lines that say where imported data came from, at a revision.
+    ``origins`` are the lines that say where imported data came from.
     """
 
     rev: str | None
@@ -69,7 +69,7 @@ def version_at(repo: Repo, rev: str | None, scope: Scope | None = None) -> Versi
     if rev is None and repo.git.is_bare:
         rev = "HEAD"
     if rev is None:
-        return Version(None, None, _in_work_tree(repo, under))
+        return Version(None, None, *_in_work_tree(repo, under))
     return version_of(repo, rev, repo.git.resolve(rev), under)
 
 
@@ -89,15 +89,21 @@ def version_of(repo: Repo, rev: str, commit: str, under: Sequence[bytes]) -> Ver
     return Version(rev, commit, found, {path: one for path, one in lines.items() if one})
 
 
-def _in_work_tree(repo: Repo, under: tuple[bytes, ...]) -> dict[bytes, Pointer]:
+def _in_work_tree(
+    repo: Repo, under: tuple[bytes, ...]
+) -> tuple[dict[bytes, Pointer], dict[bytes, bytes]]:
+    """Return the pointers, and the origin lines of those that have any."""
     root = os.fsencode(repo.root)
     found = {}
+    lines = {}
     for file in in_workspace(repo.git, under, ancestors=True):
         with _named(repo, file.path):
             data = read_pointer(os.path.join(root, file.path))
         if data is not None:
             found[data_path(file.path)] = decode_pointer(repo, file.path, data)
-    return found
+            if own := origins.raw(data):
+                lines[data_path(file.path)] = own
+    return found, lines
 
 
 def decode_pointer(repo: Repo, path: bytes, data: bytes, where: str = "") -> Pointer:

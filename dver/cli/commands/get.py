@@ -48,6 +48,11 @@ from dver.ui.humanize import short, size
     help="Where to write it (default: its own name, in the current directory).",
 )
 @options.remote("Read what is not here from this remote, instead of the default one.")
+@click.option(
+    "--remote-url",
+    metavar="URL",
+    help="With REPO_URL: read its data from there, whatever its settings say.",
+)
 @options.jobs
 @options.force("Replace OUT if it exists.")
 def command(
@@ -56,6 +61,7 @@ def command(
     rev: str | None,
     output: str | None,
     remote: str | None,
+    remote_url: str | None,
     jobs: int | None,
     force: bool,
 ) -> int:
@@ -75,6 +81,8 @@ def command(
         remote=remote,
         force=force,
         jobs=jobs,
+        remote_url=remote_url,
+        settings=tuple(app.overrides) if url else (),
     )
     app.need("none" if url else "initialised")
     result = get(app.repo if url is None else None, asked, app.reporter)
