@@ -23,6 +23,9 @@ from dver.store.codec import Buffer
 
 #: Chunk lists of one object that are kept decoded (each has at most 4,096 rows).
 _LISTS = 8
+#: How many chunks are asked for at once at most, since that takes memory: a hostile list may name
+#: one of a single byte for each byte of the object.
+_AT_ONCE = 4096
 
 
 class Wanted(NamedTuple):
@@ -139,6 +142,16 @@ class ObjectReader:
             return 0
         spans: list[_Span] = []
         wanted: list[Wanted] = []
+
+        def bring() -> None:
+            found = self._source.fill(wanted) if wanted else ()
+            for span, want, data in zip(spans, wanted, found, strict=True):
+                if want.into is None:
+                    self._cache.put(span.oid, data)
+                    _lay(data, span, start, end, view)
+            spans.clear()
+            wanted.clear()
+
         for span in self._spans(start, end):
             data = self._cache.get(span.oid)
             if data is not None:
@@ -148,13 +161,9 @@ class ObjectReader:
             into = view[span.start - start : span.end - start] if whole else None
             spans.append(span)
             wanted.append(Wanted(span.oid, span.size, into))
-        if not wanted:
-            return end - start
-        found = self._source.fill(wanted)
-        for span, want, data in zip(spans, wanted, found, strict=True):
-            if want.into is None:
-                self._cache.put(span.oid, data)
-                _lay(data, span, start, end, view)
+            if len(wanted) == _AT_ONCE:
+                bring()
+        bring()
         return end - start
 
     def read(self, start: int, end: int) -> bytes:
@@ -175,13 +184,13 @@ class ObjectReader:
 
         Those that are more than the cache holds are read again when they are asked for.
         """
-        spans = {
+        spans = (span for start, end in ranges for span in self._spans(start, min(end, self.size)))
+        found = {
             span.oid: Wanted(span.oid, span.size)
-            for start, end in ranges
-            for span in self._spans(start, min(end, self.size))
+            for span in itertools.islice(spans, _AT_ONCE)
             if self._cache.get(span.oid) is None
         }
-        wanted = list(spans.values())
+        wanted = list(found.values())
         for want, data in zip(wanted, self._source.fill(wanted) if wanted else (), strict=True):
             self._cache.put(want.oid, data)
 

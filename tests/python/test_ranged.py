@@ -145,6 +145,32 @@ def test_another_size_than_the_pointer_says_is_damage(source: Local) -> None:
         ObjectReader(source, ChunkCache(0), oid_of(CONTENT), len(CONTENT) + 1)
 
 
+def test_a_list_of_tiny_chunks_takes_little_at_once(tmp_path: Path) -> None:
+    store = Store.create(LocalStorage(tmp_path))
+    content = bytes(range(256)) * 64
+    with store.writer() as writer:
+        rows = [(writer.add(content[i : i + 1], pack.CHUNK), 1) for i in range(len(content))]
+        top = []
+        for i in range(0, len(rows), 4096):
+            one = ChunkList(0, tuple(rows[i : i + 4096]))
+            data = chunklist.encode(one)
+            top.append((put(writer, list_name_of(data), data, pack.LIST), one.size))
+        put(writer, oid_of(content), chunklist.encode(ChunkList(1, tuple(top))), pack.BLOB_LIST)
+        writer.commit()
+    asked = []
+
+    class Counted(Local):
+        def fill(self, wanted, found=None):  # type: ignore[no-untyped-def, override]
+            asked.append(len(wanted))
+            return super().fill(wanted)
+
+    one = ObjectReader(Counted(store), ChunkCache(0), oid_of(content), len(content))
+    assert one.read(0, len(content)) == content
+    assert max(asked) <= 4096
+    one.prepare([(0, len(content))])
+    assert max(asked) <= 4096
+
+
 def test_an_object_that_is_nowhere_is_missing(source: Local) -> None:
     with pytest.raises(MissingContentError):
         ObjectReader(source, ChunkCache(0), oid_of(b"nowhere"), 7)
