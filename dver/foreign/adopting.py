@@ -287,6 +287,8 @@ def build_directory(paths: Sequence[bytes], contents: Contents, writer: Writer) 
     below: dict[bytes, list[tuple[bytes, int]]] = {b"": []}
     for i, path in enumerate(paths):
         directory, _, name = path.rpartition(b"/")
+        if path.startswith(b"/"):
+            raise FormatError("a listing of DVC names a path that is not relative")
         if directory not in below:
             _add_directories(below, directory)
         below[directory].append((name, i))

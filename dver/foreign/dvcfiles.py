@@ -149,7 +149,7 @@ def _out(value: Any, base: bytes, what: str) -> Out:
         value = {"path": value}
     fields = mapping(value, f"an out of {what}")
     written = text_of(fields.get("path", ""), f"a path in {what}")
-    path = _join(base, written)
+    path = _join(base, written) if "://" not in written else os.fsencode(written.partition("?")[0])
     problem = _outside(written, path)
     listed = None
     if "files" in fields:

@@ -10,8 +10,10 @@ from dver.git.repository import Git
 
 NAME = b".gitattributes"
 _LFS = re.compile(rb"\sfilter=lfs(?:\s|$)")
-#: Pointers go to git as they are, whatever else their directory says.
-_PLAIN = b"*.dver !filter !diff !merge !text\n"
+#: Pointers and settings go to git as they are, whatever else their directory says.
+_PLAIN = b"".join(
+    name + b" !filter !diff !merge !text\n" for name in (b"*.dver", b".gitignore", NAME)
+)
 
 
 def lfs_paths(git: Git) -> list[tuple[bytes, str, bool]]:
@@ -35,8 +37,8 @@ def attribute_files(git: Git) -> list[bytes]:
 
 
 def without_lfs(data: bytes) -> bytes:
-    """Return a ``.gitattributes`` file's content without the lines that name git-lfs as filter."""
-    lines = data.splitlines(keepends=True)
+    """Return what is left of a ``.gitattributes`` file without git-lfs, and lines for its sake."""
+    lines = data.replace(_PLAIN, b"").splitlines(keepends=True)
     return b"".join(line for line in lines if line.startswith(b"#") or not _LFS.search(line))
 
 

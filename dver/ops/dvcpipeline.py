@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dver.base import fsio
 from dver.base.errors import FormatError
 from dver.foreign import dvctemplate
-from dver.foreign.dvcfiles import LOCK, PIPELINE, LockedStage
+from dver.foreign.dvcfiles import LOCK, PIPELINE, LockedStage, Out
 from dver.foreign.dvcsteps import StepText, step_of
 from dver.formats.pointer import Pointer
 from dver.lineage import pipelinefile
@@ -82,7 +82,7 @@ def convert(repo: Repo, found: Found, pointers: Mapping[bytes, Pointer] | None) 
         steps = {step.name: step for step in pipelinefile.parse(text)}
     except FormatError as error:
         return Pipeline(notes=(*notes, f"no {pipelinefile.NAME}: {error.message}"))
-    claims = _claims(texts, steps, found)
+    claims = _claims(repo, texts, steps, found)
     return Pipeline(text, tuple(steps), tuple(claims), tuple(notes), pointers or {})
 
 
@@ -109,15 +109,29 @@ def _top_level(path: bytes, data: bytes) -> list[str]:
 
 
 def _claims(
-    texts: Sequence[StepText], steps: Mapping[str, Step], found: Found
+    repo: Repo, texts: Sequence[StepText], steps: Mapping[str, Step], found: Found
 ) -> list[ClaimedStep]:
     claims = []
     for one in texts:
         lock = one.file[: -len(PIPELINE)] + LOCK
         stage = found.stages.get(lock, {}).get(one.stage)
-        if stage is not None and not _differs(one, stage):
+        if (
+            stage is not None
+            and not _differs(one, stage)
+            and all(_is_now(repo, found, out) for out in (*stage.deps, *stage.outs))
+        ):
             claims.append(ClaimedStep(steps[one.name], stage, lock))
     return claims
+
+
+def _is_now(repo: Repo, found: Found, locked: Out) -> bool:
+    """Say whether the content that ``dvc.lock`` names is the one that is versioned or there now."""
+    from dver.ops.dvcrecords import is_as_locked
+
+    out = found.outs.get(locked.path)
+    if out is not None:
+        return (out.digest, out.is_directory) == (locked.digest, locked.is_directory)
+    return not locked.problem and is_as_locked(repo, locked)
 
 
 def _differs(one: StepText, stage: LockedStage) -> bool:

@@ -132,7 +132,7 @@ class _Claimant:
             return Item(
                 path, pointer.oid, kind, pointer.size, files, executable, role, source="dver"
             )
-        if not self._is_as_locked(out):
+        if not is_as_locked(self._repo, out):
             return None
         try:
             kept = self._keeper.keep(out.path)
@@ -149,25 +149,6 @@ class _Claimant:
             find = known.tree if out.is_directory else known.file
             row = find(out.algorithm, out.digest)
         return row is not None and row.oid == pointer.oid
-
-    def _is_as_locked(self, out: Out) -> bool:
-        """Say whether what is in the work tree has the MD5 that the lock names."""
-        absolute = self._repo.absolute(out.path)
-        try:
-            if out.is_directory:
-                return os.path.isdir(absolute) and _directory_digest(absolute) == out.digest
-            with open(absolute, "rb") as file:
-                made = hasher(out.algorithm)
-                while data := file.read(1 << 20):
-                    made.update(data)
-        except OSError:
-            return False
-        if made.digest() == out.digest:
-            return True
-        if out.algorithm == "md5":
-            return False
-        with open(absolute, "rb") as file:
-            return digest_of("md5", file.read()) == out.digest
 
     def _params(self, step: Step, one: ClaimedStep) -> Iterator[Value]:
         """Yield the parameters that the lock names, which the step chose."""
@@ -191,6 +172,26 @@ class _Claimant:
             out = git.run("log", "-1", "--format=%H", "--", b":(top,literal)" + lock).decode()
             self._authors[lock] = git.commit(out.strip()) if out.strip() else None
         return self._authors[lock]
+
+
+def is_as_locked(repo: Repo, out: Out) -> bool:
+    """Say whether what is in the work tree has the MD5 that the lock names."""
+    absolute = repo.absolute(out.path)
+    try:
+        if out.is_directory:
+            return os.path.isdir(absolute) and _directory_digest(absolute) == out.digest
+        with open(absolute, "rb") as file:
+            made = hasher(out.algorithm)
+            while data := file.read(1 << 20):
+                made.update(data)
+    except OSError:
+        return False
+    if made.digest() == out.digest:
+        return True
+    if out.algorithm == "md5":
+        return False
+    with open(absolute, "rb") as file:
+        return digest_of("md5", file.read()) == out.digest
 
 
 def _directory_digest(top: bytes) -> bytes:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import (
-    ConfigError,
-    DverError,
     FormatError,
     NotFoundError,
-    RefusedError,
     RepositoryError,
     UsageError,
 )
+from dver.base.fsio import show
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.foreign.adopting import Adopter, Contents
@@ -33,7 +31,7 @@ from dver.ops.migration import Change, MigratedTarget, NotMigrated
 from dver.ops.othertools import Found, PlacesOf
 from dver.ops.placed import note_placed
 from dver.ops.targets import write_pointers
-from dver.ops.translating import Translation, Translator, Untranslated
+from dver.ops.translating import UNAVAILABLE, Translation, Translator, Untranslated
 from dver.ops.workspaceadoption import Seen, WorkspaceAdopter, pointer_of_workspace
 from dver.repo.layout import COMMITTED_CONFIG
 
@@ -317,7 +315,7 @@ class _Migration:
                 if out.is_directory:
                     try:
                         self._directory(path, out, adopter, workspace, translator, done)
-                    except (ConfigError, RefusedError) as error:
+                    except UNAVAILABLE as error:
                         done.failed.append(Untranslated(out, error.message, error.hint))
             for group in self._groups(places):
                 contents = Contents(
@@ -348,7 +346,7 @@ class _Migration:
     ) -> None:
         try:
             paths, digests = translator.listing(out)
-        except DverError as error:
+        except UNAVAILABLE as error:
             done.failed.append(Untranslated(out, error.message, error.hint))
             return
         contents = Contents(out.algorithm, digests)

@@ -153,7 +153,10 @@ class _Migration:
             else:
                 edits[path] = attributes.without_lfs(data)
         # What stays may be given to git-lfs by a pattern that fits the pointers as well.
-        hidden = attributes.filtered(self._repo.git, [pointer_path(path) for path in done])
+        beside = {path.rpartition(b"/")[0] for path in done}
+        ours = [pointer_path(path) for path in done]
+        ours += [one + b"/" + ignorefile.NAME if one else ignorefile.NAME for one in beside]
+        hidden = attributes.filtered(self._repo.git, ours)
         for path in kept:
             below = path[: -len(attributes.NAME)]
             if any(one.startswith(below) for one in hidden):

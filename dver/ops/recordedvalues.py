@@ -129,7 +129,8 @@ def newest_runs(repo: Repo, rev: str) -> Mapping[str, tuple[Oid, Record]]:
     """
     found: dict[str, tuple[Oid, Record]] = {}
     for record_id, value in records_at(repo, rev):
-        if value.kind == "run" and value.run is not None and value.run.exit == 0:
+        ended_well = value.run is None or value.run.exit == 0
+        if value.kind in ("run", "import") and ended_well:
             name = value.step or " ".join(sorted(one.path for one in value.outputs)) or "run"
             held = found.get(name)
             if held is None or (held[1].created, held[0]) < (value.created, record_id):

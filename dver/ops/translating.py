@@ -12,7 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dver.base.errors import DverError, MissingContentError
+from dver.base.errors import (
+    ConfigError,
+    CorruptError,
+    FormatError,
+    MissingContentError,
+    RefusedError,
+)
 from dver.base.fsio import show
 from dver.base.reporter import SILENT, Reporter
 from dver.foreign.adopting import Adopter, Contents
@@ -25,6 +31,10 @@ from dver.store.whole import is_whole
 
 if TYPE_CHECKING:
     from dver.repo import Repo
+
+
+#: What takes one target away, and not the means to go on.
+UNAVAILABLE = (ConfigError, CorruptError, FormatError, MissingContentError, RefusedError)
 
 
 @dataclass(slots=True)
@@ -146,7 +156,7 @@ class Translator:
                 paths, digests = _part(paths, digests, inside)
             contents = Contents(out.algorithm, digests)
             self.finish(path, out, paths, contents, whole=not inside)
-        except DverError as error:
+        except UNAVAILABLE as error:
             self._done.failed.append(Untranslated(out, error.message, error.hint))
 
     def listing(self, out: Out) -> tuple[list[bytes], bytes]:
