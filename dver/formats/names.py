@@ -26,6 +26,7 @@ MAX_NAME = 255
 
 # Code points that HFS+ ignores when it compares names (the list git uses, utf8.c).
 _HFS_IGNORED = "[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]"
+_NOT_ON_WINDOWS = frozenset(b'<>:"|?*\\')
 _DOT_DIRS = frozenset({".git", ".dver", "git~1", "dver~1"})
 _DEVICE = r"(?s:(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])[ ]*(?:[.:].*)?)"
 _DEVICE_BEGINS = frozenset({"con", "prn", "aux", "nul", "com", "lpt"})
@@ -58,6 +59,19 @@ def problem(name: bytes) -> str | None:
             return "git and dver keep their own files under such a name"
         if part[:3] in _DEVICE_BEGINS and re.fullmatch(_DEVICE, part):
             return "Windows reserves it for a device"
+    return None
+
+
+def unfit_for_windows(name: bytes) -> str | None:
+    """Return why Windows cannot hold a name that is fine elsewhere, or None if it can."""
+    if any(byte < 0x20 or byte in _NOT_ON_WINDOWS for byte in name):
+        return 'it holds one of < > : " | ? * \\ or a control character'
+    if name.endswith((b".", b" ")):
+        return "it ends with a dot or a space"
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
     return None
 
 

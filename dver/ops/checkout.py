@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -118,6 +119,7 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
                 if rev is None
                 else (_from_revision(repo, scope, rev))
             )
+            _refuse_twins(repo, [wish.target for wish in wishes if wish.pointer is not None])
             restorer.restore(wishes, repo.config.number("core.workers"))
             changes = {} if rev is None else _write_pointers(repo, wishes)
             note_placed(
@@ -205,6 +207,13 @@ def _refuse_unmatched(
     for path in scope.unmatched():
         if path:
             raise naming.not_found(unknown, path, str(repo.root), pointers, repo.display)
+
+
+def _refuse_twins(repo: Repo, paths: Sequence[bytes]) -> None:
+    if len(paths) > 1:
+        from dver.workspace.twins import refuse_twin_targets
+
+        refuse_twin_targets(paths, os.fsencode(repo.root))
 
 
 def _refuse_overlaps(repo: Repo, paths: Sequence[bytes], rev: str) -> None:

@@ -36,7 +36,7 @@ from dver.workspace.safedir import SafeRoot, split
 from dver.workspace.staging import Staged, clean_leftovers, discard, publish, stage
 from dver.workspace.stamp import is_stamped
 from dver.workspace.state import CTIME, MODE, MTIME, FileState, Row, Scan, stat_row
-from dver.workspace.twins import refuse_twins
+from dver.workspace.twins import refuse_twins, refuse_unfit
 from dver.workspace.writing import check_unchanged, describe
 
 _READ = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
@@ -76,6 +76,7 @@ def apply_plan(
     names.check_path(plan.path)
     _check_space(plan, root, store, modes)
     with SafeRoot(root) as safe:
+        refuse_unfit(plan)
         refuse_twins(plan, safe)
         work = _Checkout(plan, safe, store)
         work.run(modes, workers, task or Task())

@@ -1,13 +1,21 @@
-"""Names that some file systems take for one: equal but for case, or for how accents are written."""
+"""Names that not every file system can hold.
+
+Some take two names for one, equal but for case or for how accents are written; those of Windows
+know no names with certain characters. What cannot be held as it is is refused before anything is
+written.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import unicodedata
+from collections.abc import Collection, Sequence
 
 from dver.base.errors import RefusedError
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX, show
+from dver.formats.names import unfit_for_windows
 from dver.store.walk import join
 from dver.workspace.plan import CheckoutPlan
 from dver.workspace.safedir import SafeRoot
@@ -30,14 +38,55 @@ def refuse_twins(plan: CheckoutPlan, safe: SafeRoot) -> None:
             names = sorted({*names, *there.get(batch.path, ())})
         pairs += [(batch.path, *pair) for pair in find_twins(names)]
     if pairs:
+        raise _refusal(pairs)
+
+
+def refuse_twin_targets(paths: Collection[bytes], root: bytes) -> None:
+    """Raise RefusedError if two targets, or directories above them, would become one in a root."""
+    names: dict[bytes, set[bytes]] = {}
+    for path in paths:
+        while path:
+            path, _, name = path.rpartition(b"/")  # noqa: PLW2901 - upwards
+            names.setdefault(path, set()).add(name)
+    pairs = [(path, *pair) for path in sorted(names) for pair in find_twins(sorted(names[path]))]
+    if pairs:
+        with SafeRoot(root) as safe:
+            if folds_names(safe):
+                raise _refusal(pairs)
+
+
+def refuse_unfit(plan: CheckoutPlan, platform: str = sys.platform) -> None:
+    """Raise RefusedError if a plan writes names that the system cannot hold, as on Windows."""
+    if platform != "win32":
+        return
+    found = [
+        (join(batch.path, name), reason)
+        for batch in plan.all_batches()
+        for name in batch.names
+        if (reason := unfit_for_windows(name)) is not None
+    ]
+    if found:
         raise RefusedError(
-            f"{len(pairs)} pairs of names are one and the same to this file system",
-            hint="check out on a case-sensitive file system, or rename one of each pair",
-            paths=[
-                f"{show(join(path, one))} and {show(join(path, other))}"
-                for path, one, other in pairs
-            ],
+            f"Windows cannot hold {counted(len(found), 'name')} of these",
+            hint="check out in WSL or on another system, or rename them there",
+            paths=[f"{show(path)}: {reason}" for path, reason in found],
         )
+
+
+def _refusal(pairs: Sequence[tuple[bytes, bytes, bytes]]) -> RefusedError:
+    verb = "is" if len(pairs) == 1 else "are"
+    return RefusedError(
+        f"{counted(len(pairs), 'pair')} of names {verb} one and the same to this file system",
+        hint="check out on a case-sensitive file system, or rename one of each pair there",
+        paths=[
+            f"{show(join(path, one))} and {show(join(path, other))}" for path, one, other in pairs
+        ],
+    )
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number with its word: ``1 pair``, ``2 pairs``."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def folds_names(safe: SafeRoot) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dver.base.errors import FormatError
 from dver.formats import names, tree
-from dver.formats.names import check_name, check_names, check_path, problem
+from dver.formats.names import check_name, check_names, check_path, problem, unfit_for_windows
 
 ZERO_WIDTH = "\u200c".encode()
 BYTE_ORDER_MARK = "\ufeff".encode()
@@ -207,3 +207,23 @@ def test_no_tree_with_a_hostile_name_is_read(name: bytes) -> None:
     entry = tree.Entry(tree.FILE, name, 0, tree.EMPTY_OID)
     with pytest.raises(FormatError):
         tree.decode(tree.encode(tree.build([entry], 0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (b"a.csv", None),
+        ("\u00e9.csv".encode(), None),
+        (b"10:30.csv", "holds"),
+        (b"what?", "holds"),
+        (b"a\\b", "holds"),
+        (b"a\nb", "holds"),
+        (b"end.", "ends"),
+        (b"end ", "ends"),
+        (b"\xff", "UTF-8"),
+    ],
+)
+def test_names_that_windows_cannot_hold(name: bytes, reason: str | None) -> None:
+    assert problem(name) is None
+    told = unfit_for_windows(name)
+    assert told == reason if reason is None else reason in (told or "")

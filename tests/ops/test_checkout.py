@@ -577,3 +577,22 @@ def test_targets_outside_a_sparse_checkout_are_left_out(repo: WorkRepo) -> None:
     assert [t.path for t in result.targets] == ["d", "f", "x/g"]
     assert not (repo.path / "y").exists()
     assert is_clean(repo)
+
+
+def test_targets_that_this_file_system_would_take_for_one(
+    repo: WorkRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dver.workspace import twins
+
+    for name in ("Table.csv", "table.csv"):
+        repo.write(name, name.encode())
+    repo.add("Table.csv", "table.csv")
+    repo.commit("twins")
+    for name in ("Table.csv", "table.csv"):
+        (repo.path / name).unlink()
+    monkeypatch.setattr(twins, "folds_names", lambda safe: True)
+    for rev in (None, "HEAD"):
+        error = refuse(repo, rev=rev)
+        assert error.paths == ("Table.csv and table.csv",)
+        assert not (repo.path / "table.csv").exists()
+    assert repo.checkout("table.csv").targets[0].path == "table.csv"

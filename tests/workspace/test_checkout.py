@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -662,8 +663,37 @@ def test_a_twin_of_a_file_that_is_there(bench: Workbench, monkeypatch: pytest.Mo
     first, second = versions(bench, {b"a": b"1"}, {b"a": b"1", b"A": b"2"})
     bench.checkout(first)
     monkeypatch.setattr(twins, "folds_names", lambda safe: True)
-    with pytest.raises(RefusedError, match="1 pairs"):
+    with pytest.raises(RefusedError, match="1 pair of names is"):
         bench.checkout(second)
+
+
+def test_names_that_the_system_cannot_hold(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pointer,) = versions(bench, {b"fine": b"1", b"sub/10:30": b"2", b"end.": b"3"})
+    wipe(bench)
+    on_windows = partial(twins.refuse_unfit, platform="win32")
+    monkeypatch.setattr("dver.workspace.checkout.refuse_unfit", on_windows)
+    with pytest.raises(RefusedError, match="Windows cannot hold 2 names") as caught:
+        bench.checkout(pointer)
+    assert sorted(caught.value.paths) == [
+        "data/end.: it ends with a dot or a space",
+        'data/sub/10:30: it holds one of < > : " | ? * \\ or a control character',
+    ]
+    assert bench.read() == {}
+
+
+def test_targets_and_directories_that_would_become_one(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cafe = ["caf\u00e9/a".encode(), "cafe\u0301/b".encode()]
+    apart = [b"Data/a", b"data/b", b"x/Data", *cafe]
+    twins.refuse_twin_targets(apart, bench.root)
+    monkeypatch.setattr(twins, "folds_names", lambda safe: True)
+    with pytest.raises(RefusedError, match="2 pairs of names are one and the same") as caught:
+        twins.refuse_twin_targets(apart, bench.root)
+    assert "Data and data" in caught.value.paths
+    twins.refuse_twin_targets([b"data/a", b"data/b", b"x/Data"], bench.root)
 
 
 def test_this_file_system_is_asked(bench: Workbench) -> None:
