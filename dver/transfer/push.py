@@ -119,7 +119,8 @@ def _sum(before: Pushed, last: Pushed) -> Pushed:
 class _Push:
     """One push: ``look`` at the remote, then ``carry_out``."""
 
-    _purged = Tombstones()
+    #: What was purged, None until somebody has looked.
+    _purges: Tombstones | None = None
     #: Packs by whose names nothing may be sent.
     _taken: frozenset[bytes] = frozenset()
 
@@ -200,7 +201,7 @@ class _Push:
     def _look_for_purges(self, *, anew: bool) -> None:
         """Take note of what was purged, here or there: it is not sent."""
         there = self._remote.purged(anew=anew)
-        self._purged = learn(self._local, there, self._remote.name, self._reporter)
+        self._purges = learn(self._local, there, self._remote.name, self._reporter)
         index = self._local.index
         # A pack sent whole would bring it along.
         self._taken = frozenset(place.pack for oid in self._purged for place in index.copies(oid))
@@ -218,10 +219,8 @@ class _Push:
 
     def has_nothing_to_do(self) -> bool:
         """Say whether roots name everything already, so that nothing will be written."""
-        return all(
-            offer.object.oid in self._kept or offer.object.oid in self._purged
-            for offer in self._offers
-        )
+        left = [offer for offer in self._offers if offer.object.oid not in self._kept]
+        return not left or all(offer.object.oid in self._purged for offer in left)
 
     def is_same_store(self) -> bool:
         """Say whether the remote is still the one that was looked at.
@@ -247,6 +246,13 @@ class _Push:
         closure = self._close_over(())
         choice = choose(self._local, closure.wanted, self._listed, self._unsendable)
         return self._result(None, closure.objects, choice.packs, choice.size)
+
+    @property
+    def _purged(self) -> Tombstones:
+        """What is not to be sent, asked for at the latest when something is missing there."""
+        if self._purges is None:
+            self._look_for_purges(anew=False)
+        return self._purges or Tombstones()
 
     @property
     def _unsendable(self) -> frozenset[bytes]:

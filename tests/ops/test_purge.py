@@ -112,6 +112,20 @@ def test_status_and_checkout_tell_it_as_what_it_is(repo: WorkRepo) -> None:
     assert (repo.path / "data/other").read_bytes() == OTHER
 
 
+def test_pushes_and_repairs_do_not_miss_it(tmp_path: Path) -> None:
+    repo = WorkRepo.create(tmp_path / "repo")
+    repo.write("people", SECRET)
+    repo.add("people")
+    run(repo, add_remote, AddRemoteOptions("nas", str(tmp_path / "nas")))
+    repo.commit("one")
+    run(repo, push, PushOptions())
+    purging(repo, "people")
+    for options in (PushOptions(), PushOptions(all=True), PushOptions(repair=True)):
+        assert run(repo, push, options).session is None
+    assert run(repo, fsck, FsckOptions(repair=True, source="nas")).is_sound
+    assert not holding(tmp_path / "nas")
+
+
 @pytest.mark.parametrize("what", ["data/people", "data/sub"])
 def test_the_data_is_recorded_without_it(repo: WorkRepo, nas: Path, what: str) -> None:
     repo.write("data/sub/people", SECRET[::-1])
