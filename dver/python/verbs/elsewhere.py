@@ -1,4 +1,4 @@
-"""Data of elsewhere: ``dver import``, ``update`` and ``migrate``."""
+"""Data of elsewhere: ``dver import``, ``update``, ``migrate`` and ``export``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Group, Handle, texts
 
 if TYPE_CHECKING:
+    from dver.ops.exportdvc import ExportDvcResult
     from dver.ops.importing import ImportResult
     from dver.ops.migratedvc import MigrateDvcResult
+    from dver.ops.migratelfs import MigrateLfsResult
     from dver.ops.sourcerepo import Access
     from dver.ops.update import UpdateResult
 
@@ -72,6 +74,34 @@ class ElsewhereVerbs(Handle):
         """Take over the data of other tools: ``dver migrate``."""
         return MigrateGroup(self)
 
+    @property
+    def export(self) -> ExportGroup:
+        """Give data back to other tools: ``dver export``."""
+        return ExportGroup(self)
+
+
+class ExportGroup(Group):
+    """The verbs of ``dver export``."""
+
+    def dvc(
+        self,
+        directory: PathLike | None = None,
+        *paths: PathLike,
+        rev: str | None = None,
+        remote: str | None = None,
+        lossy: bool = False,
+    ) -> ExportDvcResult:
+        """Write data as DVC tracks it, into ``directory`` or beside dver's own pointers.
+
+        ``lossy`` leaves out what DVC cannot say.
+        """
+        from dver.ops.exportdvc import ExportDvcOptions, export_dvc
+
+        where = None if directory is None else os.fspath(directory)
+        asked = ExportDvcOptions(where, texts(paths), rev, remote, lossy)
+        with self._handle.opened() as repo:
+            return export_dvc(repo, asked, self._handle.reporter)
+
 
 class MigrateGroup(Group):
     """The verbs of ``dver migrate``."""
@@ -90,3 +120,17 @@ class MigrateGroup(Group):
         asked = MigrateDvcOptions(texts(paths), dry_run, rewrite_history, stage, workers)
         with self._handle.opened() as repo:
             return migrate_dvc(repo, asked, self._handle.reporter)
+
+    def lfs(
+        self,
+        *paths: PathLike,
+        dry_run: bool = False,
+        stage: bool = True,
+        workers: int | None = None,
+    ) -> MigrateLfsResult:
+        """Take over data that git-lfs tracks; nothing of git-lfs's is deleted."""
+        from dver.ops.migratelfs import MigrateLfsOptions, migrate_lfs
+
+        asked = MigrateLfsOptions(texts(paths), dry_run, stage, workers)
+        with self._handle.opened() as repo:
+            return migrate_lfs(repo, asked, self._handle.reporter)

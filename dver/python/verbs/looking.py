@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dver.ops.get import GetResult
     from dver.ops.log import LogResult
     from dver.ops.ls import LsResult
+    from dver.ops.report import ReportResult
     from dver.ops.whereis import WhereisResult
     from dver.python.filesystem import DverFileSystem
 
@@ -70,16 +71,28 @@ class LookingVerbs(Handle):
         remote: str | None = None,
         force: bool = False,
         jobs: int | None = None,
+        remote_url: str | None = None,
     ) -> GetResult:
         """Write any version of some data anywhere: ``dver get``.
 
         ``output`` is relative to this repository's directory, by default the path's own name;
-        ``url`` is another repository. Raises RefusedError if something is there, without ``force``.
+        ``url`` is another repository, of which ``remote`` is then one and ``remote_url`` is read in
+        place of any. Raises RefusedError if something is there, without ``force``.
         """
         from dver.ops.get import GetOptions, get
 
         where = None if output is None else os.fspath(output)
-        asked = GetOptions(os.fspath(path), where, rev, url, remote, force, jobs)
+        asked = GetOptions(
+            os.fspath(path),
+            where,
+            rev,
+            url,
+            remote,
+            force,
+            jobs,
+            remote_url,
+            tuple(self.settings.items()),
+        )
         with self.opened() as repo:
             return get(repo, asked, self.reporter)
 
@@ -119,6 +132,15 @@ class LookingVerbs(Handle):
         asked = WhereisOptions(os.fspath(what), rev, check, remotes)
         with self.opened() as repo:
             return whereis(repo, asked, self.reporter)
+
+    def report(
+        self, *revisions: str, paths: tuple[PathLike, ...] = (), remote: str | None = None
+    ) -> ReportResult:
+        """Return what changed between two revisions, data, metrics and lineage: ``dver report``."""
+        from dver.ops.report import ReportOptions, report
+
+        with self.opened() as repo:
+            return report(repo, ReportOptions(revisions, texts(paths), remote), self.reporter)
 
     # -- files ----------------------------------------------------------------------------------
 

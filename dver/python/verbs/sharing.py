@@ -45,11 +45,15 @@ class SharingVerbs(Handle):
         all: bool = False,  # noqa: A002 - as the option is called
         jobs: int | None = None,
         dry_run: bool = False,
+        trust: bool = False,
     ) -> FetchResult:
-        """Bring the content that pointers name into the local store: ``dver fetch``."""
+        """Bring the content that pointers name into the local store: ``dver fetch``.
+
+        ``trust`` agrees to the sources of imports, which are asked for what the remote lacks.
+        """
         from dver.ops.fetch import FetchOptions, fetch
 
-        asked = FetchOptions(remote, texts(paths), revisions, all, jobs, dry_run)
+        asked = FetchOptions(remote, texts(paths), revisions, all, jobs, dry_run, trust)
         with self.opened() as repo:
             return fetch(repo, asked, self.reporter)
 
@@ -63,11 +67,12 @@ class SharingVerbs(Handle):
         dry_run: bool = False,
         force: bool = False,
         link: str | None = None,
+        trust: bool = False,
     ) -> PullResult:
         """Fetch content and check it out: ``dver pull``. Pointers do not move."""
         from dver.ops.pull import PullOptions, pull
 
-        asked = PullOptions(remote, texts(paths), revisions, all, jobs, dry_run, force, link)
+        asked = PullOptions(remote, texts(paths), revisions, all, jobs, dry_run, force, link, trust)
         with self.opened() as repo:
             return pull(repo, asked, self.reporter)
 
