@@ -106,9 +106,9 @@ def test_old_revisions_are_read_through_dvc(dvc: Project, tmp_path: Path) -> Non
     dvc.dver("get", "--rev", "v1", "data", "-o", str(tmp_path / "old"))
     assert (tmp_path / "old/sub/b.txt").read_text() == "beta\n"
     told = dvc.dver("diff", "v1", "v2", "data").stdout
-    assert [line.split()[:2] for line in told.splitlines()[1:-1]] == [
-        ["M", "data/a.txt"],
+    assert sorted(line.split()[:2] for line in told.splitlines()[1:-1]) == [
         ["D", "data/old.txt"],
+        ["M", "data/a.txt"],
         ["R", "data/sub/b.txt"],
     ]
     log = dvc.dver("log", "data", "--json").result["entries"]

@@ -80,7 +80,8 @@ def _render(console: Console, result: MigrateDvcResult) -> None:
     if unchanged:
         console.done(f"unchanged  {count(unchanged, 'target')}")
     if result.steps:
-        word = "would be" if result.dry_run else "are"
+        word = "is" if len(result.steps) == 1 else "are"
+        word = "would be" if result.dry_run else word
         console.done(f"{count(len(result.steps), 'step')} {word} in dver.yaml")
     if result.records:
         word = "would be written" if result.dry_run else "written"
