@@ -7,12 +7,15 @@ branch goes on, and each old model is made again by its commit in a fresh clone.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from dver.lineage import grading
 from tests.support.cli import Dver
@@ -61,6 +64,47 @@ pickle.dump(model, gzip.open("model.pkl.gz", "wb"))
 np.savez_compressed("importances.npz", found=model.feature_importances_)
 json.dump({"accuracy": model.score(test[:, :-1], test[:, -1])}, open("metrics.json", "w"))
 """
+
+#: Small neural networks, by who trains them. PyTorch is no part of what the tests install, since it
+#: is larger than all else together: with it in the environment there is one more test.
+NETWORKS = {
+    "sklearn": """\
+import json, pickle
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+
+params = json.load(open("params.json"))
+train, test = (np.loadtxt(f"data/{name}.csv", delimiter=",") for name in ("train", "test"))
+model = MLPClassifier((16,), random_state=params["seed"], max_iter=20)
+model.fit(train[:, :-1] / 16, train[:, -1])
+pickle.dump(model, open("model.pkl", "wb"))
+json.dump({"accuracy": model.score(test[:, :-1] / 16, test[:, -1])}, open("metrics.json", "w"))
+""",
+    "torch": """\
+import json
+import numpy as np
+import torch
+
+params = json.load(open("params.json"))
+torch.manual_seed(params["seed"])
+torch.use_deterministic_algorithms(True)
+torch.set_num_threads(1)
+tables = (np.loadtxt(f"data/{name}.csv", delimiter=",") for name in ("train", "test"))
+train, test = (torch.tensor(one, dtype=torch.float32) for one in tables)
+layers = torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10)
+model = torch.nn.Sequential(*layers)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+for _ in range(50):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.cross_entropy(model(train[:, :-1] / 16), train[:, -1].long())
+    loss.backward()
+    optimizer.step()
+torch.save(model.state_dict(), "model.pkl")
+right = model(test[:, :-1] / 16).argmax(1) == test[:, -1].long()
+json.dump({"accuracy": right.float().mean().item()}, open("metrics.json", "w"))
+""",
+}
+IMPORTABLE = [name for name in NETWORKS if importlib.util.find_spec(name)]
 
 
 class Training:
@@ -182,6 +226,20 @@ def test_wine_exact_content_and_metric(git_repo: GitRepo, tmp_path: Path) -> Non
     # Without a tolerance it is the same only if both forests happen to judge equally well.
     done = clone.attempt("reproduce", "--json", "--expect", "content", "model.pkl@noisy")
     assert (done.json["result"]["grade"], done.exit_code) in (("diverged", 22), ("metric", 21))
+
+
+@pytest.mark.parametrize("library", IMPORTABLE)
+def test_a_small_neural_network(git_repo: GitRepo, tmp_path: Path, library: str) -> None:
+    work = Training(git_repo, "digits", NETWORKS[library], {"seed": 0}, ["model.pkl"])
+    work.train("first")
+    work.write("params.json", '{"seed": 1}')
+    work.train("second")
+    clone = work.fresh_clone(tmp_path)
+    found = clone("reproduce", "--json", "--expect", "content", "model.pkl@first").result
+    assert grades(found)["metrics.json"] == "exact"
+    # torch writes the name of the file and the like beside the tensors.
+    assert found["grade"] in (("exact",) if library == "sklearn" else ("exact", "content"))
+    assert "params" in changed(clone, "first", "second")
 
 
 def test_what_pickles_of_one_model_say(tmp_path: Path) -> None:

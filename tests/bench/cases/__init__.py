@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench.cases import history, largefile, reading, s3, scale, smallfiles, starting, store
+from tests.bench.cases import (
+    history,
+    largefile,
+    lineage,
+    reading,
+    s3,
+    scale,
+    smallfiles,
+    starting,
+    store,
+)
 from tests.bench.lab import Case, Lab
 
 STANDARD: dict[str, Callable[[Lab], Case]] = {
@@ -15,5 +25,6 @@ STANDARD: dict[str, Callable[[Lab], Case]] = {
     **store.CASES,
     **reading.CASES,
     **starting.CASES,
+    **lineage.CASES,
 }
 SCALE = scale.CASES
