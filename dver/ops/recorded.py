@@ -138,7 +138,7 @@ def false_sizes(repo: Repo, store: Store, recorded: Sequence[Version]) -> Iterat
     for version in recorded:
         if version.pointer.kind != "tree":
             continue
-        with contextlib.suppress(CorruptError):
+        with contextlib.suppress(CorruptError, MissingContentError):
             tops = [version.pointer.oid]
             for oid, listed in walk.distinct(store, tops, seen=seen, missing=lambda _: None):
                 sizes[oid] = listed.size
@@ -161,7 +161,12 @@ def _false_files(store: Store, listed: tree.Tree) -> Iterator[tuple[bytes, int, 
         place = places.get(listed.oid(i)) if kind != tree.DIRECTORY else None
         if place is None:
             continue
-        real = store.size(listed.oid(i)) if place.kind in LIST_KINDS else place.raw
+        real = place.raw
+        if place.kind in LIST_KINDS:
+            try:
+                real = store.size(listed.oid(i))
+            except (CorruptError, MissingContentError):
+                continue
         if real != listed.sizes[i]:
             yield listed.names[i], listed.sizes[i], real
 

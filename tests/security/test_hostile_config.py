@@ -47,6 +47,7 @@ FORBIDDEN = {
     "core.link": "core:\n  link: symlink\n",
     "core.jobs": "core:\n  jobs: 1000\n",
     "core.workers": "core:\n  workers: 1000\n",
+    "core.copies": "core:\n  copies: 1\n",
     "gc.grace": "gc:\n  grace: 0\n",
     "core.autostage": "core:\n  autostage: true\n",
     "remote.o.profile": "remote:\n  o:\n    url: s3://b/p\n    profile: prod\n",
