@@ -181,6 +181,8 @@ class Remaking:
         cache = None if setting.kind == "container" else self._repo.layout.probes
         capture = Capture(argv, env, setting.python(argv, env), cache)
         made.outcome = executing.execute(argv, os.fspath(cwd), env, self._sink)
+        if made.outcome.interrupted:
+            raise KeyboardInterrupt  # what was stopped half-way says nothing about the recorded run
         container = value.env.container if setting.kind in ("current", "container") else ""
         made.captured = capture.finish(tuple(value.env.vars), container)
         now = made.captured

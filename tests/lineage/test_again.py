@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dver.formats import record
+from dver.lineage import executing
 from tests.lineage.conftest import Project
 
 PYTHON = sys.executable
@@ -138,3 +142,19 @@ def test_nothing_runs_if_something_in_the_chain_is_missing(project: Project) -> 
     assert (result["grade"], result["missing"]) == ("blocked", [])
     assert "the input raw.txt" in result["chain"][0]["missing"][0]
     assert result["notes"] == ["not made, since something else in the chain is missing"]
+
+
+def test_an_interrupted_one_is_no_verdict(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.train()
+    project.commit()
+    execute = executing.execute
+
+    def stopped(*args: Any) -> executing.Outcome:
+        return replace(execute(*args), interrupted=True, exit=130)
+
+    before = sorted((project.path / ".dver/records").rglob("*"))
+    monkeypatch.setattr(executing, "execute", stopped)
+    project.dver("reproduce", "--times", "2", "model.json", code=130)
+    assert sorted((project.path / ".dver/records").rglob("*")) == before
