@@ -28,6 +28,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _SAFE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 _MAX_COUNT = (1 << 63) - 1
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_GIT_SCHEMES = ("http", "https", "ssh", "git", "file", "git+ssh", "ssh+git")
 #: Schemes of which no user name is known that is not a secret.
 _NO_USER = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "abfss", "file")
 
@@ -197,6 +198,9 @@ def check_url(url: str, *, git: bool) -> str:
             raise FormatError("the URL of its source is no URL")
         return url
     scheme = match[1].lower()
+    if git and scheme not in _GIT_SCHEMES:
+        # For any other git runs a program of that name.
+        raise FormatError(f"the URL of its source begins with {scheme}://, which is not git's own")
     if "::" in url.partition("?")[0]:
         raise FormatError("the URL of its source leads through another one")
     try:

@@ -12,6 +12,7 @@ from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.config.remotes import list_remotes
 from dver.formats import root
+from dver.formats.origin import UNSEEN
 from dver.formats.pointer import Pointer
 from dver.formats.storeinfo import StoreInfo
 from dver.ops.mending import Repaired, mend, open_store
@@ -282,7 +283,8 @@ def _check_versions(
     """
     marks = Marks(store)
     elsewhere = [remembered(repo, one.name) for one in list_remotes(repo.config)]
-    known = {oid for problem in problems for oid in problem.oids}
+    # What nobody has ever seen cannot be lost: imports that were not downloaded.
+    known = {UNSEEN, *(oid for problem in problems for oid in problem.oids)}
     not_here: set[Oid] = set()
     unnamed: dict[Oid, bytes] | None = None
     torn: dict[bytes, list[Oid]] = {}

@@ -12,7 +12,8 @@ from dver.base.errors import CorruptError, MissingContentError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.regular import read_regular
-from dver.formats import storeinfo
+from dver.formats import origin, storeinfo
+from dver.ops.targets import read_target
 from dver.store import layout
 from dver.store.index import Index, Segment
 
@@ -76,6 +77,8 @@ def missing_error(repo: Repo, lost: Sequence[tuple[bytes, Oid]], where: str) -> 
     )
     if names:
         hint = f"the remote {names[0]!r} had it when it was last asked: dver fetch -r {names[0]}"
+    elif lost and (shown := _imported_at(repo, lost[0][0])) is not None:
+        hint = f"it was imported, and 'dver pull {shown}' asks where it came from"
     number = "1 path" if len(lost) == 1 else f"{len(lost):,} paths"
     return MissingContentError(
         f"the content of {number} is not in {where}",
@@ -106,6 +109,17 @@ def was_purged(error: MissingContentError) -> bool:
 def _line(repo: Repo, path: bytes, oid: Oid, purged: Mapping[Oid, Purged]) -> str:
     words = f", {purged[oid].words}" if oid in purged else ""
     return f"{show(repo.display(path))} ({format_oid(oid)}{words})"
+
+
+def _imported_at(repo: Repo, path: bytes) -> str | None:
+    """Return how to name the imported target that a path is or lies in, None if there is none."""
+    root = os.fsencode(repo.root)
+    while path and not repo.git.is_bare:
+        target = read_target(root, path)
+        if target.present:
+            return show(repo.display(path)) if origin.raw(target.raw) else None
+        path = path.rpartition(b"/")[0]
+    return None
 
 
 def _segments(directory: Path) -> list[Segment]:

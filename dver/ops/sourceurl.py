@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -24,6 +25,7 @@ from dver.base.errors import (
     TransientError,
 )
 from dver.base.fsio import show
+from dver.base.locking import Lock
 from dver.base.oid import oid_of
 from dver.base.reporter import Reporter, Task
 from dver.formats import names
@@ -46,6 +48,8 @@ _ATTEMPTS = 6
 _PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _JOBS = 8
+#: How long to wait for another process that downloads the same (seconds).
+_PATIENCE = 86400.0
 #: What was begun to be downloaded and not gone on with for so long (seconds) is thrown away.
 _KEPT_SECONDS = 7 * 86400.0
 _MOST_FILES = 5_000_000
@@ -170,16 +174,18 @@ def bring(
     place = home / _name(upstream)
     label = f"Downloading {plain.description}"
     total = upstream.size or None
-    with reporter.task(label, unit="bytes", total=total) as task:
-        if upstream.is_directory:
-            _download_all(plain, upstream.files, place, task, jobs or _JOBS)
-        else:
-            _download(plain, upstream.facts, place, task)
-    store = repo.store
-    with store.writer() as writer:
-        item = keep_outside(place, "download", writer, store)
-        writer.commit()
-    remove_all(place)
+    # Another process may be after the same.
+    with Lock(home / f"{place.name}.lock", exclusive=True, timeout=_PATIENCE):
+        with reporter.task(label, unit="bytes", total=total) as task:
+            if upstream.is_directory:
+                _download_all(plain, upstream.files, place, task, jobs or _JOBS)
+            else:
+                _download(plain, upstream.facts, place, task, threading.Event())
+        store = repo.store
+        with store.writer() as writer:
+            item = keep_outside(place, "download", writer, store)
+            writer.commit()
+        remove_all(place)
     return Pointer(item.kind, item.oid, item.size, item.files)
 
 
@@ -241,17 +247,21 @@ def _download_all(plain: Plain, files: Sequence[Facts], place: Path, task: Task,
     for directory in sorted({os.path.dirname(one.name) for one in files}):
         fsio.make_dirs(os.path.join(place, directory))
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        waiting = [pool.submit(_download, plain, one, place / one.name, task) for one in files]
+        stop = threading.Event()
+        waiting = [
+            pool.submit(_download, plain, one, place / one.name, task, stop) for one in files
+        ]
         try:
             for one in waiting:
                 one.result()
         except BaseException:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-def _download(plain: Plain, facts: Facts, place: Path, task: Task) -> None:
-    """Write one file, going on with what is there of it already."""
+def _download(plain: Plain, facts: Facts, place: Path, task: Task, stop: threading.Event) -> None:
+    """Write one file, going on with what is there of it already, unless told to stop."""
     fsio.step("create")
     flags = os.O_RDWR | os.O_CREAT | fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
     with fsio.explained("write", place):
@@ -259,13 +269,17 @@ def _download(plain: Plain, facts: Facts, place: Path, task: Task) -> None:
     try:
         got = os.fstat(fd).st_size if facts.is_pinned else 0
         task.advance(got)
-        _fill(plain, facts, fd, got, place, task)
+        for count in _fill(plain, facts, fd, got, place):
+            task.advance(count)
+            if stop.is_set():
+                return
         _verify(plain, facts, fd)
     finally:
         os.close(fd)
 
 
-def _fill(plain: Plain, facts: Facts, fd: int, got: int, place: Path, task: Task) -> None:
+def _fill(plain: Plain, facts: Facts, fd: int, got: int, place: Path) -> Iterator[int]:
+    """Read what is still to come; yield how many bytes each piece brought."""
     tries = 0
     while facts.size is None or got < facts.size:
         before = got
@@ -274,7 +288,7 @@ def _fill(plain: Plain, facts: Facts, fd: int, got: int, place: Path, task: Task
             for piece in plain.read(facts, got):
                 fsio.write_all(fd, piece, place)
                 got += len(piece)
-                task.advance(len(piece))
+                yield len(piece)
                 if facts.size is not None and got > facts.size:
                     raise RemoteError(f"{plain.description} sends more than it announced")
         except TransientError as error:
@@ -283,7 +297,7 @@ def _fill(plain: Plain, facts: Facts, fd: int, got: int, place: Path, task: Task
             if tries >= _ATTEMPTS:
                 raise
             if not facts.is_pinned:
-                task.advance(-got)
+                yield -got
                 got = 0
             clock.sleep(max(min(_LONGEST_PAUSE, _PAUSE * 2**tries), error.retry_after or 0.0))
             continue

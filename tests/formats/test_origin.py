@@ -92,6 +92,8 @@ def test_what_makes_no_sense_is_refused_and_the_pointer_still_read(name: str) ->
         "ext::sh -c true",
         "ext::sh%20-c",
         "fd::17",
+        "ext://sh%20-c%20id",
+        "helper://example.com/x",
         "https://user@example.com/x",
         "https://user:pass@example.com/x",
         "ssh://me:pass@example.com/x",
@@ -109,7 +111,7 @@ def test_urls_that_may_not_stand_in_a_pointer(url: str) -> None:
     with pytest.raises(FormatError):
         check_url(url, git=True)
     with pytest.raises(FormatError):
-        encode(Origin(url=url))
+        encode(Origin(repository=url, commit="a" * 40))
 
 
 @pytest.mark.parametrize(
