@@ -149,7 +149,7 @@ def _of_version(repo: Repo, rev: str | None, incomplete: str) -> Iterator[str]:
 
     directory, slash, _ = incomplete.rpartition("/")
     path = typed_path(repo, directory or ("/" if slash else "."))
-    version = version_at(repo, rev, Scope([path]))
+    version = version_at(repo, rev, Scope([path]), older=False)
     located = find_located(version, path)
     if located is not None:
         tree = repo.store.read_tree(entry_at(repo, version, located, repo.store).oid)

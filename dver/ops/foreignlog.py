@@ -15,7 +15,7 @@ from dver.foreign import dvcfiles, lfsfiles
 from dver.foreign.dvcfiles import LOCK, PIPELINE, Out
 from dver.foreign.known import Known
 from dver.formats.pointer import Pointer
-from dver.git.history import PointerChange, file_history
+from dver.git.history import PointerChange
 from dver.git.pointers import pointer_path, read_blobs
 from dver.repo.layout import COMMITTED_CONFIG
 
@@ -32,19 +32,14 @@ class ForeignLog:
     A change's blobs are keys for :meth:`pointer`.
     """
 
-    def __init__(self, repo: Repo, revisions: Sequence[str], path: bytes) -> None:
+    def __init__(self, repo: Repo, raw: Sequence[PointerChange], path: bytes) -> None:
+        """``raw`` are the changes of DVC's files, and of the path itself where git has it."""
         self._repo = repo
         self._outs: dict[str, Out] = {}
-        self.changes = list(self._changes(revisions, path))
+        self.changes = list(self._changes(raw, path))
 
-    def _changes(self, revisions: Sequence[str], path: bytes) -> Iterator[PointerChange]:
+    def _changes(self, raw: Sequence[PointerChange], path: bytes) -> Iterator[PointerChange]:
         git = self._repo.git
-        specs: list[bytes] = [b":(top,glob)**/*.dvc", b":(top,glob)**/dvc.lock"]
-        if path:
-            specs.append(b":(top,literal)" + path)
-        raw = list(file_history(git, revisions, specs))
-        if not raw:
-            return
         ours = self._with_dver({change.commit.id for change in raw})
         raw = [change for change in raw if change.commit.id not in ours]
         blobs = {blob for change in raw for blob in (change.blob, change.previous) if blob}

@@ -139,7 +139,7 @@ class _Source:
     def of(cls, repo: Repo, options: GetOptions, rev: str | None = None) -> _Source:
         """Find what the options name."""
         path = typed_path(repo, options.path)
-        version = version_at(repo, rev or options.rev, Scope([path]))
+        version = version_at(repo, rev or options.rev, Scope([path]), older=rev is None)
         return cls(repo, version, locate(repo, version, path))
 
 

@@ -14,10 +14,9 @@ from dver.base.oid import format_oid
 from dver.base.reporter import Reporter, Task
 from dver.formats import pointer as pointers
 from dver.formats.tree import DIRECTORY, Entry
-from dver.git.history import PointerChange, history
+from dver.git.history import PointerChange, file_history, history
 from dver.git.pointers import data_path, read_blobs
 from dver.git.renames import origins
-from dver.ops.foreignlog import ForeignLog
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.scope import Scope
 from dver.ops.versions import entry_at, find_located, typed_path, version_at
@@ -25,6 +24,7 @@ from dver.store import walk
 from dver.workspace.building import entry_of
 
 if TYPE_CHECKING:
+    from dver.ops.foreignlog import ForeignLog
     from dver.repo import Repo
 
 ChangeWord = Literal["added", "modified", "removed", "renamed"]
@@ -98,8 +98,8 @@ def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
     path = typed_path(repo, options.path)
     revisions = _revisions(repo, options)
     steps = _steps(repo, revisions, path, follow=options.follow)
-    older = ForeignLog(repo, revisions, path)
-    if older.changes:
+    older = _older(repo, revisions, path)
+    if older is not None:
         steps = _with_older(steps, older, path)
     with reporter.task("Reading versions", unit="objects", total=len(steps)) as task:
         entries = tuple(islice(_entries(repo, steps, older, task), options.max_count))
@@ -163,6 +163,19 @@ def _steps(repo: Repo, revisions: Sequence[str], path: bytes, *, follow: bool) -
     )
 
 
+def _older(repo: Repo, revisions: Sequence[str], path: bytes) -> ForeignLog | None:
+    """Return what DVC and git-lfs had at, above or below a path; None if they had nothing."""
+    specs = [b":(top,glob)**/*.dvc", b":(top,glob)**/dvc.lock"]
+    if path:
+        specs.append(b":(top,literal)" + path)
+    raw = list(file_history(repo.git, revisions, specs))
+    if not raw:
+        return None
+    from dver.ops.foreignlog import ForeignLog
+
+    return ForeignLog(repo, raw, path)
+
+
 def _with_older(steps: list[_Step], older: ForeignLog, path: bytes) -> list[_Step]:
     """Return the steps with those from before dver, newest first."""
     found = [_Step(older.continued(one.change), one.inside, one.old_path) for one in steps]
@@ -220,7 +233,7 @@ def _renamed_from(
 class _Contents:
     """What pointers say and, for a path inside tracked directories, what their trees say."""
 
-    def __init__(self, repo: Repo, steps: Sequence[_Step], older: ForeignLog) -> None:
+    def __init__(self, repo: Repo, steps: Sequence[_Step], older: ForeignLog | None) -> None:
         self._store = repo.store if any(step.inside for step in steps) else None
         blobs = {blob for s in steps for blob in (s.change.blob, s.change.previous) if blob}
         self._blobs = read_blobs(repo.git, (blob for blob in blobs if ":" not in blob))
@@ -238,7 +251,8 @@ class _Contents:
 
     def _read(self, blob: str, inside: bytes) -> _State:
         try:
-            pointer = self._older.pointer(blob) or pointers.decode(self._blobs[blob])
+            pointer = None if self._older is None else self._older.pointer(blob)
+            pointer = pointer or pointers.decode(self._blobs[blob])
         except FormatError as error:
             return _State(problem=f"the pointer is broken: {error.message}")
         if isinstance(pointer, str):
@@ -271,7 +285,7 @@ class _State:
 
 
 def _entries(
-    repo: Repo, steps: Sequence[_Step], older: ForeignLog, task: Task
+    repo: Repo, steps: Sequence[_Step], older: ForeignLog | None, task: Task
 ) -> Iterator[LogEntry]:
     contents = _Contents(repo, steps, older)
     for step in steps:

@@ -99,7 +99,7 @@ def select(
         if not repo.git.is_bare:
             _add_version(repo, selection, scope, None)
         if (head or repo.git.is_bare) and repo.git.head() is not None:
-            _add_version(repo, selection, scope, "HEAD")
+            _add_version(repo, selection, scope, "HEAD", older=False)
     for revision in revisions:
         if ".." in revision:
             _add_history(repo, selection, scope, repo.git.resolve_range(revision).args())
@@ -125,8 +125,10 @@ def add_older(repo: Repo, selection: Selection, known: Iterable[str]) -> None:
         _add_history(repo, selection, scope, revs, required=False)
 
 
-def _add_version(repo: Repo, selection: Selection, scope: Scope, rev: str | None) -> None:
-    version = version_at(repo, rev, scope)
+def _add_version(
+    repo: Repo, selection: Selection, scope: Scope, rev: str | None, *, older: bool = True
+) -> None:
+    version = version_at(repo, rev, scope, older=older)
     for path, pointer in sorted(version.pointers.items()):
         inside = _inside(scope, path, pointer)
         if inside is not None:

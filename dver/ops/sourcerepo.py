@@ -233,7 +233,7 @@ def find(other: Elsewhere, repository: str, path: bytes, rev: str, source: TreeS
     """Find a path of an open repository: tracked by dver, inside of that, or tracked by git."""
     shown = f"{show(path)} at {rev or 'HEAD'} of {show(repository)}"
     origin = Origin(repository=repository, path=path, rev=rev, commit=other.commit)
-    version = version_of(other.repo, rev or "HEAD", other.commit, [path])
+    version = version_of(other.repo, rev or "HEAD", other.commit, [path], older=False)
     located = find_located(version, path) if path else None
     if located is not None:
         if located.pointer.oid == UNSEEN:

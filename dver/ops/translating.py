@@ -62,7 +62,7 @@ def pointers_at(repo: Repo, rev: str, commit: str, under: Sequence[bytes]) -> di
     Of a directory of which only parts are asked for, the pointer holds these alone. Raises
     MissingContentError for what is not to be had.
     """
-    if repo.git.is_bare:
+    if repo.git.is_bare or not repo.is_initialised:
         return {}
     found = othertools.at_commit(repo, commit)
     wanted: dict[bytes, tuple[Out, tuple[bytes, ...]]] = {}

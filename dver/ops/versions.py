@@ -59,7 +59,9 @@ class Located:
     inside: bytes
 
 
-def version_at(repo: Repo, rev: str | None, scope: Scope | None = None) -> Version:
+def version_at(
+    repo: Repo, rev: str | None, scope: Scope | None = None, *, older: bool = True
+) -> Version:
     """Read the pointers of a revision, or with None of the work tree, that a scope selects.
 
     In a bare repository, which has no work tree, None means HEAD.
@@ -70,18 +72,24 @@ def version_at(repo: Repo, rev: str | None, scope: Scope | None = None) -> Versi
         rev = "HEAD"
     if rev is None:
         return Version(None, None, *_in_work_tree(repo, under))
-    return version_of(repo, rev, repo.git.resolve(rev), under)
+    return version_of(repo, rev, repo.git.resolve(rev), under, older=older)
 
 
-def version_of(repo: Repo, rev: str, commit: str, under: Sequence[bytes]) -> Version:
-    """Read the pointers of a commit at, below and above some paths; ``rev`` is what to call it."""
+def version_of(
+    repo: Repo, rev: str, commit: str, under: Sequence[bytes], *, older: bool = True
+) -> Version:
+    """Read the pointers of a commit at, below and above some paths; ``rev`` is what to call it.
+
+    A commit from before dver has those that what DVC or git-lfs versioned translates to, which can
+    mean to read it; not with ``older`` off.
+    """
     files = at_revision(repo.git, commit, under, ancestors=True)
     blobs = read_blobs(repo.git, (blob for _, blob in files))
     found = {
         data_path(path): decode_pointer(repo, path, blobs[blob], f" at {rev}")
         for path, blob in files
     }
-    if not found:
+    if not found and older:
         from dver.ops.translating import pointers_at
 
         found = pointers_at(repo, rev, commit, under)

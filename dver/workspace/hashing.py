@@ -8,7 +8,7 @@ import os
 import stat
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dver.base.errors import RefusedError
 from dver.base.fsio import failure
@@ -17,9 +17,11 @@ from dver.base.reporter import Task
 from dver.formats.statindex import STAT_FIELDS
 from dver.formats.tree import SYMLINK
 from dver.store.ingest import Ingested, ingest_files
-from dver.store.sums import Sums
 from dver.store.writer import Writer
 from dver.workspace.state import MODE, SIZE, FileState, Scan, kind_of_mode, stat_row
+
+if TYPE_CHECKING:
+    from dver.store.sums import Sums
 
 #: Entries of one directory of a scan, one after the other: its number, the first, and one past
 #: the last.

@@ -402,3 +402,27 @@ def test_hostile_listings_write_nothing(dvc: Project) -> None:
         done = dvc.dver("migrate", "dvc", "evil", code=6)
         assert "not taken: evil: " in done.stderr
         assert not (dvc.path / "evil.dver").exists()
+
+
+def test_only_who_asks_for_an_old_version_reads_it(dvc: Project, tmp_path: Path) -> None:
+    dvc.dver("init")
+    dvc.dver("remote", "add", "origin", str(tmp_path / "ours"))
+    dvc.dver("push")
+    dvc.dver("status")
+    assert not (dvc.path / ".git/dver/foreign.db").exists()
+    dvc.commit("dver is set up")
+    dvc.dver("push", "--rev", "v1")
+    shutil.rmtree(dvc.path / ".git/dver/packs")
+    shutil.rmtree(dvc.path / ".git/dver/index")
+    drop_cache(dvc)
+    shutil.rmtree(dvc.path.parent / "remote")
+    assert list((tmp_path / "ours/packs").rglob("*"))
+
+
+def test_programs_read_old_versions_too(dvc: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dver
+
+    dvc.dver("migrate", "dvc")
+    dvc.commit("moved to dver")
+    monkeypatch.chdir(dvc.path)
+    assert dver.read("data/old.txt", rev="v1") == b"only in v1\n"
