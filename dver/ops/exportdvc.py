@@ -93,8 +93,8 @@ def export_dvc(repo: Repo, options: ExportDvcOptions, reporter: Reporter) -> Exp
         texts = {path: cache.add(path, pointer) for path, pointer in chosen.items()}
         if cache.lost and not options.lossy:
             raise RefusedError(
-                "DVC has no word for symlinks, empty directories and executable files in a"
-                " directory",
+                "symlinks, empty directories and executable files in a directory are nothing that"
+                " DVC has a word for",
                 hint="--lossy leaves them out, or makes plain files of them",
                 paths=[repo.display(path) for path in cache.lost],
             )

@@ -8,6 +8,7 @@ from tests.bench.cases import (
     history,
     largefile,
     lineage,
+    migration,
     reading,
     s3,
     scale,
@@ -26,5 +27,6 @@ STANDARD: dict[str, Callable[[Lab], Case]] = {
     **reading.CASES,
     **starting.CASES,
     **lineage.CASES,
+    **migration.CASES,
 }
 SCALE = scale.CASES

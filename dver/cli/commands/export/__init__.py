@@ -8,8 +8,8 @@ command = Lazy(
     "export",
     package=__name__,
     sections={"Commands": {"dvc": "Write tracked data as a project of DVC."}},
-    help="""Write tracked data in the form of another tool, so that nobody is locked in.
+    help="""Write tracked data as a project of DVC.
 
-    For lineage in the languages of others, see 'dver lineage --format'.
+    So that nobody is locked in. For lineage in the languages of others, see 'dver lineage --format'.
     """,
 )

@@ -13,7 +13,7 @@ command = Lazy(
             "lfs": "Take over what git-lfs versions.",
         }
     },
-    help="""Take over what another tool versions in this repository.
+    help="""Take over what DVC or git-lfs versions here.
 
     Nothing of the other tool is deleted, and nothing is committed. What is there already is left
     alone, so that a migration that was stopped can be run again.
