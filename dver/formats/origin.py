@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
 from dver.base.errors import FormatError
-from dver.base.oid import OID_SIZE, Oid, format_oid, parse_oid
-from dver.formats.pointer import MAX_SIZE
+from dver.base.oid import Oid, format_oid, parse_oid
+from dver.formats.pointer import MAX_SIZE, UNSEEN, origin_lines, with_origin
+
+__all__ = ["UNSEEN", "Origin", "attach", "check_url", "decode", "encode", "raw", "seen"]
 
 VERSION = "1"
-#: The oid in the pointer of data that was imported and never seen.
-UNSEEN = Oid(bytes(OID_SIZE))
 
-_START = b"#:"
+#: The origin lines of a pointer file as they stand, and a pointer file with others in their place.
+raw, attach = origin_lines, with_origin
 _FIRST = f"origin: {VERSION}"
 _LINE = re.compile(r"#: ([a-z]+): (\S+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -75,14 +76,6 @@ class Origin:
             return self.url
         name = self.path.decode("utf-8", "backslashreplace")
         return f"{name} of {self.repository}" if name else self.repository
-
-
-def raw(data: bytes) -> bytes:
-    """Return the origin lines of a pointer file as they stand, b"" if there are none."""
-    if _START not in data:
-        return b""
-    lines = [line.removesuffix(b"\r") for line in data.split(b"\n")]
-    return b"".join(line + b"\n" for line in lines if line.startswith(_START))
 
 
 def encode(origin: Origin) -> bytes:
@@ -169,12 +162,6 @@ def _build(fields: dict[str, str]) -> Origin:
         size=None if size is None else int(size),
         oid=known,
     )
-
-
-def attach(pointer: bytes, lines: bytes) -> bytes:
-    """Return a pointer's bytes with origin lines as its last, in place of those that it has."""
-    own = [line for line in pointer.splitlines(keepends=True) if not line.startswith(_START)]
-    return b"".join(own) + lines
 
 
 def seen(origin: Origin, oid: Oid) -> Origin:

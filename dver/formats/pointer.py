@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from dver.base.errors import FormatError
-from dver.base.oid import Oid, format_oid, parse_oid
+from dver.base.oid import OID_SIZE, Oid, format_oid, parse_oid
 
 SUFFIX = ".dver"
 MAX_SIZE = 4096
@@ -21,6 +21,10 @@ _FIRST_LINE = "dver: 1"
 _MAX_COUNT = (1 << 63) - 1
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CONFLICT = ("<<<<<<<", ">>>>>>>", "|||||||")
+
+#: The oid in the pointer of data that was imported and never seen.
+UNSEEN = Oid(bytes(OID_SIZE))
+_ORIGIN = b"#:"
 
 Kind = Literal["file", "tree"]
 
@@ -52,6 +56,23 @@ def encode(pointer: Pointer) -> bytes:
     elif pointer.executable:
         lines.append("executable: true")
     return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def origin_lines(data: bytes) -> bytes:
+    """Return the lines of a pointer file that say where it was imported from, b"" if none do.
+
+    :mod:`dver.formats.origin` reads them.
+    """
+    if _ORIGIN not in data:
+        return b""
+    lines = [line.removesuffix(b"\r") for line in data.split(b"\n")]
+    return b"".join(line + b"\n" for line in lines if line.startswith(_ORIGIN))
+
+
+def with_origin(pointer: bytes, lines: bytes) -> bytes:
+    """Return a pointer's bytes with origin lines as its last, in place of those that it has."""
+    own = [line for line in pointer.splitlines(keepends=True) if not line.startswith(_ORIGIN)]
+    return b"".join(own) + lines
 
 
 def decode(data: bytes) -> Pointer:

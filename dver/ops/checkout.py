@@ -16,8 +16,7 @@ from dver.base.errors import (
 )
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
-from dver.formats import origin as origins
-from dver.formats.pointer import Pointer
+from dver.formats.pointer import Pointer, origin_lines
 from dver.formats.tree import DIRECTORY
 from dver.git import ignorefile
 from dver.ops import naming
@@ -248,7 +247,7 @@ def _write_pointers(repo: Repo, wishes: Sequence[Wish]) -> dict[bytes, PointerCh
     changes: dict[bytes, PointerChange] = {}
     for wish in done:
         target = read_target(repo.absolute(b""), wish.target)
-        if target.pointer != wish.pointer or origins.raw(target.raw) != wish.origin:
+        if target.pointer != wish.pointer or origin_lines(target.raw) != wish.origin:
             changes[wish.target] = "updated" if target.present else "new"
     ignorefile.add(repo.git, [path for path, change in changes.items() if change == "new"])
     write_pointers(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dver.base.errors import RemoteError
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
-from dver.formats import origin
+from dver.formats.pointer import origin_lines
 from dver.ops.lost import lost_error
 from dver.ops.select import Selected, Selection, select
 from dver.ops.targets import load_targets
@@ -146,7 +146,7 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
 
 def _has_imports(repo: Repo, selection: Selection) -> bool:
     targets = load_targets(repo, [one.path for one in selection.versions])
-    return any(origin.raw(target.raw) for target in targets.values())
+    return any(origin_lines(target.raw) for target in targets.values())
 
 
 def _nothing_there(repo: Repo, remote: Remote, wants: Sequence[Want]) -> Fetched:

@@ -12,8 +12,7 @@ from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.config.remotes import list_remotes
 from dver.formats import root
-from dver.formats.origin import UNSEEN
-from dver.formats.pointer import Pointer
+from dver.formats.pointer import UNSEEN, Pointer
 from dver.formats.storeinfo import StoreInfo
 from dver.ops.mending import Repaired, mend, open_store
 from dver.ops.recorded import (

@@ -98,12 +98,12 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
 def _has_only_sources(repo: Repo, options: PullOptions) -> bool:
     """Say whether there is no remote, and there are imports that may be had all the same."""
     from dver.config.remotes import list_remotes
-    from dver.formats import origin
+    from dver.formats.pointer import origin_lines
     from dver.ops.targets import load_targets
 
     if list_remotes(repo.config) or options.revisions or options.all or repo.git.is_bare:
         return False
-    return any(origin.raw(target.raw) for target in load_targets(repo).values())
+    return any(origin_lines(target.raw) for target in load_targets(repo).values())
 
 
 def _from_sources(

@@ -12,7 +12,8 @@ from dver.base.errors import CorruptError, MissingContentError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.regular import read_regular
-from dver.formats import origin, storeinfo
+from dver.formats import storeinfo
+from dver.formats.pointer import origin_lines
 from dver.ops.targets import read_target
 from dver.store import layout
 from dver.store.index import Index, Segment
@@ -117,7 +118,7 @@ def _imported_at(repo: Repo, path: bytes) -> str | None:
     while path and not repo.git.is_bare:
         target = read_target(root, path)
         if target.present:
-            return show(repo.display(path)) if origin.raw(target.raw) else None
+            return show(repo.display(path)) if origin_lines(target.raw) else None
         path = path.rpartition(b"/")[0]
     return None
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base.errors import FormatError
-from dver.formats import origin as origins
-from dver.formats.origin import UNSEEN
-from dver.formats.pointer import Pointer
+from dver.formats.pointer import UNSEEN, Pointer, origin_lines
 from dver.git.history import history
 from dver.git.pointers import data_path, read_blobs
 from dver.git.revisions import RevRange
@@ -39,6 +37,8 @@ class Selected:
     @property
     def is_import(self) -> bool:
         """Whether this very content was imported, so that its source may have it."""
+        from dver.formats import origin as origins
+
         try:
             found = origins.decode(self.origin)
         except FormatError:
@@ -158,7 +158,7 @@ def _add_history(
             continue
         inside = _inside(scope, path, pointer)
         if inside is not None:
-            lines = origins.raw(blobs[change.blob or ""])
+            lines = origin_lines(blobs[change.blob or ""])
             selection.add(Selected(path, pointer, inside, change.commit.id, required, lines))
 
 

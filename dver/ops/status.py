@@ -12,8 +12,7 @@ from dver.base.errors import CorruptError, RepositoryError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
-from dver.formats import origin as origins
-from dver.formats.pointer import Pointer
+from dver.formats.pointer import Pointer, origin_lines
 from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_path
 from dver.ops import naming
 from dver.ops.completeness import Pushed, missing_objects
@@ -305,7 +304,7 @@ class _Checker:
         purged = self._purged_of(missing)
         if purged:
             missing = [oid for oid in missing if oid not in purged]
-        kept_there = self._push_no_imports and origins.raw(target.raw if target else b"") != b""
+        kept_there = self._push_no_imports and origin_lines(target.raw if target else b"") != b""
         counts = _counts(finding, pointer)
         changes = islice(_changes(self._repo, finding), self._options.details)
         return TargetStatus(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from dver.base import fsio
 from dver.base.errors import FormatError, RefusedError, SystemFailure
 from dver.formats import names
-from dver.formats import origin as origins
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
 from dver.git.pointers import PointerFile, data_path, in_workspace, pointer_path
@@ -153,7 +152,7 @@ def write_pointers(
         final = os.fsdecode(repo.absolute(name))
         directory = os.path.dirname(final)
         lines = _lines_at(final) if origin_lines is None else origin_lines.get(path, b"")
-        _replace(directory, final, origins.attach(pointers.encode(pointer), lines))
+        _replace(directory, final, pointers.with_origin(pointers.encode(pointer), lines))
         directories[directory] = None
         written.append(name)
     for directory in directories:
@@ -166,7 +165,7 @@ def _lines_at(final: str) -> bytes:
     try:
         data = read_pointer(os.fsencode(final))
         # Between the markers of a conflict stand those of two sides.
-        return b"" if data is None or b"<<<<<<<" in data else origins.raw(data)
+        return b"" if data is None or b"<<<<<<<" in data else pointers.origin_lines(data)
     except (FormatError, SystemFailure):
         return b""
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import FormatError, NotFoundError
-from dver.formats import origin as origins
-from dver.formats.pointer import Pointer
+from dver.formats.pointer import Pointer, origin_lines
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.pointers import (
     at_revision,
@@ -93,7 +92,7 @@ def version_of(
         from dver.ops.translating import pointers_at
 
         found = pointers_at(repo, rev, commit, under)
-    lines = {data_path(path): origins.raw(blobs[blob]) for path, blob in files}
+    lines = {data_path(path): origin_lines(blobs[blob]) for path, blob in files}
     return Version(rev, commit, found, {path: one for path, one in lines.items() if one})
 
 
@@ -109,7 +108,7 @@ def _in_work_tree(
             data = read_pointer(os.path.join(root, file.path))
         if data is not None:
             found[data_path(file.path)] = decode_pointer(repo, file.path, data)
-            if own := origins.raw(data):
+            if own := origin_lines(data):
                 lines[data_path(file.path)] = own
     return found, lines
 
