@@ -72,7 +72,11 @@ if [ -x "$before" ]; then
   give_refs | "$before" "$@" || exit $?
 fi
 new=
-while read -r _ local _ _; do
+while read -r line; do
+  # From the end: what was typed as the local ref comes first, and may hold spaces.
+  line=${line%% *}
+  line=${line%% *}
+  local=${line##* }
   case $local in *[!0]*) new="$new $local" ;; esac
 done <<END_OF_REFS
 $refs

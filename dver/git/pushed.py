@@ -20,10 +20,16 @@ class PushedRef(NamedTuple):
 
 
 def parse_refs(text: bytes) -> list[PushedRef]:
-    """Parse git's lines ``<local ref> <local id> <remote ref> <remote id>``. Raises UsageError."""
+    """Parse git's lines ``<local ref> <local id> <remote ref> <remote id>``. Raises UsageError.
+
+    The first is what was typed, which may hold spaces (``HEAD@{1 day ago}``); the others never do.
+    """
     refs = []
-    for line in text.decode("utf-8", "surrogateescape").splitlines():
-        words = line.split(" ")
+    # Not splitlines: a branch may have U+2028 or U+0085 in its name.
+    for line in text.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n"):
+        if not line:
+            continue
+        words = line.rsplit(" ", 3)
         if len(words) != 4 or not all(_ID.fullmatch(words[at]) for at in (1, 3)):
             raise UsageError(f"this is no line that git gives to a pre-push hook: {line[:200]!r}")
         refs.append(PushedRef(*(words[at] if words[at].strip("0") else "" for at in (1, 3))))

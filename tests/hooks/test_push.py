@@ -28,7 +28,8 @@ def on_origin(repo: HookRepo, branch: str = "main") -> str:
 
 def others(repo: HookRepo, tmp_path: Path, rev: str = "main") -> HookRepo:
     """Clone what was pushed, and fetch the data of a revision."""
-    clone = HookRepo(GitRepo.clone(tmp_path / "origin.git", tmp_path / f"clone-{rev}").path)
+    place = tmp_path / f"clone-{Path(rev).name}"
+    clone = HookRepo(GitRepo.clone(tmp_path / "origin.git", place).path)
     clone.git("checkout", "-q", "--detach", rev)
     Dver(clone.path)("pull", "-q")
     return clone
@@ -132,6 +133,19 @@ def test_a_worktree_pushes_too(repo: HookRepo, tmp_path: Path) -> None:
     assert "dver: pushed" in other.run("push", "-q", "origin", "wt")
 
 
+def test_a_revision_with_spaces_and_odd_branches(repo: HookRepo, tmp_path: Path) -> None:
+    repo.version("the first main thing", f="one")
+    # Taken by its spaces this would be asked about "main", which has nothing new.
+    repo.git("branch", "-q", "new")
+    repo.git("reset", "-q", "--hard", "HEAD~1")
+    said = repo.run("push", "-q", "origin", "new^{/first main thing}:refs/heads/typed")
+    assert "dver: pushed " in said
+    assert (others(repo, tmp_path, "origin/typed").path / "f").read_text() == "one"
+    repo.git("switch", "-q", "-c", "a\u2028b")
+    repo.version("two", f="two")
+    assert "dver: pushed " in repo.run("push", "-q", "origin", "HEAD")
+
+
 def test_what_git_tells(repo: HookRepo) -> None:
     one, two = repo.head(), repo.version("two", f="2")
     text = f"refs/heads/a {two} refs/heads/b {one}\n(delete) {NONE} refs/heads/c {one}\n"
@@ -145,6 +159,8 @@ def test_what_git_tells(repo: HookRepo) -> None:
     assert tracked is not None and tracked.exclude == (one,)
     assert new_commits(git, "origin", refs[1:]) is None
     assert parse_refs(b"") == []
+    odd = f"HEAD@{{1 day ago}} {two} refs/heads/a\u2028b\x85 {one}\n"
+    assert parse_refs(odd.encode()) == [PushedRef(two, one)]
     for bad in (b"x\n", b"a b c d\n", b"\xff\n"):
         with pytest.raises(UsageError, match="pre-push"):
             parse_refs(bad)
