@@ -144,7 +144,7 @@ def resolve(repo: Repo, options: ResolveOptions, reporter: Reporter) -> ResolveR
     to_stage = worktree.known_to_git(repo, changed)
     staged = worktree.stage(repo, to_stage, options.stage)
     to_stage = [*([] if staged else to_stage), *waiting]
-    _bring(repo, settled, reporter)
+    _bring(repo, settled, reporter, staged=staged)
     return ResolveResult(
         tuple(_told(repo, one, options.choice) for one in settled),
         tuple(
@@ -287,14 +287,15 @@ def _write(repo: Repo, cases: Sequence[_Case]) -> list[bytes]:
     return list(dict.fromkeys(changed))
 
 
-def _bring(repo: Repo, cases: Sequence[_Case], reporter: Reporter) -> None:
+def _bring(repo: Repo, cases: Sequence[_Case], reporter: Reporter, *, staged: bool) -> None:
     """Let the data follow, if it is here and nobody's work is in the way."""
     paths = [path for case in cases for path in case.files]
-    # What two others stand for now is left behind, and goes if nobody changed it.
+    # What two others stand for now is left behind, and goes if nobody changed it. As long as git's
+    # index has its pointer, it counts as tracked: then the checkout after 'git add' removes it.
     paths += [
         case.path
         for case in cases
-        if case.path not in case.files and os.path.lexists(repo.absolute(case.path))
+        if staged and case.path not in case.files and os.path.lexists(repo.absolute(case.path))
     ]
     typed = tuple(os.fsdecode(repo.absolute(path)) for path in paths)
     try:

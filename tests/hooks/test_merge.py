@@ -253,6 +253,18 @@ def test_both_versions_of_a_single_file(repo: HookRepo) -> None:
     assert repo.untracked() == []
 
 
+def test_both_versions_come_before_they_are_staged(repo: HookRepo) -> None:
+    fork(repo, "1", "ours", "theirs")
+    repo.run("merge", "side", code=1)
+    repo.resolve("d", choice="both", stage=False)
+    assert repo.heard.warnings == []
+    assert (repo.path / "d~ours").read_text() == "ours"
+    assert (repo.path / "d~theirs").read_text() == "theirs"
+    repo.git("add", "--all")
+    repo.checkout()
+    assert not (repo.path / "d").exists()
+
+
 def test_edits_are_not_overwritten(clash: HookRepo) -> None:
     clash.run("merge", "side", code=1)
     clash.write("d/a", "mine")
