@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Task as RichTask
+from rich.table import Column
 from rich.text import Text
 
 from dver.base.reporter import Unit
@@ -40,6 +41,10 @@ class _Rate(ProgressColumn):
         return Text(rate(task.fields["unit"], speed) if speed else "", style="dim")
 
 
+def _one_line() -> Column:
+    return Column(no_wrap=True, overflow="ellipsis")
+
+
 def amount(unit: Unit, done: int, total: int | None) -> str:
     """Return ``3 of 10 packs``, ``1.0 KiB of 2.0 KiB``, or only what is done."""
     if unit == "bytes":
@@ -50,6 +55,11 @@ def amount(unit: Unit, done: int, total: int | None) -> str:
 def rate(unit: Unit, speed: float) -> str:
     """Return a speed, ``12.0 MiB/s`` or ``1,500 files/s``."""
     return f"{size(int(speed))}/s" if unit == "bytes" else f"{speed:,.0f} {unit}/s"
+
+
+def wrapped_rows(widths: Sequence[int], columns: int) -> int:
+    """Return how many more rows lines of some widths take than one each, in so many columns."""
+    return sum((cells - 1) // max(columns, 1) for cells in widths if cells)
 
 
 class Live:
@@ -65,11 +75,11 @@ class Live:
             soft_wrap=True,
         )
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", table_column=_one_line()),
             BarColumn(bar_width=24),
-            _Amount(),
-            _Rate(),
-            TimeRemainingColumn(elapsed_when_finished=False),
+            _Amount(table_column=_one_line()),
+            _Rate(table_column=_one_line()),
+            TimeRemainingColumn(elapsed_when_finished=False, table_column=_one_line()),
             console=rich_console,
             transient=True,
             auto_refresh=False,
@@ -77,6 +87,8 @@ class Live:
             redirect_stderr=False,
         )
         self._tasks: dict[Hashable, TaskID] = {}
+        self._drawn_at = 0
+        self._drawn: list[int] = []
 
     def show(self, states: Sequence[State]) -> None:
         """Draw these pieces of work and no others."""
@@ -89,8 +101,28 @@ class Live:
             self._progress.update(self._tasks[key], completed=done, total=total)
         for key in [key for key in self._tasks if key not in alive]:
             self._progress.remove_task(self._tasks.pop(key))
+        self._follow_resize()
         self._progress.refresh()
+        self._note_widths()
 
     def erase(self) -> None:
         """Take the display away, leaving the cursor where it began; ``show`` brings it back."""
+        self._follow_resize()
+        self._drawn = []
         self._progress.stop()
+
+    def _note_widths(self) -> None:
+        console = self._progress.console
+        lines = console.render_lines(self._progress.get_renderable(), pad=False)
+        self._drawn_at = console.width
+        self._drawn = [sum(segment.cell_length for segment in line) for line in lines]
+
+    def _follow_resize(self) -> None:
+        """Take away the rows that lines have become more by, since the terminal got narrower.
+
+        Terminals wrap what no longer fits; the library below would leave the first rows behind.
+        """
+        console = self._progress.console
+        more = wrapped_rows(self._drawn, console.width) if console.width < self._drawn_at else 0
+        if more:
+            console.file.write("\r" + "\x1b[2K\x1b[1A" * more)

@@ -135,3 +135,27 @@ def test_amounts_and_rates() -> None:
     assert live.amount("bytes", 1 << 20, 1 << 21) == "1.0 MiB of 2.0 MiB"
     assert live.rate("bytes", 1 << 20) == "1.0 MiB/s"
     assert live.rate("files", 1500.4) == "1,500 files/s"
+
+
+def test_rows_that_a_narrower_terminal_wraps() -> None:
+    from dver.ui.live import wrapped_rows
+
+    assert wrapped_rows([60, 60], 80) == 0
+    assert wrapped_rows([60, 45, 0], 45) == 1
+    assert wrapped_rows([60, 91], 30) == 1 + 3
+
+
+def test_a_terminal_that_gets_narrower_keeps_no_half_bars(err: io.StringIO) -> None:
+    from dver.ui.live import Live
+
+    live = Live(Console(out=io.StringIO(), err=err))
+    live._progress.console.width = 100
+    states = [("a", "Adding data", "files", 2, 10), ("b", "Hashing", "bytes", 1, 2048)]
+    live.show(states)
+    live.show(states)
+    live._progress.console.width = 30
+    err.truncate(0)
+    live.show(states)
+    # Each of the two lines of some 60 cells takes another row now, or two.
+    assert err.getvalue().lstrip("\0").startswith("\r\x1b[2K\x1b[1A\x1b[2K\x1b[1A")
+    live.erase()
