@@ -178,12 +178,16 @@ def purge(repo: Repo, options: PurgeOptions, reporter: Reporter) -> PurgeResult:
 
 
 def _word(repo: Repo, named: Iterable[Named], reason: str) -> Purged:
-    """Return the word of this purge: that of an earlier one, if it named the same."""
+    """Return the word of this purge: that of an earlier one, if it named just the same.
+
+    One that names more will not do: that would go from all remotes as well, and it may be word that
+    a remote made up.
+    """
     objects = tuple(sorted({PurgedObject(one.oid, one.kind) for one in named}))
     known = read_tombstones(repo.store.local_directory())
     why = notes.clean_text(reason)
     for earlier in known.purges.values():
-        if set(earlier.objects) >= set(objects) and why in ("", earlier.why):
+        if set(earlier.objects) == set(objects) and why in ("", earlier.why):
             return earlier
     actor = who(repo.git, repo.environ)
     name = notes.clean_text(actor.name or actor.user)
@@ -327,7 +331,13 @@ def _lift(repo: Repo, options: PurgeOptions, reporter: Reporter) -> PurgeResult:
             opened.append((told, remote))
         except DverError as error:
             remotes.append(replace(told, problem=error.message))
-    chosen = {known[oid].id: known[oid] for oid in oids if oid in known}
+    # All of them: an older one would go on to keep the content away.
+    wanted = set(oids)
+    chosen = {
+        one.id: one
+        for one in known.purges.values()
+        if not wanted.isdisjoint(named.oid for named in one.objects)
+    }
     if not chosen:
         raise NotFoundError("no purge that is known here named any of these")
     for told, remote in opened:

@@ -85,7 +85,8 @@ def purges(storage: Storage, listed: Mapping[str, Entry], cache: Path) -> Tombst
             except FormatError as error:
                 raise CorruptError(
                     f"{key} in {storage.description} is damaged: {error.message}",
-                    hint="a clone that knows of that purge can run it again",
+                    hint="a clone that knows of that purge can run it again; if none does, look"
+                    " what it says, and delete that file",
                 ) from error
             fsio.write_atomic(cache / name, data, durable=False)
         if one.id == name[:32]:

@@ -25,7 +25,8 @@ def learn(local: Store, there: Tombstones, name: str, reporter: Reporter) -> Tom
         what = "an object that was" if len(left) == 1 else f"{len(left)} objects that were"
         reporter.warn(
             f"the local store still has {what} {known[left[0]].words}; nothing of that is sent",
-            hint=f"'dver purge {oids}' removes them here{more}",
+            hint=f"'dver purge {oids}' removes them here{more}; if that word is wrong,"
+            f" 'dver purge --lift {oids}' takes it back",
         )
     elif new:
         objects = sum(len(one.objects) for one in new)
