@@ -13,7 +13,7 @@ from dver.base.errors import DverError, NotFoundError, RefusedError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
-from dver.config.remotes import find_remote, list_remotes
+from dver.config.remotes import find_remote, list_remotes, require_trusted
 from dver.git.pointers import data_path, in_workspace
 from dver.git.repository import Git
 from dver.ops.contentnamed import Named, named_content
@@ -121,6 +121,8 @@ def drop(repo: Repo, options: DropOptions, reporter: Reporter) -> DropResult:
     repo.require_init()
     if not options.what:
         raise UsageError("nothing to drop was named", hint="dver drop PATH...")
+    if options.copies is not None and options.copies < 1:
+        raise UsageError("at least one copy is needed", hint="--force drops it without any")
     copies = options.copies or repo.config.number("core.copies") or 1
     for name in options.remotes:
         find_remote(repo.config, name)
@@ -191,6 +193,8 @@ def _ask(
     for name in options.remotes or [one.name for one in list_remotes(repo.config)]:
         location = find_remote(repo.config, name).location
         try:
+            # What data is not given to is not trusted to keep it either.
+            require_trusted(repo.config, find_remote(repo.config, name))
             remote = repo.open_remote(name, write=False, reporter=reporter)
             there = copies_in(repo.store, remote, oids, read=options.verify, reporter=reporter)
         except DverError as error:

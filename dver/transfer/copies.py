@@ -36,12 +36,18 @@ def copies_in(
 
     One counts if a root that no collection declared void leads to it, and each pack that has any
     of it is listed in its full size; with ``read`` all of it is read and hashed, too. Raises
-    RefusedError while garbage is being collected there, and CorruptError if that cannot be told.
+    RefusedError while garbage is being collected there, and if it is the local store under another
+    name, which is no second copy; CorruptError if that cannot be told.
     """
     remote.forget_listing()
     if remote.read_format() is None:
         return Copies("", frozenset())
     info = remote.require_format()
+    if info.store_id == local.info.store_id:
+        raise RefusedError(
+            f"{remote.description} is the local store itself, or was copied from it",
+            hint="name a remote of its own",
+        )
     with local.hold(), reporter.task(f"Looking into {remote.name}", unit="objects"):
         seen = survey(remote, layout.new_session(collection=True))
         if seen.others:

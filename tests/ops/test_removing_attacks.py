@@ -1,0 +1,144 @@
+"""``dver purge`` and ``dver drop`` against others' lies, and against losing what was not named."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dver.base.errors import RefusedError, UsageError
+from dver.base.oid import format_oid, oid_of
+from dver.formats import purged as notes
+from dver.formats.purged import Purged, PurgedObject
+from dver.ops.drop import DropOptions, drop
+from dver.ops.fsck import FsckOptions, fsck
+from dver.ops.purge import PurgeOptions, PurgeResult, purge
+from dver.ops.push import PushOptions, push
+from dver.ops.remote import AddRemoteOptions, add_remote
+from dver.store.tombstones import read_tombstones
+from tests.support.workrepo import WorkRepo
+
+SECRET = random.Random(4711).randbytes(3000)
+OTHER = random.Random(1).randbytes(3000)
+
+
+def run(repo: WorkRepo, operation: Any, options: Any) -> Any:
+    return repo._run(operation, options, "")
+
+
+def purging(repo: WorkRepo, *what: str, **options: Any) -> PurgeResult:
+    result: PurgeResult = run(repo, purge, PurgeOptions(what, **options))
+    return result
+
+
+def holding(top: Path, content: bytes = SECRET) -> bool:
+    return any(p.is_file() and content in p.read_bytes() for p in top.rglob("*"))
+
+
+def plant(remote: Path, number: int, *contents: bytes, why: str = "bad") -> str:
+    """Write word of a purge that never was."""
+    objects = tuple(sorted(PurgedObject(oid_of(one), "file") for one in contents))
+    word = Purged(f"{number:032x}", 1_700_000_000 + number, "Mallory", why, objects)
+    place = remote / f"trash/{word.id}.purged"
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(notes.encode(word))
+    return word.id
+
+
+@pytest.fixture
+def nas(tmp_path: Path) -> Path:
+    return tmp_path / "nas"
+
+
+@pytest.fixture
+def repo(tmp_path: Path, nas: Path) -> WorkRepo:
+    made = WorkRepo.create(tmp_path / "repo")
+    made.write("data/people", SECRET)
+    made.write("data/other", OTHER)
+    made.add("data")
+    run(made, add_remote, AddRemoteOptions("nas", str(nas)))
+    made.commit("one")
+    run(made, push, PushOptions())
+    return made
+
+
+def test_a_purge_takes_nothing_that_others_word_names_too(
+    repo: WorkRepo, nas: Path, tmp_path: Path
+) -> None:
+    run(repo, add_remote, AddRemoteOptions("second", str(tmp_path / "second")))
+    run(repo, push, PushOptions(remote="second"))
+    plant(nas, 1, SECRET, OTHER, why="")
+    repo.write("new", "new")
+    repo.add("new")
+    repo.commit("new")
+    run(repo, push, PushOptions())
+    assert len(read_tombstones(str(repo.path / ".git/dver"))) == 2
+    purging(repo, "data/people")
+    assert not holding(tmp_path / "second")
+    assert holding(tmp_path / "second", OTHER)
+    assert holding(repo.path / ".git/dver", OTHER)
+
+
+def test_lift_takes_back_every_purge(repo: WorkRepo, nas: Path) -> None:
+    plant(nas, 1, SECRET)
+    plant(nas, 2, SECRET, OTHER)
+    repo.write("new", "new")
+    repo.add("new")
+    repo.commit("new")
+    run(repo, push, PushOptions())
+    purging(repo, format_oid(oid_of(SECRET)), lift=True)
+    assert list(nas.rglob("*.purged")) == []
+    assert oid_of(SECRET) not in read_tombstones(str(repo.path / ".git/dver"))
+
+
+def test_a_version_that_nobody_referred_to_can_be_added_again(tmp_path: Path) -> None:
+    """The purge took its chunks along, and the index must not make anybody believe otherwise."""
+    repo = WorkRepo.create(tmp_path / "repo")
+    content = random.Random(2).randbytes(5 << 20)
+    changed = content[:4_000_000] + SECRET + content[4_000_000:]
+    repo.write("big", content)
+    repo.add("big")
+    repo.write("big", changed)
+    repo.add("big")
+    repo.commit("two")
+    purging(repo, "big")
+    repo.write("big", content)
+    repo.add("big")
+    repo.commit("three")
+    repo.unlink("big")
+    repo.checkout("big")
+    assert (repo.path / "big").read_bytes() == content
+    assert run(repo, fsck, FsckOptions(full=True)).is_sound
+
+
+def test_no_copy_counts_in_a_committed_place_that_nobody_agreed_to(repo: WorkRepo) -> None:
+    (repo.path / ".git/dver/trusted").unlink()
+    with pytest.raises(RefusedError) as caught:
+        run(repo, drop, DropOptions(("data",)))
+    assert any("not yet agreed" in line for line in caught.value.paths)
+    assert holding(repo.path / ".git/dver")
+
+
+def test_the_local_store_is_no_copy_of_itself(repo: WorkRepo) -> None:
+    run(repo, add_remote, AddRemoteOptions("me", str(repo.path / ".git/dver")))
+    run(repo, push, PushOptions(remote="me"))
+    with pytest.raises(RefusedError) as caught:
+        run(repo, drop, DropOptions(("data",), remotes=("me",)))
+    assert any("the local store itself" in line for line in caught.value.paths)
+    assert holding(repo.path / ".git/dver")
+
+
+def test_what_a_remote_is_told_to_forget_is_no_copy(repo: WorkRepo, nas: Path) -> None:
+    plant(nas, 1, SECRET, OTHER)
+    with pytest.raises(RefusedError, match="no other copy"):
+        run(repo, drop, DropOptions(("data",)))
+
+
+@pytest.mark.parametrize("copies", [0, -1])
+def test_no_copies_are_not_asked_for_by_accident(repo: WorkRepo, copies: int) -> None:
+    repo.write("new", "new")
+    repo.add("new")
+    with pytest.raises(UsageError, match="at least one"):
+        run(repo, drop, DropOptions(("new",), copies=copies))
