@@ -331,6 +331,29 @@ def test_a_prefix_of_s3(here: DataRepo, moto_s3: S3Server, bucket: str) -> None:
         bring(here, f"s3://{bucket}/nothing")
 
 
+def test_a_server_that_ignores_conditions(
+    here: DataRepo, rclone_s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rclone sends an object whatever If-Match says, and all of it with status 200."""
+    bucket = rclone_s3.new_bucket()
+    for name, value in rclone_s3.environ.items():
+        monkeypatch.setenv(name, value)
+    put(rclone_s3, bucket, "top/a", CONTENT)
+    put(rclone_s3, bucket, "top/b c", b"2")
+    bring(here, f"s3://{bucket}/top/")
+    assert (here.path / "top/a").read_bytes() == CONTENT
+    assert (here.path / "top/b c").read_bytes() == b"2"
+    assert move(here, "top").targets[0].state == "current"
+    bring(here, f"s3://{bucket}/top/a")
+    plain = S3Plain(bucket, "top/a", {}, rclone_s3.environ)
+    facts = plain.look()
+    assert b"".join(bytes(one) for one in plain.read(facts, 5)) == CONTENT[5:]
+    put(rclone_s3, bucket, "top/a", b"other content")
+    with pytest.raises(ChangedError):
+        list(plain.read(facts))
+    plain.close()
+
+
 @pytest.mark.parametrize("key", ["../../out", ".git/config", "a/../b", "a", "con/.GIT/x"])
 def test_keys_that_are_no_paths(
     here: DataRepo, moto_s3: S3Server, bucket: str, key: str, tmp_path: Path

@@ -12,6 +12,7 @@ from dver.base import fsio
 from dver.base.errors import (
     ConfigError,
     CorruptError,
+    DverError,
     MissingContentError,
     NotFoundError,
     RefusedError,
@@ -316,3 +317,24 @@ def test_a_relative_remote_needs_the_repository_itself(
     monkeypatch.setattr("dver.ops.elsewhere._local_path", lambda url: None)
     with pytest.raises(ConfigError, match="relative"):
         elsewhere(monkeypatch, tmp_path / "here", f"file://{data.path}", "f", output="again")
+
+
+def test_another_remote_for_another_repository(
+    data: DataRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other repository says of its remote can be overruled: by URL, and by settings."""
+    remote = tmp_path / "copy"
+    made = DataRepo(tmp_path / "repo")
+    made.add_remote(remote, "copy")
+    made.push(to="copy")
+    made.git("clone", "-q", "--bare", str(made.path), str(tmp_path / "bare.git"))
+    where, url = tmp_path / "elsewhere", f"file://{tmp_path / 'bare.git'}"
+    with pytest.raises(DverError):
+        elsewhere(monkeypatch, where, url, "f", remote_url=str(tmp_path / "nothing"))
+    assert elsewhere(monkeypatch, where, url, "f", remote_url=str(remote)).fetched_bytes
+    settings = (("remote.spare.url", str(remote)),)
+    elsewhere(monkeypatch, where, url, "d", remote="spare", settings=settings)
+    assert (where / "f").read_text() == "file two"
+    assert (where / "d/a").read_text() == "22"
+    with pytest.raises(UsageError, match="another repository"):
+        run(data, "f", str(tmp_path / "out"), remote_url=str(remote))
