@@ -31,7 +31,8 @@ class Out:
 
     ``path`` is relative to the repository. ``digest`` is the MD5 of the content, of a directory
     that of its listing; b"" if there is none. ``listed`` holds (path, digest) of a directory that
-    is listed in the file itself. ``problem`` says why it cannot be taken over, "" if it can.
+    is listed in the file itself. ``remote`` is the only remote that has it, "" for the default one.
+    ``problem`` says why it cannot be taken over, "" if it can.
     """
 
     path: bytes
@@ -43,6 +44,7 @@ class Out:
     cached: bool = True
     listed: tuple[tuple[bytes, bytes], ...] | None = None
     problem: str = ""
+    remote: str = ""
 
     @property
     def key(self) -> tuple[str, bytes, bool]:
@@ -97,7 +99,8 @@ def read_dvc_file(path: bytes, data: bytes) -> DvcFile:
     what = show(path)
     top = mapping(plainyaml.load(data, what), what)
     base = _join(path.rpartition(b"/")[0], top.get("wdir"))
-    deps = sequence(top.get("deps"), f"'deps' of {what}")
+    # Where there is a command the dependencies are its inputs: DVC before 1.0 had stages here.
+    deps = [] if "cmd" in top else sequence(top.get("deps"), f"'deps' of {what}")
     return DvcFile(
         path,
         tuple(_out(one, base, what) for one in sequence(top.get("outs"), f"'outs' of {what}")),
@@ -172,6 +175,7 @@ def _out(value: Any, base: bytes, what: str) -> Out:
         fields.get("cache") is not False,
         listed,
         problem,
+        str(fields.get("remote") or ""),
     )
 
 

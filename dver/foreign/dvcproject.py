@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class DvcRemote:
 class Project:
     """A DVC project: ``root`` is its path in the repository, ``caches`` absolute directories.
 
-    ``remotes`` are those to look in for what no cache has, the default one first.
+    ``remotes`` are those to look in for what no cache has: the default one, or all if none is, and
+    those that were asked for.
     """
 
     root: bytes
@@ -45,11 +46,13 @@ def open_project(
     *,
     committed: bytes | None = None,
     main_top: Path | None = None,
+    named: Collection[str] = (),
 ) -> Project:
     """Read the settings of the project at a path below the work tree ``top``.
 
     ``committed`` is the file as some commit has it, which counts if the work tree has none.
-    ``main_top`` is the main work tree, whose cache a linked one has no copy of. Raises FormatError.
+    ``main_top`` is the main work tree, whose cache a linked one has no copy of; ``named`` are
+    remotes that outs name as theirs. Raises FormatError.
     """
     place = top / os.fsdecode(root) / ".dvc"
     sections: dict[str, dict[str, str]] = {}
@@ -66,7 +69,7 @@ def open_project(
     caches = _caches(sections, place)
     if main_top is not None:
         caches.append(main_top / os.fsdecode(root) / ".dvc" / "cache")
-    return Project(root, tuple(dict.fromkeys(caches)), tuple(_remotes(sections)))
+    return Project(root, tuple(dict.fromkeys(caches)), tuple(_remotes(sections, named)))
 
 
 def keys(digest: bytes, *, directory: bool) -> Iterator[str]:
@@ -128,7 +131,9 @@ def _caches(sections: Mapping[str, Mapping[str, str]], place: Path) -> list[Path
     return [*caches, place / "cache"]
 
 
-def _remotes(sections: Mapping[str, Mapping[str, str]]) -> Iterator[DvcRemote]:
+def _remotes(
+    sections: Mapping[str, Mapping[str, str]], named: Collection[str]
+) -> Iterator[DvcRemote]:
     found = {
         name[len('remote "') : -1]: dict(values)
         for name, values in sections.items()
@@ -136,6 +141,8 @@ def _remotes(sections: Mapping[str, Mapping[str, str]]) -> Iterator[DvcRemote]:
     }
     default = sections.get("core", {}).get("remote", "")
     for name in sorted(found, key=lambda name: (name != default, name)):
+        if default in found and name != default and name not in named:
+            continue
         values = found[name]
         for _ in range(8):
             scheme, colon, rest = values.get("url", "").partition("://")

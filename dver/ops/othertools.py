@@ -231,6 +231,7 @@ class PlacesOf:
             repo.environ,
             committed=self._found.configs.get(project),
             main_top=main if main != repo.root else None,
+            named={out.remote for out in self._found.outs.values() if out.remote},
         )
         return of_project(opened, repo.root, repo.environ)
 

@@ -32,7 +32,12 @@ _SCRATCH = "refs/dver/rewriting"
 
 
 def new_branches(repo: Repo) -> dict[str, str]:
-    """Return the new branches by the old ones, full names. Raises RefusedError if one is there."""
+    """Return the new branches by the old ones, full names. RefusedError if one is there."""
+    if repo.git.is_shallow:
+        raise RefusedError(
+            "this clone has only the newest part of history, which cannot be rewritten",
+            hint="git fetch --unshallow",
+        )
     heads = {one.name for one in repo.git.refs(_HEADS)}
     found = {}
     for name in sorted(heads):

@@ -426,3 +426,47 @@ def test_programs_read_old_versions_too(dvc: Project, monkeypatch: pytest.Monkey
     dvc.commit("moved to dver")
     monkeypatch.chdir(dvc.path)
     assert dver.read("data/old.txt", rev="v1") == b"only in v1\n"
+
+
+def test_only_remotes_that_have_it_are_asked(dvc: Project) -> None:
+    """The default one, and those that an out names; not one that is out of reach and no use."""
+    shutil.rmtree(dvc.path / ".dvc/cache")
+    shutil.copytree(dvc.path.parent / "remote", dvc.path.parent / "other")
+    shutil.rmtree(dvc.path.parent / "remote")
+    config = dvc.path / ".dvc/config"
+    config.chmod(0o644)
+    text = config.read_text()
+    config.write_text(
+        f"{text}['remote \"other\"']\n    url = ../../other\n"
+        "['remote \"far\"']\n    url = s3://nowhere/x\n    endpointurl = http://127.0.0.1:9\n"
+    )
+    (dvc.path / "model.bin").unlink()
+    dvc.dver("migrate", "dvc", "model.bin", code=6)
+    pointer = dvc.path / "model.bin.dvc"
+    pointer.chmod(0o644)
+    pointer.write_text(pointer.read_text() + "  remote: other\n")
+    dvc.dver("migrate", "dvc", "model.bin")
+    assert (dvc.path / "model.bin.dver").exists()
+
+
+def test_merges_keep_their_parents(dvc: Project) -> None:
+    dvc.git("checkout", "-q", "-b", "side", "v1")
+    dvc.commit("aside", notes="aside")
+    dvc.git("checkout", "-q", "main")
+    dvc.git("merge", "-q", "--no-edit", "side")
+    dvc.dver("migrate", "dvc", "--rewrite-history")
+    assert dvc.git("log", "--format=%s %p|%T", "main").count("|") == 4
+    shape = [len(line.split()) for line in dvc.git("log", "--format=%p", "dver/main").splitlines()]
+    assert shape == [len(line.split()) for line in dvc.git("log", "--format=%p").splitlines()]
+    assert dvc.git("show", "dver/main:notes") == "aside"
+    shallow = Project.clone(f"file://{dvc.path}", dvc.path.parent / "shallow", "--depth=1")
+    done = Project(shallow.path).dver("migrate", "dvc", "--rewrite-history", "--dry-run", code=5)
+    assert "git fetch --unshallow" in done.stderr
+
+
+def test_stages_of_old_dvc_files_are_no_imports(dvc: Project) -> None:
+    text = (dvc.path / "model.bin.dvc").read_text()
+    pointer = dvc.path / "model.bin.dvc"
+    pointer.chmod(0o644)
+    pointer.write_text(f"cmd: make it\ndeps:\n- path: code.txt\n  md5: {'0' * 32}\n{text}")
+    assert "imported" not in dvc.dver("migrate", "dvc", "model.bin").stdout
