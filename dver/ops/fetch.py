@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dver.base.errors import RemoteError
+from dver.base.errors import DverError, RemoteError
 from dver.base.fsio import show
 from dver.base.reporter import Reporter
 from dver.formats.pointer import origin_lines
@@ -68,11 +68,18 @@ class FetchResult:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """What a fetch did, for which versions, and what it could not bring."""
+    """What a fetch did, for which versions, and what it could not bring; ``hint`` says why."""
 
     result: FetchResult
     selection: Selection
     lost: tuple[Lost, ...]
+    hint: str | None = None
+
+    def error(self, repo: Repo) -> DverError:
+        """Return the error that tells what could not be brought."""
+        error = lost_error(repo, self.lost)
+        error.hint = self.hint or error.hint
+        return error
 
 
 def fetch(repo: Repo, options: FetchOptions, reporter: Reporter) -> FetchResult:
@@ -83,7 +90,7 @@ def fetch(repo: Repo, options: FetchOptions, reporter: Reporter) -> FetchResult:
     """
     done = fetch_what_can_be(repo, options, reporter)
     if done.lost:
-        raise lost_error(repo, done.lost)
+        raise done.error(repo)
     return done.result
 
 
@@ -123,8 +130,9 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
             raise
         fetched = _nothing_there(repo, remote, wants)
     lost = _tell_purged(repo, fetched.lost, reporter)
+    hint: str | None = None
     if lost and not options.dry_run:
-        lost = _from_sources(repo, lost, options, reporter)
+        lost, hint = _from_sources(repo, lost, options, reporter)
     if not options.dry_run and not lost:
         _check_parts(repo, selection)
         if fetched.objects:
@@ -141,7 +149,7 @@ def fetch_what_can_be(repo: Repo, options: FetchOptions, reporter: Reporter) -> 
         fetched.bytes,
         fetched.requests,
     )
-    return Fetching(result, selection, lost)
+    return Fetching(result, selection, lost, hint)
 
 
 def _has_imports(repo: Repo, selection: Selection) -> bool:
@@ -164,16 +172,17 @@ def _nothing_there(repo: Repo, remote: Remote, wants: Sequence[Want]) -> Fetched
 
 def _from_sources(
     repo: Repo, lost: tuple[Lost, ...], options: FetchOptions, reporter: Reporter
-) -> tuple[Lost, ...]:
-    """Bring imports that the remote lacks from where they came from; return what is still lost."""
+) -> tuple[tuple[Lost, ...], str | None]:
+    """Bring imports that the remote lacks from where they came from.
+
+    Returns what is still lost, and what to do if a source was not asked.
+    """
     from dver.ops.fromsource import bring_from_sources, trust_hint
 
     paths = [os.fsencode(one.path) for one in lost]
     brought = bring_from_sources(repo, paths, reporter, trust=options.trust, unseen=False)
-    hint = trust_hint(repo, brought, "dver pull")
-    if hint is not None:
-        reporter.warn("an import is not in the remote", hint=hint)
-    return tuple(one for one in lost if not repo.store.is_complete(one.oid))
+    left = tuple(one for one in lost if not repo.store.is_complete(one.oid))
+    return left, trust_hint(repo, brought, "dver pull")
 
 
 def _want(version: Selected) -> Want:

@@ -10,14 +10,12 @@ from dver.base.errors import MissingContentError
 from dver.base.reporter import Reporter
 from dver.ops.checkout import CheckoutOptions, CheckoutResult, checkout
 from dver.ops.fetch import FetchOptions, FetchResult, fetch_what_can_be
-from dver.ops.lost import lost_error
 from dver.ops.versions import typed_path
 
 if TYPE_CHECKING:
     from dver.ops.fetch import Fetching
     from dver.ops.fromsource import Brought
     from dver.repo import Repo
-    from dver.transfer.closure import Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,8 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
     Raises as fetch and checkout do. If something could not be fetched, all else is checked out
     before the error is raised.
     """
+    from dver.ops.fromsource import trust_hint
+
     asked = FetchOptions(
         options.remote,
         options.paths,
@@ -70,23 +70,23 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
         options.trust,
     )
     done: Fetching | None = None
-    lost: tuple[Lost, ...] = ()
     absent: Sequence[bytes] = [b""]
     if options.remote is not None or not _has_only_sources(repo, options):
         done = fetch_what_can_be(repo, asked, reporter)
-        lost, absent = done.lost, done.selection.unseen
+        absent = done.selection.unseen
     brought = _from_sources(repo, options, absent, reporter)
     placed = None
     if not options.dry_run:
         wanted = CheckoutOptions(paths=options.paths, force=options.force, link=options.link)
         try:
             placed = checkout(repo, wanted, reporter)
-        except MissingContentError:
+        except MissingContentError as error:
             # What could not be fetched is told below, with the places that were looked at.
-            if not lost:
+            if done is None or not done.lost:
+                error.hint = trust_hint(repo, brought, "dver pull") or error.hint
                 raise
-    if lost:
-        raise lost_error(repo, lost)
+    if done is not None and done.lost:
+        raise done.error(repo)
     return PullResult(
         None if done is None else done.result,
         placed,
@@ -110,14 +110,10 @@ def _from_sources(
     repo: Repo, options: PullOptions, paths: Sequence[bytes], reporter: Reporter
 ) -> Brought:
     """Download imports that nobody has seen yet, or with b"" any that are not here."""
-    from dver.ops.fromsource import Brought, bring_from_sources, trust_hint
+    from dver.ops.fromsource import Brought, bring_from_sources
 
     if not paths or options.dry_run:
         return Brought([], [], {})
     if paths == [b""] and options.paths:
         paths = [typed_path(repo, path) for path in options.paths]
-    brought = bring_from_sources(repo, paths, reporter, trust=options.trust, unseen=True)
-    hint = trust_hint(repo, brought, "dver pull")
-    if hint is not None:
-        reporter.warn("an import was not downloaded", hint=hint)
-    return brought
+    return bring_from_sources(repo, paths, reporter, trust=options.trust, unseen=True)

@@ -339,8 +339,9 @@ def test_a_fresh_clone_asks_no_source_by_itself(
     assert state(clone, "model") == "unchanged absent missing"
     with pytest.raises(ConfigError, match="agreed"):
         move(clone, all=True, check=True)
-    with pytest.raises(DverError):
+    with pytest.raises(MissingContentError) as missing:
         pulled(clone)
+    assert "dver pull --trust model" in str(missing.value.hint)
     shutil.move(tmp_path / "away", upstream.path)
     with pytest.raises(ConfigError) as caught:
         move(clone, "model")
