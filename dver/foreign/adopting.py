@@ -236,7 +236,10 @@ class Adopter:
                 damaged = f"; what {places.looked_in[-1]} has under its name is damaged"
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        raise MissingContentError(f"{what} is not to be had{damaged}")
+        raise MissingContentError(
+            f"{what} is not to be had from {places.described}{damaged}",
+            hint="'dvc fetch' brings what DVC's remote has",
+        )
 
     def build(self, out: dvcfiles.Out, paths: Sequence[bytes], contents: Contents) -> Pointer:
         """Store the trees of a directory whose files are all adopted; return its pointer."""

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dver.base.errors import DverError, ObjectNotFound
+from dver.base.fsio import show
 from dver.foreign import dvcproject
 from dver.foreign.dvcproject import DvcRemote, Project
 from dver.storage.base import Storage
@@ -102,6 +103,12 @@ class Places:
             for i, got in enumerate(pool.map(one, range(len(digests)))):
                 if got:
                     yield i
+
+    @property
+    def described(self) -> str:
+        """The places in words, with what kept some of them from being asked."""
+        text = " or ".join(map(show, self.looked_in))
+        return f"{text} ({'; '.join(self.problems)})" if self.problems else text
 
     @property
     def looked_in(self) -> list[str]:

@@ -213,11 +213,9 @@ class Translator:
     def _lacking(self, out: Out, contents: Contents, missing: tuple[bytes, ...]) -> Untranslated:
         places = self._places.of(out)
         what = "its content" if not missing else _some(missing)
-        reason = f"{what} is not to be had from {' or '.join(map(show, places.looked_in))}"
+        reason = f"{what} is not to be had from {places.described}"
         if contents.corrupt:
             reason += f"; damaged there: {', '.join(map(show, contents.corrupt[:3]))}"
-        if places.problems:
-            reason += f" ({'; '.join(places.problems)})"
         hint = "'dvc fetch' brings what DVC's remote has"
         if out.algorithm == "sha256":
             hint = "'git lfs fetch --all' brings what the server has"
