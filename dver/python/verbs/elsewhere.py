@@ -118,7 +118,7 @@ class MigrateGroup(Group):
         from dver.ops.migratedvc import MigrateDvcOptions, migrate_dvc
 
         asked = MigrateDvcOptions(texts(paths), dry_run, rewrite_history, stage, workers)
-        with self._handle.opened() as repo:
+        with self._handle.opened(initialised=False) as repo:
             return migrate_dvc(repo, asked, self._handle.reporter)
 
     def lfs(
@@ -132,5 +132,5 @@ class MigrateGroup(Group):
         from dver.ops.migratelfs import MigrateLfsOptions, migrate_lfs
 
         asked = MigrateLfsOptions(texts(paths), dry_run, stage, workers)
-        with self._handle.opened() as repo:
+        with self._handle.opened(initialised=False) as repo:
             return migrate_lfs(repo, asked, self._handle.reporter)
