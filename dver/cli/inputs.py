@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from dver.base.errors import UsageError
-from dver.base.fsio import explained
+from dver.base.errors import NotFoundError, UsageError
+from dver.base.fsio import explained, show
 from dver.cli.command import AFTER_DASHES
 
 if TYPE_CHECKING:
@@ -41,12 +43,18 @@ def split_revision(repo: Repo, arguments: Sequence[str]) -> tuple[str | None, tu
     """Part ``[REV] [PATH]...`` as git does; ``--`` decides where there is doubt."""
     from dver.ops.naming import split_arguments
 
-    return split_arguments(
-        arguments,
-        _after_dashes(),
-        is_revision=lambda text: _is_revision(repo, text),
-        is_path=repo.is_path,
-    )
+    try:
+        return split_arguments(
+            arguments,
+            _after_dashes(),
+            is_revision=lambda text: _is_revision(repo, text),
+            is_path=repo.is_path,
+        )
+    except NotFoundError as error:
+        near = _near(repo, arguments[0])
+        if near is None:
+            raise
+        raise NotFoundError(error.message, hint=f"did you mean {show(near)}?") from error
 
 
 def split_revisions(
@@ -66,6 +74,22 @@ def split_revisions(
         return (first,), rest
     second, paths = split_revision(repo, rest)
     return (first, second or ""), paths
+
+
+def _near(repo: Repo, text: str) -> str | None:
+    """Return the revision, or the name beside the one that was typed, that looks most like it."""
+    from difflib import get_close_matches
+
+    from dver.formats.pointer import SUFFIX
+    from dver.git.revisions import short_ref
+
+    names = [short_ref(ref.name) for ref in repo.git.refs()]
+    directory, slash, _ = text.rpartition("/")
+    with contextlib.suppress(OSError, ValueError):
+        beside = os.listdir(directory or slash or ".")
+        names += [directory + slash + name.removesuffix(SUFFIX) for name in beside]
+    close = get_close_matches(text, dict.fromkeys(names), n=1)
+    return close[0] if close else None
 
 
 def _after_dashes() -> int | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from dver.base import clock
 from dver.base.errors import CorruptError, FormatError, MissingContentError, NotFoundError
-from dver.base.fsio import show
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter, Task
 from dver.formats import pointer as pointers
@@ -17,6 +16,7 @@ from dver.formats.tree import DIRECTORY, Entry
 from dver.git.history import PointerChange, file_history, history
 from dver.git.pointers import data_path, read_blobs
 from dver.git.renames import origins
+from dver.ops import naming
 from dver.ops.kinds import KindWord, kind_word
 from dver.ops.scope import Scope
 from dver.ops.versions import entry_at, find_located, typed_path, version_at
@@ -104,9 +104,13 @@ def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
     with reporter.task("Reading versions", unit="objects", total=len(steps)) as task:
         entries = tuple(islice(_entries(repo, steps, older, task), options.max_count))
     if not entries and not _is_there_now(repo, path):
-        raise NotFoundError(
-            f"no version of {show(repo.display(path))} is in this history",
-            hint="--all looks at every branch and tag; 'dver ls -R' lists what is tracked",
+        raise naming.not_found(
+            "this history has no version of",
+            path,
+            str(repo.root),
+            version_at(repo, None).pointers,
+            repo.display,
+            otherwise="--all looks at every branch and tag; 'dver ls -R' lists what is tracked",
         )
     return LogResult(repo.display(path), entries, repo.git.is_shallow)
 

@@ -71,7 +71,7 @@ def test_log_of_a_rename_and_a_removal(used: Dver, git_repo: GitRepo) -> None:
 
 def test_log_of_what_never_was(used: Dver) -> None:
     assert used("log", "nothing", code=4).stderr.startswith(
-        "error: no version of nothing is in this history"
+        "error: this history has no version of nothing"
     )
 
 
