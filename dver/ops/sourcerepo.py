@@ -224,7 +224,7 @@ def repository_url(typed: str, cwd: Path) -> str:
 
 def _address(repository: str) -> str:
     """Return what git is given for a repository's URL."""
-    if repository.startswith("file://"):
+    if repository.startswith("file:///"):
         return unquote(repository.removeprefix("file://"), errors="surrogateescape")
     return repository
 

@@ -390,3 +390,34 @@ def test_a_broken_origin_breaks_nothing_else(here: DataRepo, upstream: DataRepo)
     add(repo, AddOptions(("model",)), SILENT)
     repo.close()
     assert b"#: origin: 7\n" in pointer_text(here, "model")
+
+
+def test_a_repository_that_has_to_be_cloned(
+    here: DataRepo, upstream: DataRepo, tmp_path: Path
+) -> None:
+    """With a host in its URL git clones without contents, and fetches those that are read."""
+    bare = tmp_path / "served.git"
+    upstream.git("clone", "-q", "--bare", str(upstream.path), str(bare))
+    upstream.git("-C", str(bare), "config", "uploadpack.allowFilter", "true")
+    url = f"file://localhost{bare}"
+    first = upstream.git("rev-parse", "v1")
+    bring(here, url, "train")
+    bring(here, url, "model", rev="v1", output="tagged")
+    bring(here, url, "model", rev=first[:10], output="pinned")
+    bring(here, url, "plain", rev="main")
+    assert (here.path / "plain/readme.txt").read_text() == "by git"
+    assert os.access(here.path / "plain/tool.sh", os.X_OK)
+    assert {one.path: one.state for one in move(here, all=True, check=True).targets} == {
+        "pinned": "pinned",
+        "plain": "current",
+        "tagged": "pinned",
+        "train": "current",
+    }
+    upstream.write("plain/readme.txt", "changed")
+    upstream.commit("two")
+    upstream.git("push", "-q", str(bare), "HEAD:main")
+    assert [one.path for one in move(here, all=True).targets if one.updated] == ["plain"]
+    assert (here.path / "plain/readme.txt").read_text() == "changed"
+    assert origin(here, "plain").commit == upstream.git("rev-parse", "HEAD")
+    left = (here.path / ".git/dver/imports").iterdir()
+    assert [one.name for one in left] == []
