@@ -48,7 +48,7 @@ def split_revision(repo: Repo, arguments: Sequence[str]) -> tuple[str | None, tu
             arguments,
             _after_dashes(),
             is_revision=lambda text: _is_revision(repo, text),
-            is_path=repo.is_path,
+            is_path=lambda text: _is_path(repo, text),
         )
     except NotFoundError as error:
         near = _near(repo, arguments[0])
@@ -97,6 +97,23 @@ def _after_dashes() -> int | None:
     return after
 
 
+def _is_path(repo: Repo, text: str) -> bool:
+    """Tell whether a word is a path; one that is a revision as well has to be there.
+
+    Everything is a path inside of a tracked directory, where files may be missing.
+    """
+    if not repo.is_path(text):
+        return False
+    return _is_there(text) or not _is_revision(repo, text)
+
+
+def _is_there(text: str) -> bool:
+    from dver.formats.pointer import SUFFIX
+
+    return os.path.lexists(text) or os.path.lexists(text.rstrip("/") + SUFFIX)
+
+
 def _is_revision(repo: Repo, text: str) -> bool:
-    sides = [side for side in text.split("..", 1) if side] if ".." in text else [text]
+    dots = "..." if "..." in text else ".."
+    sides = [side for side in text.split(dots, 1) if side] if dots in text else [text]
     return bool(sides) and all(repo.git.is_revision(side) for side in sides)

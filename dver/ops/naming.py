@@ -80,8 +80,7 @@ def split_arguments(
         if is_path(first):
             raise UsageError(
                 f"{show(first)} is both a revision and a path",
-                hint=f"'dver checkout {show(first)} --' takes the revision,"
-                f" 'dver checkout -- {show(first)}' the path",
+                hint="put '--' after it for the revision, before it for the path",
             )
         return first, tuple(args[1:])
     if not is_path(first):

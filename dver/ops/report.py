@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from dver.base.errors import ConfigError, DverError, MissingContentError, RemoteError
+from dver.base.errors import ConfigError, DverError, MissingContentError, NotFoundError, RemoteError
 from dver.base.oid import Oid, parse_oid
 from dver.base.reporter import Reporter
 from dver.formats.record import Record
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """The versions to compare, two or ``A..B``; one alone is compared with HEAD.
+    """The versions to compare: two, ``A..B``, or ``A...B``; one alone is compared with HEAD.
 
     ``remote`` is where listings of directories are read from that are not here (the default one
     if None); content is never fetched.
@@ -79,7 +79,7 @@ def report(repo: Repo, options: ReportOptions, reporter: Reporter) -> ReportResu
     Raises NotFoundError for an unknown revision or path. A remote that does not answer costs the
     lists of files, with a warning, and nothing else.
     """
-    old, new = _sides(options.revisions)
+    old, new = _sides(repo, options.revisions)
     asked = DiffOptions((old, new), options.paths)
     with _Listings(repo, options.remote, reporter) as source:
         data = diff(repo, asked, reporter, source=source)
@@ -97,11 +97,17 @@ def report(repo: Repo, options: ReportOptions, reporter: Reporter) -> ReportResu
     )
 
 
-def _sides(revisions: tuple[str, ...]) -> tuple[str, str]:
+def _sides(repo: Repo, revisions: tuple[str, ...]) -> tuple[str, str]:
     if len(revisions) == 2:
         return revisions[0], revisions[1]
+    left, dots, right = revisions[0].partition("...")
+    if dots:
+        span = repo.git.resolve_range(revisions[0])
+        if not span.exclude:
+            raise NotFoundError(f"{left or 'HEAD'} and {right or 'HEAD'} have no common history")
+        return span.exclude[0], right or "HEAD"
     left, dots, right = revisions[0].partition("..")
-    if dots and not right.startswith("."):
+    if dots:
         return left or "HEAD", right or "HEAD"
     return revisions[0], "HEAD"
 

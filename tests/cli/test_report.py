@@ -95,6 +95,9 @@ def test_everything_that_a_change_does_is_told(history: Path) -> None:
     assert "  - params `rate`: `0.1` to `0.2`" in told
     assert any(line.startswith("  - data `data`: `") for line in told)
     assert Dver(history)("report", "v1..HEAD").stdout == done.stdout
+    assert Dver(history)("report", "v1...HEAD").stdout == done.stdout
+    assert "| `../model.bin` | " in Dver(history / "data")("report", "v1").stdout
+    assert Dver(history / "data")("diff", "v1...HEAD", "--stat").stdout.startswith(" .")
     assert Dver(history)("report", "v1", "main", "data", "model.bin", "gone.txt").exit_code == 0
 
 
