@@ -63,7 +63,7 @@ class Contents:
         self._cache = ChunkCache(CACHE)
         self._trees: OrderedDict[Oid, Tree] = OrderedDict()
         self._entries = 0
-        self._state = 0
+        self._segments: list[str] | None = None
 
     def forget_after_fork(self) -> None:
         """Let go of what must not be shared with the parent process: locks and connections."""
@@ -134,12 +134,13 @@ class Contents:
         """See segments that other processes have added to the local store, if there are any."""
         directory = os.path.join(local.store.local_directory(), "index")
         try:
-            state = os.stat(directory).st_mtime_ns
+            segments = sorted(os.listdir(directory))
         except OSError:
             return
+        # Not by the time of the directory: two changes within a few milliseconds may share one.
         with self._lock:
-            if state != self._state:
-                self._state = state
+            if segments != self._segments:
+                self._segments = segments
                 local.store.refresh()
 
     def _distant(self, oid: Oid) -> RemoteChunks:

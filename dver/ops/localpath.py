@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
-from dver.base.errors import UsageError
+from dver.base.errors import DverError, UsageError
 from dver.base.fsio import show
-from dver.base.oid import Oid
+from dver.base.oid import Oid, oid_of
 from dver.base.reporter import SILENT
 from dver.formats.statindex import ROW_SIZE, KnownFile
-from dver.formats.tree import DIRECTORY, EXECUTABLE, Entry
+from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry
 from dver.ops.materialise import scratch_beside
 from dver.ops.present import present_data
 from dver.ops.view import Node, View
+from dver.store.walk import TreeSource, walk
 from dver.workspace.checkout import apply_plan, failure_of
 from dver.workspace.filescan import scan_file
-from dver.workspace.links import LinkCache
+from dver.workspace.links import LinkCache, is_content
 from dver.workspace.planning import plan_checkout
 from dver.workspace.statindex import StatIndex
 
@@ -57,12 +58,29 @@ def _plain(view: View, node: Node) -> str:
             hint="ask for the tracked data in it, or for single files",
         )
     place = _place(view, f"git-{node.blob}", node)
-    if not place.is_file():
+    if not _is_blob(place, node.blob):
         fsio.make_dirs(place.parent)
         data = view.repo.git.run("cat-file", "blob", node.blob)
         mode = 0o555 if node.kind == EXECUTABLE else 0o444
         fsio.write_atomic(place, data, mode=mode, durable=False)
     return os.fspath(place)
+
+
+def _is_blob(path: Path, blob: str) -> bool:
+    """Say whether a file holds just what git has under an id."""
+    import hashlib
+
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            # The name of git's object format is nowhere near, but its ids tell.
+            hasher = hashlib.new("sha1" if len(blob) == 40 else "sha256", usedforsecurity=False)
+            hasher.update(b"blob %d\0" % size)
+            while piece := file.read(1 << 20):
+                hasher.update(piece)
+    except OSError:
+        return False
+    return hasher.hexdigest() == blob
 
 
 def _is_in_work_tree(view: View, node: Node, oid: Oid) -> bool:
@@ -107,7 +125,7 @@ def _cached(view: View, node: Node, oid: Oid, bring: Callable[[bytes], Store]) -
     kind = "-x" if node.kind == EXECUTABLE else ""
     place = _place(view, oid.hex() + kind, node)
     links = LinkCache(os.fspath(view.repo.store_path))
-    if _is_usable(place, node, oid, links):
+    if _is_usable(place, node, oid, links, view.contents):
         return place
     store = bring(node.path)
     name = os.fsencode(place.name)
@@ -136,16 +154,38 @@ def _publish(made: Path, final: Path, scratch: Path) -> None:
                 raise
 
 
-def _is_usable(place: Path, node: Node, oid: Oid, links: LinkCache) -> bool:
+def _is_usable(place: Path, node: Node, oid: Oid, links: LinkCache, trees: TreeSource) -> bool:
     if node.kind != DIRECTORY:
         executable = node.kind == EXECUTABLE
         return place.exists() and links.find(oid, node.size, executable=executable) is not None
     if not place.is_dir():
         return False
-    for where, _, files in os.walk(place):
-        if not all(os.path.exists(os.path.join(where, name)) for name in files):
-            return False
-    return True
+    top = os.fsencode(place)
+    try:
+        return all(
+            _stands_for(os.path.join(top, path, entry.name), entry, links)
+            for path, _, tree in walk(trees, oid)
+            for entry in tree
+        )
+    except DverError:
+        return False
+
+
+def _stands_for(path: bytes, entry: Entry, links: LinkCache) -> bool:
+    """Say whether a file made by an earlier call still holds what it should."""
+    executable = entry.kind == EXECUTABLE
+    try:
+        if entry.kind == DIRECTORY:
+            return os.path.isdir(path) and not os.path.islink(path)
+        if entry.kind == SYMLINK:
+            return oid_of(os.readlink(path)) == entry.oid
+        if not os.path.islink(path):
+            return os.lstat(path).st_size == entry.size and is_content(path, entry.oid)
+        found = links.resolve(os.readlink(path))
+    except OSError:
+        return False
+    # Its stamp tells that nobody wrote to it; what is damaged otherwise is for 'dver fsck'.
+    return found is not None and found.oid == entry.oid and (found.kind == EXECUTABLE) == executable
 
 
 def _place(view: View, key: str, node: Node) -> Path:

@@ -250,10 +250,20 @@ class View:
     def _plain(self, path: bytes) -> Node | None:
         git = self.repo.git
         if self.commit is None:
-            found = listing.entry_in_work_tree(git, path)
+            found = listing.entry_in_work_tree(git, path) if self._is_inside(path) else None
         else:
             found = listing.entry_at_commit(git, self.commit, path, sizes=self._sizes)
         return None if found is None else _node_of(found)
+
+    def _is_inside(self, path: bytes) -> bool:
+        """Say whether the directory of a path, symlinks followed, is one of the work tree's."""
+        root = os.fsencode(self.repo.root)
+        if fsio.symlink_above(root, path) is None:
+            return True
+        root = os.path.realpath(root)
+        real = os.path.realpath(os.path.join(root, path.rpartition(b"/")[0]))
+        inside = real == root or real.startswith(root.rstrip(b"/") + b"/")
+        return inside and b".git" not in real[len(root) :].lower().split(b"/")
 
     def _plain_children(self, path: bytes) -> Iterator[Node]:
         if self.commit is None:

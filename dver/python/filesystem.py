@@ -123,11 +123,12 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
     # -- versions -------------------------------------------------------------------------------
 
     def _session(self) -> Session:
-        if self._made is None or self._pid != os.getpid():
-            self._made = sessions.session(self.repo, self.rev, self.remote)
+        made = self._made
+        if made is None or self._pid != os.getpid() or not made.is_current:
+            made = self._made = sessions.session(self.repo, self.rev, self.remote)
             self._pid = os.getpid()
             self._views.clear()
-        return self._made
+        return made
 
     def _view(self, rev: str | None) -> View:
         """Return a version; a revision is that commit which it was at first."""

@@ -2,7 +2,8 @@
 
 Opening a repository, its store and a remote's index costs some milliseconds; reading a thousand
 files shall not cost them a thousand times. A session belongs to one place, one remote and one
-environment, so that credentials that are set later are used.
+environment, so that credentials that are set later are used, and to the settings and the store that
+there were: when one of their files changes, the repository is opened anew.
 """
 
 from __future__ import annotations
@@ -43,8 +44,14 @@ class Session:
         self.pinned: str | None = None
         #: What that clone lives in.
         self.kept: object = None
+        self._stamp = _stamp(repo)
         self._views: OrderedDict[str, View] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether settings and store are still those that were opened; a clone always is."""
+        return self.pinned is not None or self._stamp == _stamp(self.repo)
 
     def view(self, rev: str | None) -> View:
         """Return a version: of a revision as it is now, or with None of the work tree."""
@@ -105,9 +112,10 @@ def session(
     key = (os.getpid(), place, remote, hash(frozenset(env.items())))
     with _lock:
         found = _sessions.get(key)
-        if found is not None:
+        if found is not None and found.is_current:
             _sessions.move_to_end(key)
             return found
+        _sessions.pop(key, None)
     made = _clone(where, rev, remote, env) if is_url else _open(local, remote, env)
     with _lock:
         found = _sessions.setdefault(key, made)
@@ -125,6 +133,24 @@ def forget() -> None:
 def _open(path: str, remote: str | None, env: Mapping[str, str]) -> Session:
     repo = Repo.open(path, environ=env)
     return Session(repo, _store_of(repo), remote)
+
+
+def _stamp(repo: Repo) -> tuple[tuple[int, int, int] | None, ...]:
+    """Return what changes when somebody changes the settings, or makes or replaces the store.
+
+    A notebook stays open while a remote is added and content is pulled beside it.
+    """
+    paths = repo.config.paths
+    files = (paths.user, paths.repository, paths.local, repo.store_path / "format.json")
+    return tuple(_state(path) for path in files)
+
+
+def _state(path: Path | None) -> tuple[int, int, int] | None:
+    with contextlib.suppress(OSError):
+        if path is not None:
+            found = os.stat(path)
+            return found.st_ino, found.st_size, found.st_mtime_ns
+    return None
 
 
 def _store_of(repo: Repo) -> Store | None:
