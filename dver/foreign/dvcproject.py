@@ -15,6 +15,12 @@ DIRECTORY = b".dvc"
 CONFIG = b".dvc/config"
 _LOCAL = "config.local"
 _LAYOUTS = ("files/md5/", "")
+#: Options that whoever can commit must not decide: a file of settings may name a program that gives
+#: credentials, and Google's storage is sent a token that is good anywhere.
+_OWN_FILES = ("configpath", "credentialpath")
+_GOOGLE = ("gs", "gcs")
+#: Before the name of an option that stands in the committed file.
+_COMMITTED = "committed:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,14 @@ def open_project(
     committed: bytes | None = None,
     main_top: Path | None = None,
     named: Collection[str] = (),
+    local_is_shared: bool = False,
 ) -> Project:
     """Read the settings of the project at a path below the work tree ``top``.
 
     ``committed`` is the file as some commit has it, which counts if the work tree has none.
     ``main_top`` is the main work tree, whose cache a linked one has no copy of; ``named`` are
-    remotes that outs name as theirs. Raises FormatError.
+    remotes that outs name as theirs. With ``local_is_shared`` git tracks ``config.local``, so that
+    it is trusted with no more than the committed file. Raises FormatError.
     """
     place = top / os.fsdecode(root) / ".dvc"
     sections: dict[str, dict[str, str]] = {}
@@ -66,10 +74,19 @@ def open_project(
             into = sections.setdefault(name, {})
             for key, value in values.items():
                 into[key] = _absolute(key, value, base, environ)
+                if path == place / "config" or (local_is_shared and path == place / _LOCAL):
+                    into[_COMMITTED + key] = "yes"
+                else:
+                    into.pop(_COMMITTED + key, None)
     caches = _caches(sections, place)
     if main_top is not None:
         caches.append(main_top / os.fsdecode(root) / ".dvc" / "cache")
     return Project(root, tuple(dict.fromkeys(caches)), tuple(_remotes(sections, named)))
+
+
+def local_file(top: Path, root: bytes) -> Path:
+    """Return where the settings are that DVC keeps out of git."""
+    return top / os.fsdecode(root) / ".dvc" / _LOCAL
 
 
 def keys(digest: bytes, *, directory: bool) -> Iterator[str]:
@@ -162,9 +179,11 @@ def remote_options(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return a remote's options as those of dver, and the environment with its credentials.
 
-    Both are for opening the storage and nothing else. Raises ConfigError for what dver cannot do.
+    Both are for opening the storage and nothing else. Raises ConfigError for what dver cannot do,
+    and for settings of the committed file that are the user's own to make.
     """
     given = remote.options
+    _refuse_committed(remote)
     options = {"retries": "3"}
     for theirs, ours in (
         ("endpointurl", "endpoint_url"),
@@ -200,3 +219,17 @@ def remote_options(
             hint="'dvc fetch' brings them into DVC's cache, which is read",
         )
     return options, env
+
+
+def _refuse_committed(remote: DvcRemote) -> None:
+    """Raise ConfigError if whoever can commit has decided what only the user here may."""
+    names = list(_OWN_FILES)
+    if remote.url.partition("://")[0].lower() in _GOOGLE:
+        names.append("endpointurl")
+    for name in names:
+        if remote.options.get(name) and _COMMITTED + name in remote.options:
+            raise ConfigError(
+                f"the DVC remote {remote.name!r} has its {name} from .dvc/config, which is shared"
+                " through git and is not trusted with that",
+                hint=f"if you know it: dvc remote modify --local {remote.name} {name} VALUE",
+            )

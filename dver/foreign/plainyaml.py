@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from dver.base.errors import FormatError
@@ -9,6 +10,10 @@ from dver.base.errors import FormatError
 #: The longest file that is read (bytes), and the values that one may hold.
 MAX_SIZE = 64 << 20
 _MAX_VALUES = 5_000_000
+#: The deepest nesting; what builds values in C would run out of its stack at some depth.
+_MAX_DEPTH = 500
+#: The longest number (characters), since Python prints no number of any length.
+_MAX_DIGITS = 1000
 
 
 def load(data: bytes, what: str) -> Any:
@@ -21,8 +26,10 @@ def load(data: bytes, what: str) -> Any:
 
     if len(data) > MAX_SIZE:
         raise FormatError(f"{what} is larger than {MAX_SIZE >> 20} MiB")
-    kind: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    kind = _loader()
     try:
+        if _may_be_deep(data):
+            _refuse_depth(yaml, data, kind, what)
         if b"<<" in data and b"*" in data:
             _refuse_merges(yaml, data, kind, what)
         loader = kind(data)
@@ -68,6 +75,42 @@ def text_of(value: Any, what: str) -> str:
 def number_of(value: Any) -> int:
     """Return a size or count, 0 where there is none that makes sense."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return PyYAML's loader, which refuses numbers of thousands of digits."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    def number(loader: Any, node: Any) -> Any:
+        if len(node.value) > _MAX_DIGITS:
+            raise ValueError("it holds a number of too many digits")
+        return base.construct_yaml_int(loader, node)
+
+    kind: Any = type("_Loader", (base,), {})
+    kind.add_constructor("tag:yaml.org,2002:int", number)
+    return kind
+
+
+def _may_be_deep(data: bytes) -> bool:
+    """Tell whether a text may be nested deep: each level takes a bracket, or a column more."""
+    if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:
+        return True
+    return len(data) > _MAX_DEPTH and max(map(len, data.splitlines())) > _MAX_DEPTH
+
+
+def _refuse_depth(yaml: Any, data: bytes, kind: Any, what: str) -> None:
+    depth = 0
+    for event in yaml.parse(data, Loader=kind):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                line = event.start_mark.line + 1
+                raise FormatError(f"{what}, line {line} is nested too deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _refuse_merges(yaml: Any, data: bytes, kind: Any, what: str) -> None:

@@ -232,8 +232,19 @@ class PlacesOf:
             committed=self._found.configs.get(project),
             main_top=main if main != repo.root else None,
             named={out.remote for out in self._found.outs.values() if out.remote},
+            local_is_shared=self._is_tracked(dvcproject.local_file(repo.root, project)),
         )
         return of_project(opened, repo.root, repo.environ)
+
+    def _is_tracked(self, path: Path) -> bool:
+        """Tell whether git has a file or a symlink that leads to it."""
+        if not os.path.lexists(path):
+            return False
+        root = os.path.realpath(self._repo.root)
+        inside = [os.path.relpath(path, self._repo.root)]
+        inside.append(os.path.relpath(os.path.realpath(path), root))
+        paths = [os.fsencode(one) for one in inside if one.split(os.sep)[0] != os.pardir]
+        return bool(self._repo.git.tracked_by_git(paths))
 
     def _lfs(self) -> Places:
         return Places(lfsfiles.keys, [self._lfs_directory()])

@@ -1,0 +1,84 @@
+"""What a project of DVC that somebody else wrote must not be able to do here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dver.base.errors import ConfigError, FormatError
+from dver.foreign import dvcfiles, plainyaml
+from dver.foreign.dvcproject import open_project, remote_options
+from tests.migration.conftest import Project
+from tests.support.gitrepo import GitRepo
+from tests.support.s3server import S3Server
+
+POINTER = "outs:\n- md5: d41d8cd98f00b204e9800998ecf8427f\n  path: x\n  hash: md5\n"
+
+
+@pytest.mark.parametrize("where", ["config", "config.local", "linked"])
+def test_committed_settings_run_no_program(
+    tmp_path: Path, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """A file of AWS's settings can name a command that prints credentials."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    ran = tmp_path / "ran"
+    made = Project(GitRepo.init(tmp_path / "repo").path)
+    made.write("evil.ini", f"[profile evil]\ncredential_process = touch {ran}\n")
+    made.write("x.dvc", POINTER)
+    settings = (
+        f"[core]\n    remote = s\n['remote \"s\"']\n    url = s3://{moto_s3.new_bucket()}\n"
+        f"    endpointurl = {moto_s3.endpoint}\n    region = us-east-1\n    profile = evil\n"
+        f"    configpath = {made.path / 'evil.ini'}\n"
+    )
+    if where == "linked":
+        made.write("other/config", "[core]\n")
+        made.write("other/config.local", settings)
+        os.symlink("other", made.path / ".dvc")
+    else:
+        made.write(".dvc/config", "[core]\n")
+        made.write(f".dvc/{where}", settings)
+    made.git("add", "-f", ".")
+    made.commit("hostile")
+    done = made.dver("migrate", "dvc", code=6)
+    assert "configpath" in done.stderr
+    assert not ran.exists()
+
+
+def test_what_the_user_has_set_counts(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    committed = (
+        "['remote \"g\"']\n    url = gs://bucket/x\n    endpointurl = https://evil.example\n"
+    )
+    (tmp_path / ".dvc/config").write_text(committed)
+    (remote,) = open_project(tmp_path, b"", {}).remotes
+    with pytest.raises(ConfigError, match="endpointurl"):
+        remote_options(remote, {})
+    own = "['remote \"g\"']\n    endpointurl = https://own.example\n    credentialpath = mine\n"
+    (tmp_path / ".dvc/config.local").write_text(own)
+    (remote,) = open_project(tmp_path, b"", {}).remotes
+    assert remote_options(remote, {})[0]["endpoint_url"] == "https://own.example"
+    assert remote.options["credentialpath"] == "mine"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"outs:\n- md5: 0x{'f' * 8000}\n  path: x\n",
+        f"outs:\n- md5: d41d8cd98f00b204e9800998ecf8427e\n  path: 0x{'f' * 8000}\n",
+        f"desc: 1{':59' * 4000}\nouts:\n- md5: d41d8cd98f00b204e9800998ecf8427e\n  path: x\n",
+        f"outs: {'[' * 200_000}{']' * 200_000}\n",
+        f"outs:\n{'- ' * 200_000}\n",
+        f"outs: {'{a: ' * 200_000}\n",
+    ],
+    ids=["digits", "digits in a path", "sixties", "lists", "dashes", "mappings"],
+)
+def test_files_that_no_tool_writes_are_refused(text: str) -> None:
+    with pytest.raises(FormatError):
+        dvcfiles.read_dvc_file(b"x.dvc", text.encode())
+
+
+def test_long_lines_are_no_depth() -> None:
+    assert plainyaml.load(b"cmd: [" + b"word, " * 5000 + b"]", "x")["cmd"][-1] == "word"
