@@ -71,7 +71,7 @@ def test_http_is_read_only() -> None:
         ("s3://a", "not the name of an S3 bucket", None),
         ("s3://-bad-/x", "not the name of an S3 bucket", None),
         ("nosuch://host/x", "no URL begins with nosuch://", "fsspec"),
-        ("hdfs://host/x", "not installed", "pip install 'pyarrow'"),
+        ("oss://bucket/x", "not installed", "pip install 'ossfs'"),
         ("zip://a.zip", "no place", None),
         ("simplecache::s3://b/x", "no place", None),
         ("reference://x", "no place", None),
