@@ -211,9 +211,10 @@ def _origin(dep: Mapping[str, Any]) -> Origin:
 
 
 def _public(url: str) -> str:
-    """Return a URL without a password, and without what follows a question mark."""
+    """Return a URL without a password or token, and without what follows a question mark."""
     plain = url.partition("?")[0]
-    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:[^/@]*@", r"\1", plain)
+    plain = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/@]*:[^/@]*@", r"\1", plain)
+    return re.sub(r"^(https?://)[^/@]*@", r"\1", plain, flags=re.IGNORECASE)
 
 
 def stage_directories(path: bytes, data: bytes) -> dict[str, str]:

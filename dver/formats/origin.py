@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
 from dver.base.errors import FormatError
 from dver.base.oid import Oid, format_oid, parse_oid
@@ -32,6 +32,12 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _GIT_SCHEMES = ("http", "https", "ssh", "git", "file", "git+ssh", "ssh+git")
 #: Schemes of which no user name is known that is not a secret.
 _NO_USER = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "abfss", "file")
+#: Parts of a query that let whoever has the URL in: of signed URLs, and of servers of other kinds.
+_SECRET_PART = re.compile(
+    r"(?:^|[?&;#])(?:[\w.-]*(?:signature|credential|token|password|passwd|secret|auth"
+    r"|(?:api|access|private|account)[_-]?key(?:id)?)|sig|key|policy|googleaccessid)=",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ def encode(origin: Origin) -> bytes:
         ]
     else:
         check_url(origin.url, git=False)
+        _endpoint(origin.endpoint)
         fields += [
             ("url", origin.url),
             ("endpoint", origin.endpoint),
@@ -198,6 +205,8 @@ def check_url(url: str, *, git: bool) -> str:
         raise FormatError("the URL of its source is malformed") from None
     if password is not None or (user is not None and scheme in _NO_USER):
         raise FormatError("the URL of its source carries credentials")
+    if _SECRET_PART.search(unquote(url.partition("://")[2].partition("?")[2])):
+        raise FormatError("the URL of its source carries a signature or token")
     if scheme != "file" and (not host or host.startswith("-") or (user or "").startswith("-")):
         raise FormatError("the URL of its source names no host")
     return url

@@ -22,7 +22,6 @@ from dver.ops.provenance import (
     as_seen,
     normal_url,
     told,
-    without_query_secrets,
     write_import,
 )
 from dver.ops.selection import check_place
@@ -128,7 +127,7 @@ def _origin(repo: Repo, options: ImportOptions) -> Origin:
         if options.rev is not None:
             raise UsageError("--rev is for data of another repository, named with its PATH")
         url = normal_url(options.source)
-        return without_query_secrets(Origin(url=url, endpoint=options.endpoint))
+        return Origin(url=url, endpoint=options.endpoint)
     if options.endpoint:
         raise UsageError("an endpoint means nothing for data of another repository")
     inner = os.path.normpath(options.path)

@@ -189,20 +189,13 @@ def checked_url(url: str, *, git: bool) -> str:
                 "give it without them: git asks its credential helpers, and the clients of the"
                 " clouds the environment and their own configuration files"
             )
-        raise UsageError(message, hint=hint) from None
-
-
-def without_query_secrets(origin: Origin) -> Origin:
-    """Refuse URLs of which the query is a signature: it would be committed, and soon be void."""
-    query = urlsplit(origin.url).query.lower()
-    for name in ("x-amz-signature", "x-goog-signature", "sig", "token", "access_token", "key"):
-        if f"&{name}=" in f"&{query}":
-            raise UsageError(
-                "the URL carries a signature or token, which would be committed",
-                hint="name the place itself, for instance s3://BUCKET/KEY, or download it and"
-                " 'dver add' it",
+        elif "signature" in message:
+            message += ", which would be committed"
+            hint = (
+                "name the place itself, for instance s3://BUCKET/KEY, or download it and"
+                " 'dver add' it"
             )
-    return origin
+        raise UsageError(message, hint=hint) from None
 
 
 # -- writing -----------------------------------------------------------------------------------

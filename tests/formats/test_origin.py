@@ -122,6 +122,11 @@ def test_urls_of_repositories(url: str) -> None:
     assert check_url(url, git=True) == url
 
 
+def test_an_endpoint_is_noted_without_credentials() -> None:
+    with pytest.raises(FormatError):
+        encode(Origin(url="s3://bucket/x", endpoint="https://me:secret@example.com"))
+
+
 def test_only_git_knows_what_has_no_scheme() -> None:
     with pytest.raises(FormatError, match="no URL"):
         check_url("git@example.com:r.git", git=False)

@@ -181,6 +181,11 @@ def test_urls_that_are_refused(here: DataRepo) -> None:
         "https://secret@example.com/x",
         "https://bucket.s3.amazonaws.com/x?X-Amz-Signature=secret",
         "https://example.com/x?token=secret",
+        "https://d111.cloudfront.net/x?Signature=secret&Key-Pair-Id=K1",
+        "https://bucket.s3.amazonaws.com/x?a=1&X-Amz-Credential=secret",
+        "https://gitlab.example.com/x?private_token=secret",
+        "https://example.com/x?%74oken=secret",
+        "https://example.com/x?a=1;api_key=secret",
         "simplecache::https://example.com/secret",
         "zip://secret.zip",
         "data://secret",
@@ -195,6 +200,21 @@ def test_urls_that_are_refused(here: DataRepo) -> None:
         bring(here, "https://example.com/")
     with pytest.raises(UsageError, match="--rev"):
         bring(here, "https://example.com/x", rev="main")
+
+
+def test_a_repository_is_not_noted_with_a_token_either(here: DataRepo) -> None:
+    with pytest.raises(UsageError, match="signature or token") as caught:
+        bring(here, "https://example.com/r.git?private_token=hidden", "data")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://h:99999/", "/\xe9 x", "http://\xe9/"])
+def test_redirects_to_nowhere(here: DataRepo, web: Web, location: str) -> None:
+    url = web.put("/f", b"1")
+    web.redirects["/f"] = location
+    with pytest.raises(DverError):
+        bring(here, url)
+    assert here.git("status", "--porcelain") == ""
 
 
 def test_without_a_download_the_pointer_says_so(here: DataRepo, web: Web, tmp_path: Path) -> None:

@@ -82,3 +82,12 @@ def test_files_that_no_tool_writes_are_refused(text: str) -> None:
 
 def test_long_lines_are_no_depth() -> None:
     assert plainyaml.load(b"cmd: [" + b"word, " * 5000 + b"]", "x")["cmd"][-1] == "word"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hidden@github.com/t/r", "https://a:hidden@x/y?sig=hidden"]
+)
+def test_where_it_came_from_is_told_without_secrets(url: str) -> None:
+    text = f"deps:\n- path: x\n  repo: {{url: '{url}', rev_lock: {'a' * 40}}}\n{POINTER}"
+    (told,) = dvcfiles.read_dvc_file(b"x.dvc", text.encode()).origins
+    assert "hidden" not in told.shown

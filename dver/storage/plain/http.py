@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from dver.base.errors import ObjectNotFound, RemoteError, TransientError
 from dver.storage.plain.base import Facts, Plain, http_time, plain_etag, quoted_etag
@@ -27,6 +27,7 @@ _MOST_REDIRECTS = 8
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _AGENT = "dver"
+_PRINTABLE = "".join(map(chr, range(33, 127)))
 
 
 class HttpPlain(Plain):
@@ -141,15 +142,23 @@ class HttpPlain(Plain):
                     if answer.status not in _REDIRECTS:
                         yield answer
                         return
-                    following = urljoin(url, _header(answer, "location"))
+                    location = _header(answer, "location")
                 finally:
                     connection.close()
-                self._check_redirect(url, following)
-                url = following
+                url = self._following(url, location)
         raise RemoteError(f"{start}: it leads from address to address, {_MOST_REDIRECTS} times")
 
-    def _check_redirect(self, url: str, following: str) -> None:
-        old, new = urlsplit(url), urlsplit(following)
+    def _following(self, url: str, location: str) -> str:
+        """Return where a redirect leads. Raises RemoteError for where it must not."""
+        # Some servers send other characters as they are, which a request has no way to.
+        location = quote(location.encode("latin-1", "replace"), safe=_PRINTABLE)
+        old = urlsplit(url)
+        try:
+            following = urljoin(url, location)
+            new = urlsplit(following)
+            _ = new.port
+        except ValueError:
+            raise RemoteError(f"{self.description} leads to what is no address") from None
         if new.scheme not in ("http", "https") or not new.hostname or new.username or new.password:
             raise RemoteError(f"{self.description} leads to an address that is not followed")
         if old.scheme == "https" and new.scheme == "http":
@@ -157,6 +166,7 @@ class HttpPlain(Plain):
                 f"{self.description} leads from a secure address to an insecure one,"
                 f" {new.hostname}, which is not followed"
             )
+        return following
 
     def _connect(self, url: str, *, refuse_private: bool) -> tuple[HTTPConnection, bool | None]:
         """Connect to a URL's server; also say whether its address is private, None by a proxy."""
