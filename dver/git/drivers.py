@@ -15,7 +15,14 @@ from dver.base import fsio
 from dver.git.repository import Git
 
 DRIVER = "git-driver"
-_RUN = f'sh "$(git rev-parse --git-common-dir)/dver/{DRIVER}"'
+# Whoever deletes dver's directory must not lose `git diff` with it, nor one side of a merge:
+# without the script, git does with pointers what it does with any text.
+_WHERE = f'd="$(git rev-parse --git-common-dir)/dver/{DRIVER}"; [ -f "$d" ]'
+_MERGE = (
+    f'{_WHERE} && {{ sh "$d" merge %O %A %B %L %P; exit; }};'
+    " git merge-file -L ours -L base -L theirs %A %O %B"
+)
+_TEXTCONV = f"""sh -c '{_WHERE} && exec sh "$d" textconv "$1"; exec cat -- "$1"' dver"""
 _NOTE = b"# The next line is dver's; 'dver hooks uninstall' takes both away.\n"
 _MAX_ATTRIBUTES = 16 << 20
 
@@ -25,12 +32,12 @@ DRIVERS = {
         "merge.dver",
         {
             "name": "merge pointers of dver, file by file",
-            "driver": f"{_RUN} merge %O %A %B %L %P",
+            "driver": _MERGE,
             "recursive": "binary",
         },
         b"merge=dver",
     ),
-    "diff": ("diff.dver", {"textconv": f"{_RUN} textconv"}, b"diff=dver"),
+    "diff": ("diff.dver", {"textconv": _TEXTCONV}, b"diff=dver"),
 }
 
 
@@ -38,6 +45,11 @@ def is_configured(git: Git, name: str) -> bool:
     """Tell whether a driver is set up in this clone just as this version of dver does it."""
     section, wanted, attribute = DRIVERS[name]
     return _section(git, section) == wanted and attribute in _attributes(_read(_file(git)))
+
+
+def is_there(git: Git, name: str) -> bool:
+    """Tell whether a driver is set up in this clone, be it as another version does it."""
+    return bool(_section(git, DRIVERS[name][0]))
 
 
 def configure(git: Git, name: str) -> bool:

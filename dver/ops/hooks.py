@@ -235,9 +235,9 @@ def _status(repo: Repo, hooks: HookDir, part: str) -> PartStatus:
     if part in DRIVERS:
         current = drivers.is_configured(repo.git, part)
         script = _read(repo.common_state_dir / DRIVER)
-        state: PartState = "absent"
-        if current:
-            state = "installed" if script == driver_text(*_program()) else "outdated"
+        state: PartState = "outdated" if drivers.is_there(repo.git, part) else "absent"
+        if current and script == driver_text(*_program()):
+            state = "installed"
         return PartStatus(part, state)
     found: Found = hooks.look(part, hook_text(part, *_program()))
     kept = None if found.kept is None else str(found.kept)

@@ -54,6 +54,17 @@ def test_disjoint_changes_merge_by_themselves(disjoint: HookRepo) -> None:
     assert disjoint.pointer("d").files == 3
 
 
+def test_without_the_script_git_does_what_it_does_with_text(clash: HookRepo) -> None:
+    clash.install("merge", "diff")
+    (clash.path / ".git/dver/git-driver").unlink()
+    assert clash.states("merge", "diff") == {"merge": "outdated", "diff": "outdated"}
+    assert "blake3:" in clash.git("diff", "main", "side")
+    clash.run("merge", "side", code=1)
+    text = (clash.path / "d.dver").read_text()
+    assert text.count("<<<<<<<") == 1
+    assert clash.resolve("d", choice="theirs").resolved[0].files == 3
+
+
 def test_from_a_subdirectory_and_in_a_worktree(disjoint: HookRepo, tmp_path: Path) -> None:
     disjoint.install()
     disjoint.git("worktree", "add", "-q", "-b", "wt", str(tmp_path / "wt"))
