@@ -10,6 +10,7 @@ command = Lazy(
     sections={"Commands": {"dvc": "Write tracked data as a project of DVC."}},
     help="""Write tracked data as a project of DVC.
 
-    So that nobody is locked in. For lineage in the languages of others, see 'dver lineage --format'.
+    So that nobody is locked in. For lineage in the languages of others, see
+    'dver lineage --format'.
     """,
 )
