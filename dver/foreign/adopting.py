@@ -17,6 +17,7 @@ from pathlib import Path
 from dver.base.errors import FormatError, MissingContentError
 from dver.base.fsio import TEMP_PREFIX, make_dirs
 from dver.base.oid import OID_SIZE, Oid, oid_of
+from dver.base.regular import read_regular
 from dver.base.reporter import Task
 from dver.foreign import dvcfiles
 from dver.foreign.known import Columns, Known, Row
@@ -34,6 +35,8 @@ from dver.store.writer import Writer
 _NOTHING = bytes(OID_SIZE)
 #: So many objects are fetched before they are read in and removed again.
 _FETCHED = 1024
+#: The longest listing of a directory that is read (bytes): about ten million files.
+_LONGEST_LISTING = 1 << 30
 
 
 @dataclass(slots=True)
@@ -221,8 +224,7 @@ class Adopter:
         damaged = ""
         found = places.file(out.digest, directory=True)
         if found is not None:
-            with open(found[0], "rb") as file:
-                data = file.read()
+            data = read_regular(found[0], limit=_LONGEST_LISTING)
             if digest_of("md5", data) == out.digest:
                 return dvcfiles.read_listing(data, what)
             damaged = f"; {os.fsdecode(found[0])} is damaged"
@@ -230,7 +232,7 @@ class Adopter:
         try:
             place = scratch / "listing"
             if places.fetch(out.digest, place, directory=True):
-                data = place.read_bytes()
+                data = read_regular(place, limit=_LONGEST_LISTING)
                 if digest_of("md5", data) == out.digest:
                     return dvcfiles.read_listing(data, what)
                 damaged = f"; what {places.looked_in[-1]} has under its name is damaged"

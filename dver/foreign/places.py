@@ -49,7 +49,9 @@ class Places:
                     if found.st_mode & _KIND == _LINK:
                         path = os.path.realpath(path)
                         found = os.stat(path)
-                    return path, found.st_size
+                    # A link that somebody committed may lead to what never ends.
+                    if found.st_mode & _KIND == _FILE:
+                        return path, found.st_size
         return None
 
     def files(self, digests: Sequence[bytes]) -> Iterator[tuple[bytes, int] | None]:

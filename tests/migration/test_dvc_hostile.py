@@ -9,7 +9,8 @@ import pytest
 
 from dver.base.errors import ConfigError, FormatError
 from dver.foreign import dvcfiles, plainyaml
-from dver.foreign.dvcproject import open_project, remote_options
+from dver.foreign.dvcproject import keys, open_project, remote_options
+from dver.foreign.places import Places
 from tests.migration.conftest import Project
 from tests.support.gitrepo import GitRepo
 from tests.support.s3server import S3Server
@@ -91,3 +92,17 @@ def test_where_it_came_from_is_told_without_secrets(url: str) -> None:
     text = f"deps:\n- path: x\n  repo: {{url: '{url}', rev_lock: {'a' * 40}}}\n{POINTER}"
     (told,) = dvcfiles.read_dvc_file(b"x.dvc", text.encode()).origins
     assert "hidden" not in told.shown
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "directory"])
+def test_a_cache_holds_nothing_but_files(tmp_path: Path, kind: str) -> None:
+    digest = bytes(16)
+    place = tmp_path / "files/md5/00" / f"{digest.hex()[2:]}.dir"
+    place.parent.mkdir(parents=True)
+    if kind == "device":
+        place.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.mkdir()
+    assert Places(keys, [tmp_path]).file(digest, directory=True) is None
