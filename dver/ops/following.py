@@ -22,10 +22,10 @@ def follow(repo: Repo, reporter: Reporter) -> tuple[CheckedOutTarget, ...]:
     git has done its work, and its answer is not to change. Data that was edited stays as it is, and
     so does that of pointers in conflict.
     """
-    choice = repo.config.text("hooks.checkout")
-    if choice == "off" or repo.git.is_bare:
-        return ()
     try:
+        choice = repo.config.text("hooks.checkout")
+        if choice == "off" or repo.git.is_bare:
+            return ()
         if choice == "pull":
             _fetch(repo, reporter)
         done = checkout(repo, CheckoutOptions(keep_edited=True), reporter)

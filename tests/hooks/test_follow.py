@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dver.ops.hookrun import HookCall, run_hook
 from tests.hooks.conftest import HookRepo
 from tests.support.gitrepo import GitRepo
 
@@ -254,3 +255,14 @@ def test_a_branch_without_dver(two: HookRepo) -> None:
     two.run("commit", "-q", "--allow-empty", "-m", "nothing")
     two.run("switch", "-q", "main")
     assert two.texts("d") == {"a": "1", "b": "1"}
+
+
+def test_settings_that_cannot_be_read_are_a_warning(two: HookRepo) -> None:
+    """A clone may bring them; a hook manager would take the failure for git's."""
+    two.write(".dver/config.yaml", "hooks:\n  checkout: pull\n")
+    repo = two.open()
+    try:
+        assert run_hook(repo, HookCall("post-checkout"), two.heard).updated == ()
+    finally:
+        repo.close()
+    assert "hooks.checkout" in two.heard.warnings[0]
