@@ -11,6 +11,7 @@ from fsspec.spec import AbstractFileSystem
 
 from dver.base.errors import DverError, NotFoundError
 from dver.base.oid import format_oid
+from dver.base.redact import without_userinfo
 from dver.formats.tree import EXECUTABLE, SYMLINK
 from dver.git.pointers import data_path, is_pointer_path
 from dver.ops.streams import open_node
@@ -101,10 +102,12 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
         token: str = tokenize(type(self), **self._options())
         return token
 
-    def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:  # noqa: ARG002
-        """Return what a file system is made of; there are no passwords in it."""
+    def to_dict(self, *, include_password: bool = True) -> dict[str, Any]:
+        """Return what a file system is made of; the URL of a repository may have a password."""
         name = f"{type(self).__module__}:{type(self).__name__}"
         options = {key: value for key, value in self._options().items() if value is not None}
+        if not include_password:
+            options["repo"] = without_userinfo(self.repo)
         return {"cls": name, "protocol": self.protocol, "args": [], **options}
 
     @property

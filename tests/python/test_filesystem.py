@@ -262,3 +262,10 @@ def test_threads_share_an_instance(v1: DverFileSystem) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_password_in_the_url_of_a_repository_can_be_left_out() -> None:
+    files = DverFileSystem(repo="https://user:secret@example.org/x.git")
+    assert files.to_dict()["repo"] == "https://user:secret@example.org/x.git"
+    assert files.to_dict(include_password=False)["repo"] == "https://example.org/x.git"
+    assert "secret" not in files.to_json(include_password=False) + repr(files)
