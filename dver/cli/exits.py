@@ -61,7 +61,10 @@ def _report(app: App, error: BaseException) -> int:
     known = _known(error)
     if known is None:
         return _bug(app, error)
-    _show(app, known.code, known.message, known.exit_code, hint=known.hint, paths=known.paths)
+    hint = known.hint
+    if hint is None and isinstance(error, click.UsageError) and app.command:
+        hint = f"see 'dver {app.command} --help'"
+    _show(app, known.code, known.message, known.exit_code, hint=hint, paths=known.paths)
     return known.exit_code
 
 
@@ -94,7 +97,10 @@ def _usage(error: click.ClickException) -> UsageError:
         from difflib import get_close_matches
 
         near = get_close_matches(error.option_name, error.possibilities or (), n=1)
-        if near:
+        metavars = [one.metavar or "" for one in error.ctx.command.params] if error.ctx else []
+        if error.option_name == "--rev" and any("PATH[@REV]" in one for one in metavars):
+            hint = "name the version with the path, as PATH@REV"
+        elif near:
             hint = f"did you mean {near[0]}?"
         return UsageError(f"no such option {error.option_name}", hint=hint)
     text = " ".join(error.format_message().split()).rstrip(".")

@@ -30,6 +30,20 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Dver:
 
 
 @pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("log --rev", "log"),
+        ("push -r", "push"),
+        ("remote add x", "remote add"),
+        ("config get a b", "config get"),
+    ],
+)
+def test_wrong_usage_leads_to_the_help(used: Dver, line: str, command: str) -> None:
+    told = used(*line.split(), code=2).stderr.splitlines()
+    assert told[-1] == f"hint: see 'dver {command} --help'"
+
+
+@pytest.mark.parametrize(
     ("line", "code", "meant"),
     [
         ("stauts", 2, "'status'"),
