@@ -128,6 +128,7 @@ class _Content(io.RawIOBase):
         return True
 
     def tell(self) -> int:
+        self._check()
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -211,7 +212,7 @@ def open_node(view: View, node: Node) -> VersionFile:
     """
     node = view.resolve(node)
     if node.is_directory:
-        raise IsDirectoryError(f"{show(node.path)} is a directory in {view.label}")
+        raise IsDirectoryError(f"{show(node.path or b'.')} is a directory in {view.label}")
     if node.oid is not None:
         return _open_data(view, node, node.oid)
     if node.blob:

@@ -188,3 +188,13 @@ def test_odd_names(project: Project) -> None:
     project.commit("odd")
     for name in ("-rf", "a b\n.csv", "x@y.csv", os.fsdecode(b"caf\xe9.csv")):
         assert dver.read(name, rev="HEAD") == (project.path / name).read_bytes()
+
+
+def test_a_closed_file_and_the_top_directory(project: Project) -> None:
+    file = dver.open("data/a.csv", "rb")
+    file.close()
+    for ask in (file.read, file.tell, lambda: file.seek(0)):
+        with pytest.raises(ValueError, match="closed"):
+            ask()
+    with pytest.raises(IsADirectoryError, match=r"\] \. is a directory"):
+        dver.read(".")
