@@ -261,7 +261,7 @@ def _remove(
                 "nothing was dropped: what is needed has changed meanwhile",
                 hint="run the same command again",
             )
-        marks, todo = removal.plan(store, chosen.dead, strays=False)
+        marks, todo = removal.plan(store, chosen.dead)
         links = size = 0
         for path, length in _unused_links(store, gits, chosen.objects):
             links += 1

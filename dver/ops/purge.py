@@ -222,9 +222,10 @@ def _purge_here(
         collection.require_index(store, live)
         chosen = removal.choose(store, wanted, live)
         dead = chosen.dead | (oids - chosen.shared)
-        marks, todo = removal.plan(store, dead, strays=True)
-        strays = {os.path.dirname(path) for path in removal.spooled_with(store, dead)}
-        strays.update(removal.set_aside_with(store, dead))
+        wanted_gone = dead | removal.begun(top)
+        marks, todo = removal.plan(store, dead, strays=wanted_gone)
+        strays = {os.path.dirname(path) for path in removal.spooled_with(store, wanted_gone)}
+        strays.update(removal.set_aside_with(store, wanted_gone))
         size = todo.freed_bytes + sum(map(_size, strays))
         cache = LinkCache(top)
         links, left = 0, []
@@ -235,10 +236,12 @@ def _purge_here(
                 if not gone:
                     left.append(os.fsdecode(file))
         if not dry_run:
+            note_holes(top)
+            removal.begin(top, wanted_gone)
             collection.sweep(store, marks, todo)
             for path in strays:
                 _remove(path)
-            note_holes(top)
+            removal.end(top)
     return PurgedHere(
         objects=len(chosen.objects),
         shared=tuple(format_oid(oid) for oid in sorted(chosen.shared)),

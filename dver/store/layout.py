@@ -18,6 +18,8 @@ RETIRED = ".retired"
 PURGED = ".purged"
 #: A file of a local store that says that versions in use may have lost parts of theirs.
 HOLES = "holes"
+#: The objects that a purge is taking away, one after another, until all are gone.
+PURGING = "purging"
 _ZEROS = "0" * 8
 
 

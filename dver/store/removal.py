@@ -15,9 +15,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import compress
 
+from dver.base import fsio
 from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE, Oid
-from dver.base.regular import open_regular
+from dver.base.regular import open_regular, read_regular
 from dver.formats import pack
 from dver.formats.segment import ROW
 from dver.store import gc, layout
@@ -28,6 +29,7 @@ from dver.store.store import Store
 
 #: With more objects than this, a file is taken to hold one of them without a look (count).
 _MOST_LOOKED_FOR = 2000
+_MOST_BEGUN = 1 << 30
 _KIND_AT = OID_SIZE + 16
 _PARTS = (pack.CHUNK, pack.LIST)
 
@@ -78,11 +80,13 @@ def choose(store: Store, named: Iterable[tuple[Oid, str]], *live: Marks) -> Remo
     return Removal(here, here - dead, frozenset(dead), frozenset(objects))
 
 
-def plan(store: Store, dead: AbstractSet[Oid], *, strays: bool) -> tuple[Marks, Plan]:
+def plan(
+    store: Store, dead: AbstractSet[Oid], *, strays: AbstractSet[Oid] = frozenset()
+) -> tuple[Marks, Plan]:
     """Say what is to be done to a store's packs so that some objects are in none of them.
 
-    With ``strays`` files go as well that no segment names and that hold any of them: what crashes
-    left. Carry it out with :func:`dver.store.gc.sweep`.
+    Files go as well that no segment names and that hold any of ``strays``: what crashes left. Carry
+    it out with :func:`dver.store.gc.sweep`.
     """
     marks = Marks.everything(store)
     before = marks.count
@@ -92,11 +96,36 @@ def plan(store: Store, dead: AbstractSet[Oid], *, strays: bool) -> tuple[Marks, 
     rewrite = tuple(sorted(name for name in touched if uses[name].live_count))
     orphans: tuple[str, ...] = ()
     if strays:
-        orphans = tuple(path for path in gc.orphans_of(store, uses) if holds_any(path, dead))
+        orphans = tuple(path for path in gc.orphans_of(store, uses) if holds_any(path, strays))
     freed = sum(uses[name].size for name in delete)
     freed += sum(max(uses[name].size - uses[name].live, 0) for name in rewrite)
     freed += sum(os.lstat(path).st_size for path in orphans)
     return marks, Plan(delete, rewrite, orphans, marks.count, before - marks.count, freed, freed)
+
+
+def begin(top: str, dead: AbstractSet[Oid]) -> None:
+    """Note durably what is about to go, for whoever ends it if this process does not.
+
+    Once no segment names its packs any more, nothing else tells which chunks it was made of.
+    """
+    fsio.write_atomic(os.path.join(top, layout.PURGING), b"".join(sorted(dead)))
+
+
+def begun(top: str) -> frozenset[Oid]:
+    """Return what an earlier removal that did not end was about to remove."""
+    try:
+        data = read_regular(os.path.join(top, layout.PURGING), limit=_MOST_BEGUN)
+    except (FileNotFoundError, CorruptError):
+        return frozenset()
+    except OSError as error:
+        raise fsio.failure(error, "read", os.path.join(top, layout.PURGING)) from error
+    end = len(data) - OID_SIZE + 1
+    return frozenset(Oid(data[at : at + OID_SIZE]) for at in range(0, end, OID_SIZE))
+
+
+def end(top: str) -> None:
+    """Forget what was begun: all of it is gone."""
+    fsio.remove(os.path.join(top, layout.PURGING))
 
 
 def set_aside_with(store: Store, dead: AbstractSet[Oid]) -> Iterator[str]:

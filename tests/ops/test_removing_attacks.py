@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dver.base import fsio
 from dver.base.errors import RefusedError, UsageError
 from dver.base.oid import format_oid, oid_of
 from dver.formats import purged as notes
@@ -142,3 +145,47 @@ def test_no_copies_are_not_asked_for_by_accident(repo: WorkRepo, copies: int) ->
     repo.add("new")
     with pytest.raises(UsageError, match="at least one"):
         run(repo, drop, DropOptions(("new",), copies=copies))
+
+
+def test_a_purge_that_is_killed_is_ended_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what of it lies in packs that no segment names any more, and that name only chunks."""
+    made = WorkRepo.create(tmp_path / "made")
+    content = random.Random(2).randbytes(3 << 20)
+    made.write("kept", OTHER)
+    made.write("big", SECRET + content)
+    made.add("kept", "big")
+    # Nobody refers to that version any more, and its pack has the chunks of the next.
+    made.write("big", SECRET + content + SECRET)
+    made.add("big")
+    made.commit("one")
+
+    real = fsio.step
+
+    def purged_until(path: Path, stop: int) -> tuple[WorkRepo, int]:
+        """Purge in a copy and die at a step; return the copy and how many steps were taken."""
+        shutil.copytree(made.path, path, symlinks=True)
+        trial = WorkRepo(path)
+        taken = 0
+
+        def step(what: str) -> None:
+            nonlocal taken
+            taken += 1
+            if taken == stop:
+                raise KeyboardInterrupt
+            real(what)
+
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(fsio, "step", step)
+            purging(trial, "big")
+        return trial, taken
+
+    _, steps = purged_until(tmp_path / "whole", 0)
+    # Before these nothing is out of the index yet.
+    for stop in range(steps - 9, steps, 2):
+        trial, taken = purged_until(tmp_path / str(stop), stop)
+        assert taken == stop
+        purging(trial, "big")
+        assert not holding(trial.path / ".git/dver"), f"killed at step {stop} of {steps}"
+        assert holding(trial.path / ".git/dver", OTHER)
