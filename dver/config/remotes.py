@@ -140,7 +140,12 @@ def _location(config: Config, name: str, url: str, level: Level) -> str:
     if config.paths.root is None or level == "user":
         raise ConfigError(
             f"the directory of the remote {name!r} is a relative path: {fsio.show(path)}",
-            hint="write an absolute path",
+            hint=(
+                "write an absolute path"
+                if config.paths.root is not None
+                else "it counts from a work tree, and there is none here: give an absolute path, by"
+                f" 'dver import --remote-url PATH' or 'dver -c remote.{name}.url=PATH'"
+            ),
         )
     return os.path.normpath(config.paths.root / path)
 

@@ -126,7 +126,7 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
                 [wish.target for wish in wishes if wish.pointer is not None and wish.is_done],
                 [wish.target for wish in wishes if wish.pointer is None],
             )
-    error = failure(repo, wishes)
+    error = failure(repo, wishes, rev)
     if error is not None:
         raise error
     told = [

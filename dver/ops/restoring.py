@@ -376,8 +376,11 @@ def _obstacle(repo: Repo, mode: str) -> str:
     return "the file system there does not do that"
 
 
-def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:
-    """Return the error that tells what could not be brought, None if everything was."""
+def failure(repo: Repo, wishes: Sequence[Wish], rev: str | None = None) -> DverError | None:
+    """Return the error that tells what could not be brought, None if everything was.
+
+    ``rev`` is the revision that was wished for, None for the pointers of the work tree.
+    """
     damage = next((wish.damage for wish in wishes if wish.damage is not None), None)
     if damage is not None:
         return damage
@@ -405,5 +408,7 @@ def failure(repo: Repo, wishes: Sequence[Wish]) -> DverError | None:
     if repo.config.default_remote() is not None and not was_purged(error):
         targets = sorted({wish.target for wish in wishes if not wish.is_done})
         names = " ".join(show(repo.display(target)) for target in targets[:3])
-        error.hint = f"dver pull {names}" if len(targets) <= 3 else "dver pull"
+        # A pull brings what the work tree's pointers name, which is another version.
+        verb = "dver pull" if rev is None else f"dver fetch --rev {show(rev)}"
+        error.hint = f"{verb} {names}" if len(targets) <= 3 else verb
     return error

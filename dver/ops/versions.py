@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
-from dver.base.errors import FormatError, NotFoundError
+from dver.base.errors import DverError, FormatError, NotFoundError
 from dver.formats.pointer import Pointer, origin_lines
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.pointers import (
@@ -156,9 +156,11 @@ def locate(repo: Repo, version: Version, path: bytes) -> Located:
 def no_such_path(repo: Repo, version: Version, path: bytes) -> NotFoundError:
     """Return the error for a path that a version does not have."""
     targets = version.pointers or version_at(repo, version.rev).pointers
-    return naming.not_found(
+    error = naming.not_found(
         f"{version.label} does not track", path, str(repo.root), targets, repo.display
     )
+    error.hint = _meant_version(repo, version, path) or error.hint
+    return error
 
 
 def entry_at(repo: Repo, version: Version, located: Located, source: TreeSource) -> Entry:
@@ -172,9 +174,22 @@ def entry_at(repo: Repo, version: Version, located: Located, source: TreeSource)
     if found is None:
         raise NotFoundError(
             f"{version.label} does not have {fsio.show(repo.display(located.path))}",
-            hint=f"dver ls{_rev_option(version)} -R {fsio.show(repo.display(located.target))}",
+            hint=_meant_version(repo, version, located.path)
+            or f"dver ls{_rev_option(version)} -R {fsio.show(repo.display(located.target))}",
         )
     return found
+
+
+def _meant_version(repo: Repo, version: Version, path: bytes) -> str | None:
+    """Return the hint for a path that was typed as PATH@REV where ``--rev`` names the version."""
+    name, at, rev = path.rpartition(b"@")
+    if version.rev is not None or not at or not name or not rev:
+        return None
+    try:
+        repo.git.resolve(os.fsdecode(rev))
+    except DverError:
+        return None
+    return f"'--rev {fsio.show(rev)} {fsio.show(repo.display(name))}' names that version"
 
 
 def _rev_option(version: Version) -> str:

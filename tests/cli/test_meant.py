@@ -71,3 +71,21 @@ def test_the_nearest_is_offered(used: Dver, line: str, code: int, meant: str | N
     assert told[0].startswith("error: ")
     if meant is not None:
         assert told[-1].startswith(f"hint: did you mean {meant}")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "meant"),
+    [
+        ("ls model.bin@experiment", 4, "'--rev experiment model.bin' names that version"),
+        ("cat model.bin@experiment", 4, "'--rev experiment model.bin' names that version"),
+        ("du data@experiment", 4, "'--rev experiment data' names that version"),
+        ("ls model.bin@nothing", 4, "did you mean model.bin?"),
+        ("reproduce model.bin --rev main", 2, "name the version with the path, as PATH@REV"),
+        ("lineage --rev main model.bin", 2, "name the version with the path, as PATH@REV"),
+    ],
+)
+def test_a_version_named_in_the_way_of_another_command(
+    used: Dver, line: str, code: int, meant: str
+) -> None:
+    told = used(*line.split(), code=code).stderr.splitlines()
+    assert told[-1] == f"hint: {meant}"

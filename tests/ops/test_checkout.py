@@ -305,6 +305,10 @@ def test_a_directory_of_which_some_files_are_missing(repo: WorkRepo, tmp_path: P
         repo.checkout("d")
     assert caught.value.paths[0].startswith("d/s/x (blake3:")
     assert caught.value.hint == "dver pull d"
+    # A pull would bring what the work tree names, and not this revision.
+    with pytest.raises(MissingContentError) as caught:
+        repo.checkout("d", rev="HEAD")
+    assert caught.value.hint == "dver fetch --rev HEAD d"
     assert repo.tree("d") == {"a": b"2", "t/z": b"z2", "u/n": b"n2", "s": None}
     # What was never brought here was not deleted by anybody.
     status = repo.status_of("d")

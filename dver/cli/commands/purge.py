@@ -18,6 +18,9 @@ from dver.ui.humanize import count, size
 
 SHOWN = 10
 
+#: Below this are the refs that keep the code of runs.
+RUN_REFS = "dver/runs/"
+
 
 @declare(
     "purge",
@@ -152,14 +155,16 @@ def _references(console: Console, result: PurgeResult) -> None:
                 console.print(f"    {_reference(one)}")
             if len(some) > SHOWN and not console.verbose:
                 console.print(f"    and {len(some) - SHOWN:,} more (-v)")
+    # The commits that hold the code of runs have refs of their own, which say nothing to people.
+    named = [one for one in found.branches if console.verbose or not one.startswith(RUN_REFS)]
+    runs = len(found.branches) - len(named)
     if found.branches:
-        shown = found.branches if console.verbose else found.branches[:SHOWN]
-        more = (
-            f" and {len(found.branches) - len(shown):,} more"
-            if len(shown) < len(found.branches)
-            else ""
-        )
-        console.print(f"such commits are in: {', '.join(map(show, shown))}{more}")
+        shown = [show(one) for one in (named if console.verbose else named[:SHOWN])]
+        if len(shown) < len(named):
+            shown.append(f"{len(named) - len(shown):,} more (-v)")
+        if runs:
+            shown.append(f"the kept code of {count(runs, 'run')}")
+        console.print(f"such commits are in: {', '.join(shown)}")
     if found.reflog_only:
         console.print(
             f"{count(found.reflog_only, 'commit')} of these only reflogs or stashes reach"
