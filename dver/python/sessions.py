@@ -45,13 +45,20 @@ class Session:
         #: What that clone lives in.
         self.kept: object = None
         self._stamp = _stamp(repo)
+        self._segments = _segments(repo)
         self._views: OrderedDict[str, View] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def is_current(self) -> bool:
-        """Whether settings and store are still those that were opened; a clone always is."""
-        return self.pinned is not None or self._stamp == _stamp(self.repo)
+        """Whether settings and store are still those that were opened; a clone always is.
+
+        What came into the store since is found when it is asked for. What went must not be read
+        from packs that are deleted, and kept on the disk because they are open here.
+        """
+        if self.pinned is not None:
+            return True
+        return self._stamp == _stamp(self.repo) and self._segments <= _segments(self.repo)
 
     def view(self, rev: str | None) -> View:
         """Return a version: of a revision as it is now, or with None of the work tree."""
@@ -143,6 +150,14 @@ def _stamp(repo: Repo) -> tuple[tuple[int, int, int] | None, ...]:
     paths = repo.config.paths
     files = (paths.user, paths.repository, paths.local, repo.store_path / "format.json")
     return tuple(_state(path) for path in files)
+
+
+def _segments(repo: Repo) -> frozenset[str]:
+    """Return the names of the segments that the local store has."""
+    try:
+        return frozenset(os.listdir(repo.store_path / "index"))
+    except OSError:
+        return frozenset()
 
 
 def _state(path: Path | None) -> tuple[int, int, int] | None:

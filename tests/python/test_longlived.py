@@ -12,6 +12,7 @@ import pytest
 import dver
 from dver.base.errors import DverError, MissingContentError, NotFoundError
 from tests.python.conftest import Project
+from tests.support.cli import Dver
 
 STORE = ("packs", "index", "format.json")
 
@@ -72,6 +73,16 @@ def test_two_changes_in_one_tick_of_the_clock(project: Project) -> None:
         project.add(f"data/{number}.csv")
         os.utime(index, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert dver.read(f"data/{number}.csv") == b"new %d" % number
+
+
+def test_what_was_purged_is_gone(project: Project) -> None:
+    files = fsspec.filesystem("dver", rev="HEAD")
+    assert dver.read("data/a.csv", rev="HEAD") == files.cat_file("data/a.csv")
+    Dver(project.path)("purge", "data/a.csv", "--yes")
+    for ask in (lambda: dver.read("data/a.csv", rev="HEAD"), lambda: files.cat_file("data/a.csv")):
+        with pytest.raises(MissingContentError):
+            ask()
+    assert dver.read("data/train/0.csv", rev="HEAD") == b"0\n"
 
 
 @pytest.mark.parametrize("how", ["deleted", "spoilt", "replaced"])
