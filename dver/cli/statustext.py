@@ -58,6 +58,12 @@ def render(console: Console, result: StatusResult) -> None:
             console.print(f"  ({text})")
         for target in found:
             _target(console, target, style, line(target))
+    if result.records:
+        said = True
+        console.print()
+        console.print("Records of runs that git does not have:")
+        console.print("  (use 'git add .dver/records', and commit them with what they made)")
+        console.print(f"\t{console.style(count(result.records, 'record'), 'red')}")
     if not result.targets:
         console.print("nothing is tracked yet (use 'dver add PATH...')")
     elif not said:

@@ -46,7 +46,7 @@ class StatusOptions:
     ``paths`` restrict to targets at, below or above them; none means all. ``remote`` names the
     remote to compare with, None the default one; ``no_remote`` leaves that comparison out.
     ``details`` is how many changed files are listed per target; None lists all. ``steps`` asks
-    for the state of the pipeline too, if there is one.
+    for the state of the pipeline too, if there is one, and for records that git does not know.
     """
 
     paths: tuple[str, ...] = ()
@@ -153,7 +153,8 @@ class StatusResult:
     ``branch`` is None with a detached HEAD, ``head`` the commit in full hex or None before the
     first commit. ``remote`` is the remote compared with, or None. ``targets`` holds clean ones too.
     ``pipeline`` tells which steps of ``dver.yaml`` are not up to date; None if there is none, or
-    it was not asked for.
+    it was not asked for. ``records`` counts the records of runs that git has not been told of, 0
+    if that was not asked for.
     """
 
     branch: str | None
@@ -161,6 +162,7 @@ class StatusResult:
     remote: str | None
     targets: tuple[TargetStatus, ...]
     pipeline: PipelineStatus | None = None
+    records: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -210,7 +212,19 @@ def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResu
         from dver.ops.stalesteps import stale_steps
 
         pipeline = stale_steps(repo)
-    return StatusResult(branch, head, remote, tuple(told), pipeline)
+    records = _records_unknown_to_git(repo) if options.steps and not options.paths else 0
+    return StatusResult(branch, head, remote, tuple(told), pipeline, records)
+
+
+def _records_unknown_to_git(repo: Repo) -> int:
+    """Count records that are neither in git's index nor ignored: 'commit -a' leaves them out."""
+    from dver.formats.recordpath import DIRECTORY
+
+    where = os.fsdecode(DIRECTORY)
+    if not os.path.isdir(repo.root / where):
+        return 0
+    out: bytes = repo.git.run("ls-files", "-z", "--others", "--exclude-standard", "--", where)
+    return sum(name.endswith(b".json") for name in out.split(b"\0"))
 
 
 def _head(repo: Repo, out: bytes) -> tuple[str | None, str | None]:

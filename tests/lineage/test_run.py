@@ -463,3 +463,14 @@ def test_modules_that_are_imported_are_seen(project: Project) -> None:
         value = record.decode((project.path / result["file"]).read_bytes())
         assert value.code.used == ("lib/__init__.py", "lib/scaling.py", "train.py")
         assert result["reads"] == ["secret_rates.py"]
+
+
+def test_status_names_records_that_a_commit_leaves_out(project: Project) -> None:
+    project.train()
+    project.git.git("commit", "-q", "-a", "-m", "new files are left out")
+    assert project.dver("status", "--json").result["records"] == 1
+    told = project.dver("status").stdout
+    assert "Records of runs that git does not have:\n  (use 'git add .dver/records'" in told
+    assert "Records" not in project.dver("status", "model.json").stdout
+    project.git.git("add", ".dver/records")
+    assert "Records" not in project.dver("status").stdout
