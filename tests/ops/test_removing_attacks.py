@@ -19,8 +19,9 @@ from dver.ops.drop import DropOptions, drop
 from dver.ops.fsck import FsckOptions, fsck
 from dver.ops.purge import PurgeOptions, PurgeResult, purge
 from dver.ops.push import PushOptions, push
-from dver.ops.remote import AddRemoteOptions, add_remote
+from dver.ops.remote import AddRemoteOptions, add_remote, trust_remote
 from dver.store.tombstones import read_tombstones
+from tests.support.gitrepo import GitRepo
 from tests.support.workrepo import WorkRepo
 
 SECRET = random.Random(4711).randbytes(3000)
@@ -189,3 +190,23 @@ def test_a_purge_that_is_killed_is_ended_by_the_next(
         purging(trial, "big")
         assert not holding(trial.path / ".git/dver"), f"killed at step {stop} of {steps}"
         assert holding(trial.path / ".git/dver", OTHER)
+
+
+def test_a_directory_that_is_not_here_goes_with_what_is_in_it(
+    repo: WorkRepo, nas: Path, tmp_path: Path
+) -> None:
+    """Named by its oid alone, in a clone that cannot tell that it is a directory."""
+    repo.write("data/sub/secret", b"more" + SECRET)
+    repo.add("data")
+    repo.commit("two")
+    run(repo, push, PushOptions())
+    opened = repo.open()
+    tree = opened.store.read_tree(repo.pointer("data").oid)
+    opened.close()
+    at = tree.names.index(b"sub") * 32
+    clone = WorkRepo(GitRepo.clone(repo.path, tmp_path / "clone").path)
+    trust_remote(clone.open(), "nas")
+    done = purging(clone, tree.oids[at : at + 32].hex())
+    assert done.exit_code == 0
+    assert not holding(nas, b"more" + SECRET)
+    assert holding(nas, OTHER)

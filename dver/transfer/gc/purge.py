@@ -142,14 +142,14 @@ class _Purge:
             self._remote, self._local, seen.segments, seen.packs, without=every - self._oids
         )
         # The oids alone would not do: what only a named directory leads to goes with it.
-        whole.add([_root_of(self._named)])
+        index = Index(seen.segments)
+        whole.add([_root_of(_as_stored(index, self._named))])
         dead: set[bytes] = set()
         for one in whole.marks.segments:
             ours, others = whole.marks.bits(one), reach.marks.bits(one)
             for at, row in enumerate(one.rows()):
                 if ours[at] and not others[at]:
                     dead.add(row[:OID_SIZE])
-        index = Index(seen.segments)
         named = {name for name, _ in _places(index, dead)} & seen.packs.keys()
         unindexed = self._in_unindexed(index, seen, dead | self._oids)
         if first:
@@ -259,6 +259,14 @@ def _places(index: Index, oids: Iterable[bytes]) -> Iterable[tuple[bytes, bytes]
                 oid = block[at : at + OID_SIZE]
                 number = int.from_bytes(block[at + OID_SIZE : at + OID_SIZE + 4], "little")
                 yield one.packs[number][0], oid
+
+
+def _as_stored(index: Index, named: Iterable[PurgedObject]) -> Iterable[PurgedObject]:
+    """Yield objects with the kind that they have there: by an oid alone nobody can tell it."""
+    for one in named:
+        place = index.find(one.oid)
+        is_tree = place is not None and place.kind in (pack.TREE, pack.TREE_LIST)
+        yield PurgedObject(one.oid, "tree") if is_tree else one
 
 
 def _root_of(named: Iterable[PurgedObject]) -> Root:
