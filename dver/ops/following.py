@@ -30,7 +30,10 @@ def follow(repo: Repo, reporter: Reporter) -> tuple[CheckedOutTarget, ...]:
             _fetch(repo, reporter)
         done = checkout(repo, CheckoutOptions(keep_edited=True), reporter)
     except DverError as error:
-        first = f" ({show(error.paths[0])})" if error.paths else ""
+        # The oid that stands behind the path is of no use in one line of git's own output.
+        named = [show(path.partition(" (blake3:")[0]) for path in error.paths[:1]]
+        more = "such as " if len(error.paths) > 1 else ""
+        first = f": {more}{named[0]}" if named else ""
         reporter.warn(
             f"not all data is as the pointers say: {error.message}{first}", hint=error.hint
         )
