@@ -14,8 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from dver.base.reporter import SILENT
 from dver.config.load import environment
-from dver.ops.inprocess import Recording, recorded
-from dver.ops.runplan import RunOptions
+from dver.ops.making.inprocess import Recording, recorded
+from dver.ops.making.runplan import RunOptions
 from dver.repo import Repo
 
 P = ParamSpec("P")

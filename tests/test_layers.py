@@ -32,6 +32,17 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 
+#: The groups of operations: each stands on those before it.
+GROUPS = (
+    "targets", "data", "looking", "sharing", "making", "upkeep", "setup", "githooks", "migration",
+)  # fmt: skip
+#: (module, group) beyond that, imported only when there is such a thing to tell.
+AHEAD = {
+    ("ops.data.status", "making"): "the steps of a pipeline that are stale",
+    ("ops.looking.log", "migration"): "versions from before dver",
+    ("ops.targets.versions", "migration"): "pointers of DVC and git-lfs at old revisions",
+}
+
 #: Library -> the packages or modules that may import it.
 HOMES = {
     "click": {"cli"},
@@ -189,6 +200,27 @@ def test_imports_go_down() -> None:
                 way = "up" if RANK[target.package] < RANK[module.package] else "sideways"
                 wrong.append(f"{module.path}:{line}: {way} to dver.{target.name}")
     assert not wrong, "imports go down only:\n" + "\n".join(wrong)
+
+
+def test_groups_of_operations_stand_on_those_before() -> None:
+    rank = {name: number for number, name in enumerate(GROUPS)}
+    wrong, used = [], set()
+    for module in MODULES.values():
+        parts = module.name.split(".")
+        if parts[0] != "ops" or len(parts) < 3:
+            assert module.name in ("ops", *(f"ops.{name}" for name in GROUPS)) or parts[0] != "ops"
+            continue
+        for dotted, line, real in imports(module):
+            target = own(dotted)
+            if not real or target is None or target.package != "ops":
+                continue
+            group = target.name.split(".")[1]
+            if rank[group] > rank[parts[1]]:
+                used.add((module.name, group))
+                wrong.append((module.name, group, f"{module.path}:{line}: dver.{target.name}"))
+    told = [text for name, group, text in wrong if (name, group) not in AHEAD]
+    assert not told, "\n".join(told)
+    assert used == set(AHEAD), f"nobody needs any more: {sorted(set(AHEAD) - used)}"
 
 
 def test_there_are_no_cycles() -> None:

@@ -143,9 +143,9 @@ def _is_inside_target(path: str) -> bool:
 def _of_version(repo: Repo, rev: str | None, incomplete: str) -> Iterator[str]:
     """Yield what a version has at a path, as far as it is known here; no remote is asked."""
     from dver.formats.tree import DIRECTORY
-    from dver.ops.naming import below
-    from dver.ops.scope import Scope
-    from dver.ops.versions import entry_at, find_located, typed_path, version_at
+    from dver.ops.targets.naming import below
+    from dver.ops.targets.scope import Scope
+    from dver.ops.targets.versions import entry_at, find_located, typed_path, version_at
 
     directory, slash, _ = incomplete.rpartition("/")
     path = typed_path(repo, directory or ("/" if slash else "."))

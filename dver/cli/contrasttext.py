@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dver.base.fsio import show
-from dver.ops.contrast import ContrastResult
+from dver.ops.making.contrast import ContrastResult
 from dver.ui.console import Console
 from dver.ui.tables import columns
 

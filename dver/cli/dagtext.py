@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dver.base.fsio import show
-from dver.ops.dag import DagResult, DagStep
+from dver.ops.making.dag import DagResult, DagStep
 from dver.ui.console import Console
 
 

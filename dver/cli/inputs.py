@@ -41,7 +41,7 @@ def read_list(name: str) -> bytes:
 
 def split_revision(repo: Repo, arguments: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """Part ``[REV] [PATH]...`` as git does; ``--`` decides where there is doubt."""
-    from dver.ops.naming import split_arguments
+    from dver.ops.targets.naming import split_arguments
 
     try:
         return split_arguments(

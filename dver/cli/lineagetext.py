@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dver.base.fsio import show
 from dver.base.redact import printable
-from dver.ops.lineage import LineageObject, LineageRecord, LineageResult
+from dver.ops.making.lineage import LineageObject, LineageRecord, LineageResult
 from dver.ui.console import Console
 from dver.ui.humanize import size
 

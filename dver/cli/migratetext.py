@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dver.base.fsio import show
 from dver.cli.render import RECORDS
-from dver.ops.migration import MigratedTarget, NotMigrated
+from dver.ops.migration.result import MigratedTarget, NotMigrated
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

@@ -21,10 +21,10 @@ from dver.base.errors import DverError
 from dver.cli.command import EXIT_MEANINGS, Command, Lazy
 from dver.cli.root import root
 from dver.config import schema
-from dver.ops.checkout import CheckedOutTarget
-from dver.ops.pipelinestatus import PipelineStatus
-from dver.ops.precommit import CommitProblem
-from dver.ops.push import PushResult
+from dver.ops.data.checkout import CheckedOutTarget
+from dver.ops.data.pipelinestatus import PipelineStatus
+from dver.ops.githooks.precommit import CommitProblem
+from dver.ops.sharing.push import PushResult
 
 #: Types of fields that the modules of results import only when there is such a thing to tell.
 _LATE: dict[str, Any] = {

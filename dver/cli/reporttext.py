@@ -8,9 +8,9 @@ from itertools import groupby
 from dver.base.fsio import show
 from dver.cli.markdown import code, folded, table
 from dver.lineage.compared import Difference
-from dver.ops.diff import DiffResult, FileChange, TargetChange
-from dver.ops.recordedvalues import ValueChange
-from dver.ops.report import Making, ReportResult
+from dver.ops.data.diff import DiffResult, FileChange, TargetChange
+from dver.ops.making.recordedvalues import ValueChange
+from dver.ops.making.report import Making, ReportResult
 from dver.ui.humanize import count, delta, size
 
 #: So many rows are shown of anything, and so many characters of a value.

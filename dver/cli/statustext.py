@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from dver.base.fsio import show
 from dver.cli.render import content
-from dver.ops.status import FileChange, StatusResult, TargetStatus
+from dver.ops.data.status import FileChange, StatusResult, TargetStatus
 from dver.ui.console import Console, Style
 from dver.ui.humanize import count
 
 if TYPE_CHECKING:
-    from dver.ops.pipelinestatus import PipelineStatus
+    from dver.ops.data.pipelinestatus import PipelineStatus
 
 _MOST_STEPS = 10
 _POINTER = {

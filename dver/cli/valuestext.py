@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dver.base.fsio import show
-from dver.ops.recordedvalues import DiffValuesResult, ShowValuesResult
+from dver.ops.making.recordedvalues import DiffValuesResult, ShowValuesResult
 from dver.ui.console import Console
 from dver.ui.tables import columns
 

@@ -7,7 +7,7 @@ import errno
 from collections.abc import Iterator
 
 from dver.base.errors import DverError, NotFoundError, RefusedError
-from dver.ops.view import IsDirectoryError, NoDirectoryError
+from dver.ops.looking.view import IsDirectoryError, NoDirectoryError
 
 
 class PathNotFound(NotFoundError, FileNotFoundError):

@@ -9,8 +9,8 @@ from typing import Literal, TextIO, overload
 from dver.base.errors import UsageError
 from dver.base.fsio import show
 from dver.git.pointers import data_path, is_pointer_path
-from dver.ops.streams import VersionFile, open_node
-from dver.ops.view import View
+from dver.ops.looking.streams import VersionFile, open_node
+from dver.ops.looking.view import View
 from dver.python.errors import as_files_say, read_only
 from dver.python.sessions import PathLike, Session, session
 
@@ -138,7 +138,7 @@ def path(
 
     Do not write to it. The options and errors are those of :func:`open`.
     """
-    from dver.ops.localpath import local_path
+    from dver.ops.looking.localpath import local_path
 
     place, view, located = _find(path, rev, repo, remote)
     with as_files_say():

@@ -14,8 +14,8 @@ from dver.base.oid import format_oid
 from dver.base.redact import without_userinfo
 from dver.formats.tree import EXECUTABLE, SYMLINK
 from dver.git.pointers import data_path, is_pointer_path
-from dver.ops.streams import open_node
-from dver.ops.view import Node, View
+from dver.ops.looking.streams import open_node
+from dver.ops.looking.view import Node, View
 from dver.python import sessions
 from dver.python.errors import as_files_say, read_only
 from dver.python.sessions import PathLike, Session

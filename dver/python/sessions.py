@@ -21,8 +21,8 @@ from pathlib import Path
 from dver.base.errors import RepositoryError
 from dver.base.reporter import SILENT
 from dver.config.load import environment
-from dver.ops.contents import Contents
-from dver.ops.view import View
+from dver.ops.looking.contents import Contents
+from dver.ops.looking.view import View
 from dver.repo import Repo
 from dver.storage.local import LocalStorage
 from dver.store.store import Store
@@ -79,7 +79,7 @@ class Session:
 
         Returns that store. Raises MissingContentError, and what reading the remote raises.
         """
-        from dver.ops.bringing import bring
+        from dver.ops.looking.bringing import bring
 
         store = self.repo.store
         version, located = view.located(path)
@@ -176,7 +176,7 @@ def _store_of(repo: Repo) -> Store | None:
 
 
 def _clone(url: str, rev: str | None, remote: str | None, env: Mapping[str, str]) -> Session:
-    from dver.ops.elsewhere import open_elsewhere
+    from dver.ops.looking.elsewhere import open_elsewhere
 
     stack = contextlib.ExitStack()
     directory = stack.enter_context(_scratch())

@@ -15,7 +15,7 @@ from dver.base.errors import DverError
 from dver.cli import concepts, manpage, reference
 from dver.cli.command import EXIT_MEANINGS, Command, Lazy
 from dver.cli.root import root
-from dver.ops.reproduce import EXIT_OF
+from dver.ops.making.reproduce import EXIT_OF
 from tests.support.cli import Dver
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"

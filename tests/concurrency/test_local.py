@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dver.ops.fsck import FsckOptions, fsck
-from dver.ops.push import PushOptions, push
-from dver.ops.remote import AddRemoteOptions, add_remote
+from dver.ops.sharing.push import PushOptions, push
+from dver.ops.sharing.remote import AddRemoteOptions, add_remote
+from dver.ops.upkeep.fsck import FsckOptions, fsck
 from tests.support.gitrepo import GitRepo
 from tests.support.workrepo import WorkRepo
 from tests.transfer.world import noise

@@ -99,6 +99,6 @@ def test_what_a_fault_spoils_is_found(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     assert before == user_files(lab)
     (lab.here / "one.txt").write_text("spoilt")
     assert before != user_files(lab)
-    monkeypatch.setattr("dver.ops.add.write_pointers", lambda *args: [])
+    monkeypatch.setattr("dver.ops.data.add.write_pointers", lambda *args: [])
     with pytest.raises(AssertionError, match="new"):
         trial(lab, VICTIMS["add"], Fault(errno.ENOSPC, 1, lasting=False))

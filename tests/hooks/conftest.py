@@ -11,9 +11,15 @@ from typing import Any
 import pytest
 
 from dver.base.reporter import SILENT
-from dver.ops.hooks import HooksOptions, HooksResult, hooks_status, install_hooks, uninstall_hooks
-from dver.ops.remote import AddRemoteOptions, add_remote
-from dver.ops.resolve import ResolveOptions, ResolveResult, resolve
+from dver.ops.githooks.resolve import ResolveOptions, ResolveResult, resolve
+from dver.ops.setup.hooks import (
+    HooksOptions,
+    HooksResult,
+    hooks_status,
+    install_hooks,
+    uninstall_hooks,
+)
+from dver.ops.sharing.remote import AddRemoteOptions, add_remote
 from tests.support.gitrepo import GitRepo, hermetic_environment
 from tests.support.workrepo import WorkRepo
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dver.base.reporter import SILENT
-from dver.ops.hookrun import HookCall, run_hook
-from dver.ops.precommit import CommitProblem
+from dver.ops.githooks.precommit import CommitProblem
+from dver.ops.githooks.run import HookCall, run_hook
 from tests.hooks.conftest import HookRepo
 from tests.support.cli import Dver
 from tests.support.gitrepo import GitRepo

@@ -6,7 +6,7 @@ import pytest
 
 from dver.base.oid import oid_of
 from dver.formats import pointer as pointers
-from dver.ops import textconv
+from dver.ops.githooks import textconv
 from tests.hooks.conftest import HookRepo
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.ops.hookrun import HookCall, run_hook
+from dver.ops.githooks.run import HookCall, run_hook
 from tests.hooks.conftest import HookRepo
 from tests.support.gitrepo import GitRepo
 

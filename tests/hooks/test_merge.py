@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dver.base.errors import FormatError, MissingContentError, NotFoundError, RefusedError
-from dver.ops.merging import merge_origins
+from dver.ops.githooks.merging import merge_origins
 from tests.hooks.conftest import HookRepo
 from tests.support.cli import Dver
 from tests.support.gitrepo import GitRepo

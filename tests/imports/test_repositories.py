@@ -23,14 +23,14 @@ from dver.base.reporter import SILENT
 from dver.formats import origin as origins
 from dver.formats import pointer as pointers
 from dver.formats.origin import Origin
-from dver.ops.add import AddOptions, add
-from dver.ops.checkout import CheckoutOptions, checkout
-from dver.ops.importing import ImportOptions, ImportResult, import_data
-from dver.ops.mv import MvOptions, mv
-from dver.ops.pull import PullOptions, PullResult, pull
-from dver.ops.sourcerepo import Access
-from dver.ops.status import StatusOptions, status
-from dver.ops.update import UpdateOptions, UpdateResult, update
+from dver.ops.data.add import AddOptions, add
+from dver.ops.data.checkout import CheckoutOptions, checkout
+from dver.ops.data.mv import MvOptions, mv
+from dver.ops.data.status import StatusOptions, status
+from dver.ops.sharing.importing import ImportOptions, ImportResult, import_data
+from dver.ops.sharing.pull import PullOptions, PullResult, pull
+from dver.ops.sharing.sourcerepo import Access
+from dver.ops.sharing.update import UpdateOptions, UpdateResult, update
 from tests.imports.conftest import TRAIN
 from tests.support.datarepo import DataRepo
 

@@ -10,10 +10,10 @@ import pytest
 from dver.base.errors import MissingContentError
 from dver.base.reporter import SILENT
 from dver.config.edit import set_value
-from dver.ops.lineage import LineageOptions, lineage
-from dver.ops.push import PushOptions, push
-from dver.ops.run import RunOptions, run
-from dver.ops.status import StatusOptions, status
+from dver.ops.data.status import StatusOptions, status
+from dver.ops.making.lineage import LineageOptions, lineage
+from dver.ops.making.run import RunOptions, run
+from dver.ops.sharing.push import PushOptions, push
 from tests.imports.conftest import Web
 from tests.imports.test_repositories import bring, fresh_clone, pulled
 from tests.support.datarepo import DataRepo

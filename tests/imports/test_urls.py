@@ -25,8 +25,8 @@ from dver.base.oid import format_oid, oid_of
 from dver.base.reporter import SILENT
 from dver.formats import pointer as pointers
 from dver.formats.origin import UNSEEN
-from dver.ops.push import PushOptions, push
-from dver.ops.status import StatusOptions, status
+from dver.ops.data.status import StatusOptions, status
+from dver.ops.sharing.push import PushOptions, push
 from dver.storage.plain.base import Facts
 from dver.storage.plain.failing import ChangedError
 from dver.storage.plain.http import HttpPlain

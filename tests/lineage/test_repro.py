@@ -610,7 +610,7 @@ def test_status_names_stale_steps(pipe: Pipeline, monkeypatch: pytest.MonkeyPatc
     assert stale == {"name": "train", "reasons": ["parameter rate changed from 0.5 to 1.0"]}
     assert "train: parameter rate changed from 0.5 to 1.0" in pipe.dver("status").stdout
     assert pipe.dver("status", "--porcelain").stdout.count("train") == 0
-    monkeypatch.setattr("dver.ops.stalesteps._MOST_BYTES", 3)
+    monkeypatch.setattr("dver.ops.making.stalesteps._MOST_BYTES", 3)
     pipe.write("data/rows.csv", "4\n4\n4\n")
     assert "much data changed" in pipe.dver("status").stdout
     pipe.change("steps:", "stages:")

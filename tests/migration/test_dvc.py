@@ -345,7 +345,7 @@ def test_killed_half_way_it_can_be_run_again(dvc: Project) -> None:
         again = Project(dvc.path.parent / f"stop{stop}")
         shutil.copytree(dvc.path, again.path, symlinks=True)
         from dver.base.reporter import SILENT
-        from dver.ops.migratedvc import MigrateDvcOptions, migrate_dvc
+        from dver.ops.migration.dvc import MigrateDvcOptions, migrate_dvc
         from dver.repo import Repo
 
         repo = Repo.open(again.path)

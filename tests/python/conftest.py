@@ -9,7 +9,7 @@ import pytest
 import tests.support.hypothesis_profile  # noqa: F401
 from dver.base.reporter import SILENT
 from dver.config.remotes import add_remote, trust_remote
-from dver.ops.push import PushOptions, push
+from dver.ops.sharing.push import PushOptions, push
 from dver.python import sessions
 from tests.support.workrepo import WorkRepo
 

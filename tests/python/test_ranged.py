@@ -15,7 +15,7 @@ from dver.base.errors import CorruptError, DverError, MissingContentError
 from dver.base.oid import Oid, list_name_of, oid_of
 from dver.formats import chunklist, pack
 from dver.formats.chunklist import ChunkList
-from dver.ops.streams import _Content
+from dver.ops.looking.streams import _Content
 from dver.storage.local import LocalStorage
 from dver.store.localchunks import LocalChunks
 from dver.store.ranged import ChunkCache, ObjectReader, Wanted

@@ -13,33 +13,12 @@ import dver
 from dver.base.errors import DverError, NotFoundError, RepositoryError
 from dver.base.reporter import Reporter
 from dver.cli.root import root
-from dver.ops import (
-    add,
-    checkout,
-    diff,
-    drop,
-    du,
-    fetch,
-    fsck,
-    get,
-    importing,
-    log,
-    ls,
-    mv,
-    pull,
-    purge,
-    push,
-    repro,
-    reproduce,
-    resolve,
-    rm,
-    runplan,
-    runs,
-    sign,
-    status,
-    update,
-    whereis,
-)
+from dver.ops.data import add, checkout, diff, mv, rm, status
+from dver.ops.githooks import resolve
+from dver.ops.looking import du, get, log, ls, whereis
+from dver.ops.making import repro, reproduce, runplan, runs, sign
+from dver.ops.sharing import fetch, importing, pull, push, update
+from dver.ops.upkeep import drop, fsck, purge
 from tests.python.conftest import Project
 from tests.support.gitrepo import GitRepo
 

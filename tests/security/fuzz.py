@@ -54,7 +54,7 @@ from dver.formats import (
 )
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import KnownDir, KnownFile, KnownTree
-from dver.ops.placed import load_placed
+from dver.ops.targets.placed import load_placed
 from dver.storage.memory import MemoryStorage
 from dver.storage.s3.answers import NotS3Error, parse_error, parse_page
 from dver.store import layout

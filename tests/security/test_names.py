@@ -14,7 +14,7 @@ from dver.formats import names, pointer
 from dver.formats import tree as trees
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, FILE, Entry, Tree
-from dver.ops.targets import decode_at, read_target
+from dver.ops.targets.target import decode_at, read_target
 from dver.workspace.building import entry_of
 from dver.workspace.checkout import apply_plan
 from dver.workspace.planning import plan_checkout

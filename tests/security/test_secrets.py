@@ -306,7 +306,7 @@ def test_doctor_tells_no_names_of_people(
 def test_a_bug_report_tells_no_names_and_no_secrets(
     dver: Dver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dver.ops import status
+    from dver.ops.data import status
 
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 

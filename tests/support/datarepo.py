@@ -12,7 +12,7 @@ from dver.config.remotes import add_remote, trust_remote
 from dver.formats import pack
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
-from dver.ops.push import PushOptions, push
+from dver.ops.sharing.push import PushOptions, push
 from dver.repo import Repo
 from tests.support.gitrepo import GitRepo
 from tests.support.trees import Nested, pointer_to

@@ -9,12 +9,12 @@ from typing import Any
 from dver.base.reporter import Reporter
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
-from dver.ops.add import AddOptions, AddResult, add
-from dver.ops.checkout import CheckoutOptions, CheckoutResult, checkout
-from dver.ops.init import InitOptions, init
-from dver.ops.mv import MvOptions, MvResult, mv
-from dver.ops.rm import RmOptions, RmResult, rm
-from dver.ops.status import StatusOptions, StatusResult, TargetStatus, status
+from dver.ops.data.add import AddOptions, AddResult, add
+from dver.ops.data.checkout import CheckoutOptions, CheckoutResult, checkout
+from dver.ops.data.mv import MvOptions, MvResult, mv
+from dver.ops.data.rm import RmOptions, RmResult, rm
+from dver.ops.data.status import StatusOptions, StatusResult, TargetStatus, status
+from dver.ops.setup.init import InitOptions, init
 from dver.repo import Repo
 from tests.support.gitrepo import GitRepo
 

@@ -10,7 +10,7 @@ from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.inputs import read_list
 from dver.cli.render import staging
-from dver.ops.add import AddedTarget, AddOptions, AddResult, add
+from dver.ops.data.add import AddedTarget, AddOptions, AddResult, add
 from dver.ui.console import Console, Style
 from dver.ui.humanize import count, size
 

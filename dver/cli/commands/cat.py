@@ -9,7 +9,7 @@ import click
 from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.cat import CatOptions, CatResult, cat
+from dver.ops.looking.cat import CatOptions, CatResult, cat
 from dver.ui.console import Console
 
 

@@ -9,7 +9,7 @@ from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.inputs import split_revision
-from dver.ops.checkout import CheckedOutTarget, CheckoutOptions, CheckoutResult, checkout
+from dver.ops.data.checkout import CheckedOutTarget, CheckoutOptions, CheckoutResult, checkout
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

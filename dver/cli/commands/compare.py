@@ -8,7 +8,7 @@ from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.contrasttext import render_columns
-from dver.ops.contrast import ContrastOptions, ContrastResult, contrast
+from dver.ops.making.contrast import ContrastOptions, ContrastResult, contrast
 
 
 @declare(

@@ -7,7 +7,7 @@ import click
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.dagtext import as_dot, as_mermaid, as_tree
-from dver.ops.dag import DagResult, dag
+from dver.ops.making.dag import DagResult, dag
 from dver.ui.console import Console
 
 

@@ -9,7 +9,7 @@ from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.difftext import render
 from dver.cli.inputs import split_revisions
-from dver.ops.diff import DiffOptions, DiffResult, diff
+from dver.ops.data.diff import DiffOptions, DiffResult, diff
 from dver.ui.console import Console
 
 

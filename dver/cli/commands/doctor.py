@@ -7,7 +7,7 @@ import click
 from dver.base.errors import RepositoryError
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.doctor import Check, DoctorOptions, DoctorResult, doctor
+from dver.ops.setup.doctor import Check, DoctorOptions, DoctorResult, doctor
 from dver.ui.console import Console, Style
 from dver.ui.humanize import count, size
 from dver.ui.tables import columns

@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.du import DuEntry, DuOptions, DuResult, du
+from dver.ops.looking.du import DuEntry, DuOptions, DuResult, du
 from dver.ui.console import Console
 from dver.ui.humanize import size
 from dver.ui.tables import columns

@@ -7,7 +7,7 @@ import click
 from dver.cli import options as shared
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.fetch import FetchOptions, FetchResult, fetch
+from dver.ops.sharing.fetch import FetchOptions, FetchResult, fetch
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

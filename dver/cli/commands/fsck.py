@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.fsck import Finding, FsckOptions, FsckResult, fsck
+from dver.ops.upkeep.fsck import Finding, FsckOptions, FsckResult, fsck
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

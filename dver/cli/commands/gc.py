@@ -9,8 +9,8 @@ from dver.base.fsio import show
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.gc import GcOptions, GcResult, gc
-from dver.ops.gcremote import RemoteGc, RemoteGcOptions, TrashedRoot, UnusedPack
+from dver.ops.upkeep.gc import GcOptions, GcResult, gc
+from dver.ops.upkeep.gcremote import RemoteGc, RemoteGcOptions, TrashedRoot, UnusedPack
 from dver.ui.console import Console
 from dver.ui.humanize import count, duration, size
 

@@ -10,7 +10,7 @@ from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import content
-from dver.ops.get import GetOptions, GetResult, get
+from dver.ops.looking.get import GetOptions, GetResult, get
 from dver.ui.console import Console
 from dver.ui.humanize import short, size
 

@@ -10,8 +10,8 @@ from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import content, staging
-from dver.ops.importing import ImportOptions, ImportResult, import_data
-from dver.ops.sourcerepo import Access
+from dver.ops.sharing.importing import ImportOptions, ImportResult, import_data
+from dver.ops.sharing.sourcerepo import Access
 from dver.ui.console import Console
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.init import InitOptions, InitResult, init
+from dver.ops.setup.init import InitOptions, InitResult, init
 from dver.ui.console import Console
 
 

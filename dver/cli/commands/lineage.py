@@ -12,9 +12,9 @@ from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.contrasttext import render_diff
 from dver.cli.lineagetext import as_dot, as_mermaid, as_tree
-from dver.ops.contrast import ContrastOptions, contrast
-from dver.ops.export import STANDARDS, ExportOptions, ExportResult, export
-from dver.ops.lineage import LineageOptions, LineageResult, lineage
+from dver.ops.making.contrast import ContrastOptions, contrast
+from dver.ops.making.export import STANDARDS, ExportOptions, ExportResult, export
+from dver.ops.making.lineage import LineageOptions, LineageResult, lineage
 from dver.ui.console import Console
 
 

@@ -10,7 +10,7 @@ from dver.cli import options as shared
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import content
-from dver.ops.log import LogEntry, LogOptions, LogResult, log
+from dver.ops.looking.log import LogEntry, LogOptions, LogResult, log
 from dver.ui.console import Console, Style
 from dver.ui.humanize import delta, short
 from dver.ui.tables import columns

@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.ls import LsEntry, LsOptions, LsResult, ls
+from dver.ops.looking.ls import LsEntry, LsOptions, LsResult, ls
 from dver.ui.console import Console
 from dver.ui.humanize import count, short, size
 from dver.ui.tables import columns

@@ -9,7 +9,7 @@ from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
-from dver.ops.mv import MvOptions, MvResult, mv
+from dver.ops.data.mv import MvOptions, MvResult, mv
 from dver.ui.console import Console
 
 

@@ -11,7 +11,7 @@ from dver.cli.commands.checkout import render as render_checkout
 from dver.cli.commands.fetch import render as render_fetch
 from dver.cli.context import App
 from dver.cli.render import staging
-from dver.ops.pull import PullOptions, PullResult, pull
+from dver.ops.sharing.pull import PullOptions, PullResult, pull
 from dver.ui.console import Console
 
 

@@ -11,8 +11,8 @@ from dver.base.fsio import show
 from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.purge import PurgedHere, PurgedThere, PurgeOptions, PurgeResult, purge
-from dver.ops.references import Reference
+from dver.ops.upkeep.purge import PurgedHere, PurgedThere, PurgeOptions, PurgeResult, purge
+from dver.ops.upkeep.references import Reference
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import options as shared
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.push import PushOptions, PushResult, push
+from dver.ops.sharing.push import PushOptions, PushResult, push
 from dver.ui.console import Console
 from dver.ui.humanize import count, short, size
 

@@ -9,7 +9,7 @@ from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
-from dver.ops.record import RecordOptions, RecordResult, record
+from dver.ops.making.record import RecordOptions, RecordResult, record
 from dver.ui.console import Console
 from dver.ui.humanize import size
 

@@ -10,7 +10,7 @@ from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.inputs import split_revisions
 from dver.cli.reporttext import markdown
-from dver.ops.report import ReportOptions, ReportResult, report
+from dver.ops.making.report import ReportOptions, ReportResult, report
 
 
 @declare(

@@ -12,7 +12,7 @@ from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
 from dver.lineage.executing import Sink, Stream
-from dver.ops.repro import ReproOptions, ReproResult, ReproStep, Watch, repro
+from dver.ops.making.repro import ReproOptions, ReproResult, ReproStep, Watch, repro
 from dver.ui.console import Console, Style
 
 _WORDS: dict[str, tuple[str, Style]] = {

@@ -13,7 +13,7 @@ from dver.cli.context import App
 from dver.formats.record import Grade
 from dver.lineage.grading import GRADES
 from dver.lineage.setting import KINDS, Kind
-from dver.ops.reproduce import EXIT_OF, ReproduceOptions, ReproduceResult, reproduce
+from dver.ops.making.reproduce import EXIT_OF, ReproduceOptions, ReproduceResult, reproduce
 from dver.ui.console import Console, Style
 
 _STYLES: dict[str, Style] = {

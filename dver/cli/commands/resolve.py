@@ -12,7 +12,7 @@ from dver.cli import options as shared
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
-from dver.ops.resolve import ResolvedTarget, ResolveOptions, ResolveResult, resolve
+from dver.ops.githooks.resolve import ResolvedTarget, ResolveOptions, ResolveResult, resolve
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

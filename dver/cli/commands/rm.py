@@ -9,7 +9,7 @@ from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import content, staging
-from dver.ops.rm import RemovedTarget, RmOptions, RmResult, rm
+from dver.ops.data.rm import RemovedTarget, RmOptions, RmResult, rm
 from dver.ui.console import Console
 
 

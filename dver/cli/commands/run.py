@@ -10,7 +10,7 @@ from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
 from dver.lineage.executing import Sink, Stream
-from dver.ops.run import RunItem, RunOptions, RunResult, run
+from dver.ops.making.run import RunItem, RunOptions, RunResult, run
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

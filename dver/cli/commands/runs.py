@@ -11,7 +11,7 @@ import click
 from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.runs import RunRow, RunsOptions, RunsResult, runs
+from dver.ops.making.runs import RunRow, RunsOptions, RunsResult, runs
 from dver.ui.console import Console
 from dver.ui.tables import columns
 

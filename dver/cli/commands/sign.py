@@ -11,8 +11,8 @@ from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
-from dver.ops.sign import SignOptions, SignResult, sign
-from dver.ops.signmodel import SignModelOptions, SignModelResult, sign_model
+from dver.ops.making.sign import SignOptions, SignResult, sign
+from dver.ops.making.signmodel import SignModelOptions, SignModelResult, sign_model
 from dver.ui.console import Console
 from dver.ui.humanize import count
 

@@ -9,7 +9,7 @@ from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.statustext import letters, render
-from dver.ops.status import StatusOptions, StatusResult, status
+from dver.ops.data.status import StatusOptions, StatusResult, status
 from dver.ui.console import Console
 
 SHOWN_FILES = 10

@@ -11,10 +11,10 @@ from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.render import staging
-from dver.ops.importshape import Shape
-from dver.ops.provenance import Told
-from dver.ops.sourcerepo import Access
-from dver.ops.update import UpdatedTarget, UpdateOptions, UpdateResult, update
+from dver.ops.sharing.importshape import Shape
+from dver.ops.sharing.provenance import Told
+from dver.ops.sharing.sourcerepo import Access
+from dver.ops.sharing.update import UpdatedTarget, UpdateOptions, UpdateResult, update
 from dver.ui.console import Console, Style
 from dver.ui.humanize import size
 

@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.sign import EXIT_OF, VerifyOptions, VerifyResult, verify
+from dver.ops.making.sign import EXIT_OF, VerifyOptions, VerifyResult, verify
 from dver.ui.console import Console, Style
 
 _STYLES: dict[str, Style] = {"good": "green", "bad": "red"}

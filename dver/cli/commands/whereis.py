@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.whereis import Whereabouts, WhereisOptions, WhereisResult, whereis
+from dver.ops.looking.whereis import Whereabouts, WhereisOptions, WhereisResult, whereis
 from dver.ui.console import Console, Style
 from dver.ui.humanize import size
 from dver.ui.tables import columns

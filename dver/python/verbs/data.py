@@ -9,14 +9,14 @@ from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Handle, texts
 
 if TYPE_CHECKING:
-    from dver.ops.add import AddResult
-    from dver.ops.checkout import CheckoutResult
-    from dver.ops.diff import DiffResult
-    from dver.ops.init import InitResult
-    from dver.ops.mv import MvResult
-    from dver.ops.resolve import ResolveResult
-    from dver.ops.rm import RmResult
-    from dver.ops.status import StatusResult
+    from dver.ops.data.add import AddResult
+    from dver.ops.data.checkout import CheckoutResult
+    from dver.ops.data.diff import DiffResult
+    from dver.ops.data.mv import MvResult
+    from dver.ops.data.rm import RmResult
+    from dver.ops.data.status import StatusResult
+    from dver.ops.githooks.resolve import ResolveResult
+    from dver.ops.setup.init import InitResult
     from dver.store.treemerge import Choice
 
 
@@ -25,7 +25,7 @@ class DataVerbs(Handle):
 
     def init(self) -> InitResult:
         """Set dver up in the git repository, as ``dver init``; again changes nothing."""
-        from dver.ops.init import InitOptions, init
+        from dver.ops.setup.init import InitOptions, init
 
         with self.opened(initialised=False) as repo:
             return init(repo, InitOptions(), self.reporter)
@@ -42,7 +42,7 @@ class DataVerbs(Handle):
         ``update`` takes all that is tracked already; ``stage`` says whether to ``git add`` the
         pointers (None: as ``core.autostage`` says). Raises NotFoundError, RefusedError.
         """
-        from dver.ops.add import AddOptions, add
+        from dver.ops.data.add import AddOptions, add
 
         asked = AddOptions(texts(paths), update=update, stage=stage, workers=workers)
         with self.opened() as repo:
@@ -61,7 +61,7 @@ class DataVerbs(Handle):
         ``details`` is how many changed files to name for each target, and ``steps`` asks for those
         of the pipeline that are stale.
         """
-        from dver.ops.status import StatusOptions, status
+        from dver.ops.data.status import StatusOptions, status
 
         asked = StatusOptions(texts(paths), remote, no_remote, details, steps)
         with self.opened() as repo:
@@ -80,7 +80,7 @@ class DataVerbs(Handle):
         Without revisions the work tree is compared with its pointers, with ``old`` alone with that
         revision.
         """
-        from dver.ops.diff import DiffOptions, diff
+        from dver.ops.data.diff import DiffOptions, diff
 
         revisions = tuple(one for one in (old, new) if one is not None)
         asked = DiffOptions(revisions, texts(paths), renames)
@@ -101,7 +101,7 @@ class DataVerbs(Handle):
         the store is never overwritten without ``force``: RefusedError, or with ``keep_edited`` it
         stays and the rest is done.
         """
-        from dver.ops.checkout import CheckoutOptions, checkout
+        from dver.ops.data.checkout import CheckoutOptions, checkout
 
         asked = CheckoutOptions(rev, texts(paths), force, link, keep_edited)
         with self.opened() as repo:
@@ -109,7 +109,7 @@ class DataVerbs(Handle):
 
     def mv(self, *sources: PathLike, destination: PathLike, stage: bool | None = None) -> MvResult:
         """Move or rename tracked data: ``dver mv``."""
-        from dver.ops.mv import MvOptions, mv
+        from dver.ops.data.mv import MvOptions, mv
 
         asked = MvOptions(texts(sources), os.fspath(destination), stage)
         with self.opened() as repo:
@@ -126,7 +126,7 @@ class DataVerbs(Handle):
 
         ``keep_data`` leaves the files; ``force`` removes what is not in the store as well.
         """
-        from dver.ops.rm import RmOptions, rm
+        from dver.ops.data.rm import RmOptions, rm
 
         with self.opened() as repo:
             return rm(repo, RmOptions(texts(paths), keep_data, force, stage), self.reporter)
@@ -139,7 +139,7 @@ class DataVerbs(Handle):
         stage: bool | None = None,
     ) -> ResolveResult:
         """Settle pointers that a merge left in conflict: ``dver resolve``."""
-        from dver.ops.resolve import ResolveOptions, resolve
+        from dver.ops.githooks.resolve import ResolveOptions, resolve
 
         asked = ResolveOptions(texts(paths), choice, remote, stage)
         with self.opened() as repo:

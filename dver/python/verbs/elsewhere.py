@@ -9,12 +9,12 @@ from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Group, Handle, texts
 
 if TYPE_CHECKING:
-    from dver.ops.exportdvc import ExportDvcResult
-    from dver.ops.importing import ImportResult
-    from dver.ops.migratedvc import MigrateDvcResult
-    from dver.ops.migratelfs import MigrateLfsResult
-    from dver.ops.sourcerepo import Access
-    from dver.ops.update import UpdateResult
+    from dver.ops.migration.dvc import MigrateDvcResult
+    from dver.ops.migration.exportdvc import ExportDvcResult
+    from dver.ops.migration.lfs import MigrateLfsResult
+    from dver.ops.sharing.importing import ImportResult
+    from dver.ops.sharing.sourcerepo import Access
+    from dver.ops.sharing.update import UpdateResult
 
 
 class ElsewhereVerbs(Handle):
@@ -36,8 +36,8 @@ class ElsewhereVerbs(Handle):
 
         ``source`` is a git repository with ``path`` in it, or alone the URL of plain data.
         """
-        from dver.ops.importing import ImportOptions, import_data
-        from dver.ops.sourcerepo import DEFAULT
+        from dver.ops.sharing.importing import ImportOptions, import_data
+        from dver.ops.sharing.sourcerepo import DEFAULT
 
         where = None if output is None else os.fspath(output)
         asked = ImportOptions(
@@ -60,8 +60,8 @@ class ElsewhereVerbs(Handle):
         stage: bool | None = None,
     ) -> UpdateResult:
         """Move imported data to a newer version of its source: ``dver update``."""
-        from dver.ops.sourcerepo import DEFAULT
-        from dver.ops.update import UpdateOptions, update
+        from dver.ops.sharing.sourcerepo import DEFAULT
+        from dver.ops.sharing.update import UpdateOptions, update
 
         asked = UpdateOptions(
             texts(paths), all, rev, check, dry_run, download, force, trust, access or DEFAULT, stage
@@ -95,7 +95,7 @@ class ExportGroup(Group):
 
         ``lossy`` leaves out what DVC cannot say.
         """
-        from dver.ops.exportdvc import ExportDvcOptions, export_dvc
+        from dver.ops.migration.exportdvc import ExportDvcOptions, export_dvc
 
         where = None if directory is None else os.fspath(directory)
         asked = ExportDvcOptions(where, texts(paths), rev, remote, lossy)
@@ -115,7 +115,7 @@ class MigrateGroup(Group):
         workers: int | None = None,
     ) -> MigrateDvcResult:
         """Take over data that DVC tracks; nothing of DVC's is deleted."""
-        from dver.ops.migratedvc import MigrateDvcOptions, migrate_dvc
+        from dver.ops.migration.dvc import MigrateDvcOptions, migrate_dvc
 
         asked = MigrateDvcOptions(texts(paths), dry_run, rewrite_history, stage, workers)
         with self._handle.opened(initialised=False) as repo:
@@ -129,7 +129,7 @@ class MigrateGroup(Group):
         workers: int | None = None,
     ) -> MigrateLfsResult:
         """Take over data that git-lfs tracks; nothing of git-lfs's is deleted."""
-        from dver.ops.migratelfs import MigrateLfsOptions, migrate_lfs
+        from dver.ops.migration.lfs import MigrateLfsOptions, migrate_lfs
 
         asked = MigrateLfsOptions(texts(paths), dry_run, stage, workers)
         with self._handle.opened(initialised=False) as repo:

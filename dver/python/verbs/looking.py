@@ -13,12 +13,12 @@ from dver.python.verbs.handle import Handle, texts
 if TYPE_CHECKING:
     from typing import IO
 
-    from dver.ops.du import DuResult
-    from dver.ops.get import GetResult
-    from dver.ops.log import LogResult
-    from dver.ops.ls import LsResult
-    from dver.ops.report import ReportResult
-    from dver.ops.whereis import WhereisResult
+    from dver.ops.looking.du import DuResult
+    from dver.ops.looking.get import GetResult
+    from dver.ops.looking.log import LogResult
+    from dver.ops.looking.ls import LsResult
+    from dver.ops.looking.whereis import WhereisResult
+    from dver.ops.making.report import ReportResult
     from dver.python.filesystem import DverFileSystem
 
 
@@ -37,7 +37,7 @@ class LookingVerbs(Handle):
 
         ``revisions`` or ``all`` refs say where to look, by default from HEAD; ``follow`` renames.
         """
-        from dver.ops.log import LogOptions, log
+        from dver.ops.looking.log import LogOptions, log
 
         asked = LogOptions(os.fspath(path), revisions, all, max_count, follow)
         with self.opened() as repo:
@@ -55,7 +55,7 @@ class LookingVerbs(Handle):
 
         ``local`` asks of each entry whether its content is here.
         """
-        from dver.ops.ls import LsOptions, ls
+        from dver.ops.looking.ls import LsOptions, ls
 
         asked = LsOptions(texts(paths), rev, recursive, remote, local)
         with self.opened() as repo:
@@ -79,7 +79,7 @@ class LookingVerbs(Handle):
         ``url`` is another repository, of which ``remote`` is then one and ``remote_url`` is read in
         place of any. Raises RefusedError if something is there, without ``force``.
         """
-        from dver.ops.get import GetOptions, get
+        from dver.ops.looking.get import GetOptions, get
 
         where = None if output is None else os.fspath(output)
         asked = GetOptions(
@@ -98,7 +98,7 @@ class LookingVerbs(Handle):
 
     def cat(self, path: PathLike, *, rev: str | None = None, remote: str | None = None) -> bytes:
         """Return the bytes of a tracked file of any version, as ``dver cat`` prints them."""
-        from dver.ops.cat import CatOptions, cat
+        from dver.ops.looking.cat import CatOptions, cat
 
         out = io.BytesIO()
         with self.opened() as repo:
@@ -113,7 +113,7 @@ class LookingVerbs(Handle):
         depth: int = 0,
     ) -> DuResult:
         """Return how much room data takes, as files and in the store: ``dver du``."""
-        from dver.ops.du import DuOptions, du
+        from dver.ops.looking.du import DuOptions, du
 
         with self.opened() as repo:
             return du(repo, DuOptions(texts(paths), rev, all, depth), self.reporter)
@@ -127,7 +127,7 @@ class LookingVerbs(Handle):
         remotes: tuple[str, ...] = (),
     ) -> WhereisResult:
         """Return where the content of some data is: ``dver whereis``. ``check`` asks remotes."""
-        from dver.ops.whereis import WhereisOptions, whereis
+        from dver.ops.looking.whereis import WhereisOptions, whereis
 
         asked = WhereisOptions(os.fspath(what), rev, check, remotes)
         with self.opened() as repo:
@@ -137,7 +137,7 @@ class LookingVerbs(Handle):
         self, *revisions: str, paths: tuple[PathLike, ...] = (), remote: str | None = None
     ) -> ReportResult:
         """Return what changed between two revisions, data, metrics and lineage: ``dver report``."""
-        from dver.ops.report import ReportOptions, report
+        from dver.ops.making.report import ReportOptions, report
 
         with self.opened() as repo:
             return report(repo, ReportOptions(revisions, texts(paths), remote), self.reporter)

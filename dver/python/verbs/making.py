@@ -11,17 +11,17 @@ from dver.python.verbs.handle import Group, Handle
 if TYPE_CHECKING:
     from dver.lineage.executing import Sink
     from dver.lineage.setting import Kind
-    from dver.ops.contrast import ContrastResult
-    from dver.ops.dag import DagResult
-    from dver.ops.export import ExportResult, Standard
-    from dver.ops.lineage import LineageResult
-    from dver.ops.record import RecordResult
-    from dver.ops.recordedvalues import DiffValuesResult, ShowValuesResult, What
-    from dver.ops.repro import ReproResult, Watch
-    from dver.ops.reproduce import ReproduceResult
-    from dver.ops.runfinish import RunResult
-    from dver.ops.runs import RunsResult
-    from dver.ops.sign import SignResult, VerifyResult
+    from dver.ops.making.contrast import ContrastResult
+    from dver.ops.making.dag import DagResult
+    from dver.ops.making.export import ExportResult, Standard
+    from dver.ops.making.lineage import LineageResult
+    from dver.ops.making.record import RecordResult
+    from dver.ops.making.recordedvalues import DiffValuesResult, ShowValuesResult, What
+    from dver.ops.making.repro import ReproResult, Watch
+    from dver.ops.making.reproduce import ReproduceResult
+    from dver.ops.making.runfinish import RunResult
+    from dver.ops.making.runs import RunsResult
+    from dver.ops.making.sign import SignResult, VerifyResult
 
 
 def unheard(stream: str, data: bytes) -> None:
@@ -54,8 +54,8 @@ class MakingVerbs(Handle):
         ``sink`` takes what the command prints. A command that fails is recorded, and told by
         ``exit`` in the result. To record a block of Python, see :func:`dver.run`.
         """
-        from dver.ops.run import run
-        from dver.ops.runplan import RunOptions
+        from dver.ops.making.run import run
+        from dver.ops.making.runplan import RunOptions
 
         asked = RunOptions(
             argv,
@@ -78,7 +78,7 @@ class MakingVerbs(Handle):
 
     def record(self, source: PathLike, *, stage: bool | None = None) -> RecordResult:
         """Record something that was made elsewhere, from a file that tells it: ``dver record``."""
-        from dver.ops.record import RecordOptions, record
+        from dver.ops.making.record import RecordOptions, record
 
         with self.opened() as repo:
             return record(repo, RecordOptions(os.fspath(source), stage), self.reporter)
@@ -102,7 +102,7 @@ class MakingVerbs(Handle):
 
         ``watch`` hears of each step as it happens. Failures are told by ``exit`` in the result.
         """
-        from dver.ops.repro import ReproOptions, Watch, repro
+        from dver.ops.making.repro import ReproOptions, Watch, repro
 
         asked = ReproOptions(
             steps,
@@ -122,7 +122,7 @@ class MakingVerbs(Handle):
 
     def dag(self, *steps: str, downstream: bool = False) -> DagResult:
         """Return the pipeline: its steps, and which needs which: ``dver dag``."""
-        from dver.ops.dag import dag
+        from dver.ops.making.dag import dag
 
         with self.opened() as repo:
             return dag(repo, steps, downstream=downstream)
@@ -131,7 +131,7 @@ class MakingVerbs(Handle):
         self, target: PathLike, *, down: bool = False, depth: int | None = None
     ) -> LineageResult:
         """Return what made something, or with ``down`` what was made with it: ``dver lineage``."""
-        from dver.ops.lineage import LineageOptions, lineage
+        from dver.ops.making.lineage import LineageOptions, lineage
 
         with self.opened() as repo:
             return lineage(repo, LineageOptions(os.fspath(target), down, depth))
@@ -145,7 +145,7 @@ class MakingVerbs(Handle):
         depth: int | None = None,
     ) -> ExportResult:
         """Return lineage as documents of a standard: ``dver lineage --format``."""
-        from dver.ops.export import ExportOptions, export
+        from dver.ops.making.export import ExportOptions, export
 
         with self.opened() as repo:
             return export(repo, ExportOptions(os.fspath(target), standard, down, depth))
@@ -159,7 +159,7 @@ class MakingVerbs(Handle):
         failed: bool = False,
     ) -> RunsResult:
         """Return recorded runs, with their parameters and metrics: ``dver runs``."""
-        from dver.ops.runs import RunsOptions, runs
+        from dver.ops.making.runs import RunsOptions, runs
 
         with self.opened() as repo:
             return runs(repo, RunsOptions(where, sort, limit, failed))
@@ -171,7 +171,7 @@ class MakingVerbs(Handle):
         files: bool = False,
     ) -> ContrastResult:
         """Put runs side by side: ``dver compare``, with ``files`` also ``dver lineage diff``."""
-        from dver.ops.contrast import ContrastOptions, contrast
+        from dver.ops.making.contrast import ContrastOptions, contrast
 
         with self.opened() as repo:
             return contrast(repo, ContrastOptions(targets, all, files))
@@ -195,7 +195,7 @@ class MakingVerbs(Handle):
 
         ``sink`` takes what the command prints. The grade is in the result.
         """
-        from dver.ops.reproduce import ReproduceOptions, reproduce
+        from dver.ops.making.reproduce import ReproduceOptions, reproduce
 
         asked = ReproduceOptions(
             os.fspath(target),
@@ -221,14 +221,14 @@ class MakingVerbs(Handle):
         stage: bool | None = None,
     ) -> SignResult:
         """Sign the record of what made something: ``dver sign``."""
-        from dver.ops.sign import SignOptions, sign
+        from dver.ops.making.sign import SignOptions, sign
 
         with self.opened() as repo:
             return sign(repo, SignOptions(os.fspath(target), key, ssh_key, stage))
 
     def verify(self, target: PathLike) -> VerifyResult:
         """Verify the signatures of the record that made something: ``dver verify``."""
-        from dver.ops.sign import VerifyOptions, verify
+        from dver.ops.making.sign import VerifyOptions, verify
 
         with self.opened() as repo:
             return verify(repo, VerifyOptions(os.fspath(target)))
@@ -253,14 +253,14 @@ class ValuesGroup(Group):
 
     def show(self, *revs: str, step: str | None = None) -> ShowValuesResult:
         """Return what the newest runs on some revisions recorded, by default on HEAD."""
-        from dver.ops.recordedvalues import ShowValuesOptions, show_values
+        from dver.ops.making.recordedvalues import ShowValuesOptions, show_values
 
         with self._handle.opened() as repo:
             return show_values(repo, ShowValuesOptions(self._what, revs, step))
 
     def diff(self, *revs: str) -> DiffValuesResult:
         """Return how recorded values differ between two revisions."""
-        from dver.ops.recordedvalues import diff_values
+        from dver.ops.making.recordedvalues import diff_values
 
         with self._handle.opened() as repo:
             return diff_values(repo, self._what, revs)

@@ -8,10 +8,10 @@ from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Group, Handle, texts
 
 if TYPE_CHECKING:
-    from dver.ops.fetch import FetchResult
-    from dver.ops.pull import PullResult
-    from dver.ops.push import PushResult
-    from dver.ops.remote import FileLevel, RemoteChange, RemoteCheck, RemoteListResult
+    from dver.ops.sharing.fetch import FetchResult
+    from dver.ops.sharing.pull import PullResult
+    from dver.ops.sharing.push import PushResult
+    from dver.ops.sharing.remote import FileLevel, RemoteChange, RemoteCheck, RemoteListResult
 
 
 class SharingVerbs(Handle):
@@ -31,7 +31,7 @@ class SharingVerbs(Handle):
 
         By default that is what HEAD and the work tree name. ``repair`` heals a damaged remote.
         """
-        from dver.ops.push import PushOptions, push
+        from dver.ops.sharing.push import PushOptions, push
 
         asked = PushOptions(remote, texts(paths), revisions, all, jobs, dry_run, repair)
         with self.opened() as repo:
@@ -51,7 +51,7 @@ class SharingVerbs(Handle):
 
         ``trust`` agrees to the sources of imports, which are asked for what the remote lacks.
         """
-        from dver.ops.fetch import FetchOptions, fetch
+        from dver.ops.sharing.fetch import FetchOptions, fetch
 
         asked = FetchOptions(remote, texts(paths), revisions, all, jobs, dry_run, trust)
         with self.opened() as repo:
@@ -70,7 +70,7 @@ class SharingVerbs(Handle):
         trust: bool = False,
     ) -> PullResult:
         """Fetch content and check it out: ``dver pull``. Pointers do not move."""
-        from dver.ops.pull import PullOptions, pull
+        from dver.ops.sharing.pull import PullOptions, pull
 
         asked = PullOptions(remote, texts(paths), revisions, all, jobs, dry_run, force, link, trust)
         with self.opened() as repo:
@@ -89,8 +89,8 @@ class RemoteGroup(Group):
         self, name: str, url: str, *, level: FileLevel = "repository", default: bool = False
     ) -> RemoteChange:
         """Add a remote; the first one becomes the default."""
-        from dver.ops import remote as remotes
-        from dver.ops.remote import AddRemoteOptions
+        from dver.ops.sharing import remote as remotes
+        from dver.ops.sharing.remote import AddRemoteOptions
 
         with self._handle.opened() as repo:
             asked = AddRemoteOptions(name, url, level, default)
@@ -98,35 +98,35 @@ class RemoteGroup(Group):
 
     def list(self) -> RemoteListResult:
         """Return the remotes, without asking any of them."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.list_remotes(repo)
 
     def check(self, name: str | None = None) -> RemoteCheck:
         """Try a remote out: whether it can be reached, read, written, and what it is able to do."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.check_remote(repo, name, self._handle.reporter)
 
     def default(self, name: str | None = None, *, level: FileLevel | None = None) -> RemoteChange:
         """Make a remote the default one, or without a name tell which is."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.default_remote(repo, name, level)
 
     def remove(self, name: str) -> RemoteChange:
         """Forget a remote; what is in it stays."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.remove_remote(repo, name)
 
     def rename(self, old: str, new: str) -> RemoteChange:
         """Give a remote another name."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.rename_remote(repo, old, new)
@@ -135,21 +135,21 @@ class RemoteGroup(Group):
         self, name: str, option: str, value: str, *, level: FileLevel | None = None
     ) -> RemoteChange:
         """Change an option of a remote."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.set_remote(repo, name, option, value, level)
 
     def unset(self, name: str, option: str) -> RemoteChange:
         """Take an option of a remote back."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.unset_remote(repo, name, option)
 
     def trust(self, name: str | None = None) -> RemoteChange:
         """Agree to data being sent where the committed settings of a remote say."""
-        from dver.ops import remote as remotes
+        from dver.ops.sharing import remote as remotes
 
         with self._handle.opened() as repo:
             return remotes.trust_remote(repo, name)

@@ -9,14 +9,14 @@ from dver.python.verbs.handle import Group, Handle
 
 if TYPE_CHECKING:
     from dver.config.schema import Level
-    from dver.ops.config import ConfigChange, ConfigListResult, FileLevel, SettingEntry
-    from dver.ops.doctor import DoctorResult
-    from dver.ops.drop import DropResult
-    from dver.ops.fsck import FsckResult
-    from dver.ops.gc import GcResult
-    from dver.ops.gcremote import RemoteGcOptions
-    from dver.ops.hooks import HooksResult
-    from dver.ops.purge import PurgeResult
+    from dver.ops.setup.config import ConfigChange, ConfigListResult, FileLevel, SettingEntry
+    from dver.ops.setup.doctor import DoctorResult
+    from dver.ops.setup.hooks import HooksResult
+    from dver.ops.upkeep.drop import DropResult
+    from dver.ops.upkeep.fsck import FsckResult
+    from dver.ops.upkeep.gc import GcResult
+    from dver.ops.upkeep.gcremote import RemoteGcOptions
+    from dver.ops.upkeep.purge import PurgeResult
 
 
 class UpkeepVerbs(Handle):
@@ -40,7 +40,7 @@ class UpkeepVerbs(Handle):
         ``repair`` makes the local store sound, with content from the remote ``source``; ``clean``
         empties the quarantine, ``at_once`` of what is newer than 30 days too.
         """
-        from dver.ops.fsck import FsckOptions, fsck
+        from dver.ops.upkeep.fsck import FsckOptions, fsck
 
         asked = FsckOptions(full, remote, repair, source, subset, clean, at_once, dry_run)
         with self.opened() as repo:
@@ -48,7 +48,7 @@ class UpkeepVerbs(Handle):
 
     def gc(self, *, dry_run: bool = False, remote: RemoteGcOptions | None = None) -> GcResult:
         """Remove content that nothing needs any more, here or in a remote: ``dver gc``."""
-        from dver.ops.gc import GcOptions, gc
+        from dver.ops.upkeep.gc import GcOptions, gc
 
         with self.opened() as repo:
             return gc(repo, GcOptions(dry_run, remote), self.reporter)
@@ -65,7 +65,7 @@ class UpkeepVerbs(Handle):
         dry_run: bool = False,
     ) -> DropResult:
         """Free local room: remove content of which there are copies elsewhere: ``dver drop``."""
-        from dver.ops.drop import DropOptions, drop
+        from dver.ops.upkeep.drop import DropOptions, drop
 
         asked = DropOptions(what, revisions, all_versions, copies, remotes, verify, force, dry_run)
         with self.opened() as repo:
@@ -85,7 +85,7 @@ class UpkeepVerbs(Handle):
 
         Nobody is asked, so only a ``dry_run`` is made unless it is turned off.
         """
-        from dver.ops.purge import PurgeOptions, purge
+        from dver.ops.upkeep.purge import PurgeOptions, purge
 
         asked = PurgeOptions(what, revisions, all_versions, remotes, reason, dry_run, lift)
         with self.opened() as repo:
@@ -93,7 +93,7 @@ class UpkeepVerbs(Handle):
 
     def doctor(self, *, offline: bool = False) -> DoctorResult:
         """Return versions, capabilities and problems of this set-up: ``dver doctor``."""
-        from dver.ops.doctor import DoctorOptions, doctor
+        from dver.ops.setup.doctor import DoctorOptions, doctor
 
         with self.opened(initialised=False) as repo:
             asked = DoctorOptions(offline)
@@ -115,28 +115,28 @@ class ConfigGroup(Group):
 
     def get(self, key: str, *, level: Level | None = None) -> SettingEntry:
         """Return a setting with its origin, of all levels together or of one."""
-        from dver.ops import config as settings
+        from dver.ops.setup import config as settings
 
         with self._handle.opened(initialised=False) as repo:
             return settings.get_setting(repo.config, key, level)
 
     def list(self, *, level: Level | None = None, every: bool = False) -> ConfigListResult:
         """Return the settings that are set, or with ``every`` all there are."""
-        from dver.ops import config as settings
+        from dver.ops.setup import config as settings
 
         with self._handle.opened(initialised=False) as repo:
             return settings.list_settings(repo.config, level=level, every=every)
 
     def set(self, key: str, value: str, *, level: FileLevel = "local") -> ConfigChange:
         """Set a setting at a level."""
-        from dver.ops import config as settings
+        from dver.ops.setup import config as settings
 
         with self._handle.opened(initialised=False) as repo:
             return settings.set_setting(repo.config, level, key, value)
 
     def unset(self, key: str, *, level: FileLevel = "local") -> ConfigChange:
         """Take a setting at a level back."""
-        from dver.ops import config as settings
+        from dver.ops.setup import config as settings
 
         with self._handle.opened(initialised=False) as repo:
             return settings.unset_setting(repo.config, level, key)
@@ -147,21 +147,21 @@ class HooksGroup(Group):
 
     def install(self, *parts: str) -> HooksResult:
         """Let git call dver; hooks of others stay."""
-        from dver.ops.hooks import HooksOptions, install_hooks
+        from dver.ops.setup.hooks import HooksOptions, install_hooks
 
         with self._handle.opened() as repo:
             return install_hooks(repo, HooksOptions(parts))
 
     def status(self, *parts: str) -> HooksResult:
         """Return what git calls dver for."""
-        from dver.ops.hooks import HooksOptions, hooks_status
+        from dver.ops.setup.hooks import HooksOptions, hooks_status
 
         with self._handle.opened() as repo:
             return hooks_status(repo, HooksOptions(parts))
 
     def uninstall(self, *parts: str) -> HooksResult:
         """Take out what was installed, without a trace."""
-        from dver.ops.hooks import HooksOptions, uninstall_hooks
+        from dver.ops.setup.hooks import HooksOptions, uninstall_hooks
 
         with self._handle.opened() as repo:
             return uninstall_hooks(repo, HooksOptions(parts))

@@ -8,7 +8,7 @@ from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.commands.config.levels import chosen_level, level_options
 from dver.cli.context import App
-from dver.ops.config import SettingEntry, get_setting
+from dver.ops.setup.config import SettingEntry, get_setting
 from dver.ui.console import Console
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from dver.base.errors import UsageError
-from dver.ops.config import FileLevel
+from dver.ops.setup.config import FileLevel
 
 
 def level_options(function: Callable[..., Any]) -> Callable[..., Any]:

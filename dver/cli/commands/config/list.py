@@ -7,7 +7,7 @@ import click
 from dver.cli.command import declare
 from dver.cli.commands.config.levels import chosen_level, level_options
 from dver.cli.context import App
-from dver.ops.config import ConfigListResult, list_settings
+from dver.ops.setup.config import ConfigListResult, list_settings
 from dver.ui.console import Console
 from dver.ui.tables import columns
 

@@ -9,7 +9,7 @@ from dver.cli.command import declare
 from dver.cli.commands.config.levels import chosen_level, level_options
 from dver.cli.commands.config.set import render
 from dver.cli.context import App
-from dver.ops.config import ConfigChange, unset_setting
+from dver.ops.setup.config import ConfigChange, unset_setting
 
 
 @declare(

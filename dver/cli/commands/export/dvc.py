@@ -9,7 +9,7 @@ from dver.base.fsio import show
 from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.exportdvc import ExportDvcOptions, ExportDvcResult, export_dvc
+from dver.ops.migration.exportdvc import ExportDvcOptions, ExportDvcResult, export_dvc
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 

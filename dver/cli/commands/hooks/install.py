@@ -8,7 +8,7 @@ from dver.base.errors import EXIT_NEGATIVE, EXIT_OK
 from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.hooks import PARTS, HooksOptions, HooksResult, install_hooks
+from dver.ops.setup.hooks import PARTS, HooksOptions, HooksResult, install_hooks
 from dver.ui.console import Console
 
 

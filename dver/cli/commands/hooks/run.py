@@ -13,7 +13,7 @@ from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.git.hookscripts import HOOKS
-from dver.ops.hookrun import HookCall, HookRun, run_hook
+from dver.ops.githooks.run import HookCall, HookRun, run_hook
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 
@@ -63,14 +63,14 @@ def _exactly(name: str, arguments: Sequence[str], number: int) -> Sequence[str]:
 
 
 def _textconv(app: App, arguments: Sequence[str]) -> int:
-    from dver.ops.textconv import as_text
+    from dver.ops.githooks.textconv import as_text
 
     app.console.binary().write(as_text(app.repo, arguments[0]))
     return EXIT_OK
 
 
 def _merge(app: App, arguments: Sequence[str]) -> int:
-    from dver.ops.mergedriver import DriverOptions, merge_driver
+    from dver.ops.githooks.mergedriver import DriverOptions, merge_driver
 
     base, ours, theirs, _, path = arguments
     done = merge_driver(app.repo, DriverOptions(base, ours, theirs, path), app.reporter)

@@ -6,7 +6,7 @@ from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.commands.hooks.install import explain_by_hand
 from dver.cli.context import App
-from dver.ops.hooks import HooksOptions, HooksResult, PartStatus, hooks_status
+from dver.ops.setup.hooks import HooksOptions, HooksResult, PartStatus, hooks_status
 from dver.ui.console import Console
 from dver.ui.tables import columns
 

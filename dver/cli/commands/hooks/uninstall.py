@@ -7,7 +7,7 @@ import click
 from dver.cli.command import declare
 from dver.cli.commands.hooks.install import complete_parts
 from dver.cli.context import App
-from dver.ops.hooks import HooksOptions, HooksResult, uninstall_hooks
+from dver.ops.setup.hooks import HooksOptions, HooksResult, uninstall_hooks
 from dver.ui.console import Console
 
 

@@ -8,7 +8,7 @@ from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.valuestext import render_changes
-from dver.ops.recordedvalues import DiffValuesResult, diff_values
+from dver.ops.making.recordedvalues import DiffValuesResult, diff_values
 
 
 @declare(

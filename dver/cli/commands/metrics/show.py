@@ -8,7 +8,7 @@ from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.valuestext import render_shown
-from dver.ops.recordedvalues import ShowValuesOptions, ShowValuesResult, show_values
+from dver.ops.making.recordedvalues import ShowValuesOptions, ShowValuesResult, show_values
 
 
 @declare(

@@ -9,7 +9,7 @@ from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.migratetext import refusals, target_line, to_stage
-from dver.ops.migratedvc import MigrateDvcOptions, MigrateDvcResult, migrate_dvc
+from dver.ops.migration.dvc import MigrateDvcOptions, MigrateDvcResult, migrate_dvc
 from dver.ui.console import Console
 from dver.ui.humanize import count
 

@@ -9,7 +9,7 @@ from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.migratetext import refusals, target_line
-from dver.ops.migratelfs import MigrateLfsOptions, MigrateLfsResult, migrate_lfs
+from dver.ops.migration.lfs import MigrateLfsOptions, MigrateLfsResult, migrate_lfs
 from dver.ui.console import Console
 from dver.ui.humanize import count
 

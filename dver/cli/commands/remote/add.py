@@ -9,7 +9,7 @@ from dver.cli.command import declare
 from dver.cli.commands.config.levels import chosen_level, level_options
 from dver.cli.commands.remote.list import describe
 from dver.cli.context import App
-from dver.ops.remote import AddRemoteOptions, RemoteChange, add_remote
+from dver.ops.sharing.remote import AddRemoteOptions, RemoteChange, add_remote
 from dver.ui.console import Console
 
 

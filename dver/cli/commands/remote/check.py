@@ -8,8 +8,8 @@ from dver.base.fsio import show
 from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.doctor import remote_facts
-from dver.ops.remote import RemoteCheck, check_remote
+from dver.ops.setup.doctor import remote_facts
+from dver.ops.sharing.remote import RemoteCheck, check_remote
 from dver.ui.console import Console
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dver.base.fsio import show
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.remote import RemoteInfo, RemoteListResult, list_remotes
+from dver.ops.sharing.remote import RemoteInfo, RemoteListResult, list_remotes
 from dver.ui.console import Console
 from dver.ui.tables import columns
 

@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.remote import RemoteChange, trust_remote
+from dver.ops.sharing.remote import RemoteChange, trust_remote
 from dver.ui.console import Console
 
 

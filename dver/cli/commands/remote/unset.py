@@ -7,7 +7,7 @@ import click
 from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.ops.remote import RemoteChange, unset_remote
+from dver.ops.sharing.remote import RemoteChange, unset_remote
 from dver.ui.console import Console
 
 

@@ -1,0 +1,1 @@
+"""Looking at any version of anything, without touching the workspace."""

@@ -1,0 +1,215 @@
+"""Any version of any data to anywhere, without touching the workspace."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dver.base.errors import UsageError
+from dver.base.oid import format_oid
+from dver.base.reporter import Reporter
+from dver.config.load import environment
+from dver.formats.tree import DIRECTORY, Entry
+from dver.ops.data.materialise import (
+    materialise,
+    refuse_existing,
+    refuse_roots,
+    scratch_beside,
+)
+from dver.ops.looking.bringing import bring, is_here
+from dver.ops.looking.elsewhere import GIVEN
+from dver.ops.targets.kinds import KindWord, kind_word
+from dver.ops.targets.scope import Scope
+from dver.ops.targets.versions import Located, Version, entry_at, locate, typed_path, version_at
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+    from dver.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class GetOptions:
+    """What to get, and where to.
+
+    ``path`` is a target or a path inside a tracked directory; with ``url`` it is relative to that
+    repository's root. ``url`` is a git URL or the path of another local repository. ``rev`` None
+    means the pointers in the work tree, or with ``url`` that repository's HEAD. ``output`` is
+    a path as the user typed it; None means the path's own last name in the current directory, and
+    so does a directory that ends with ``/`` or ``.``, in there. ``force`` allows replacing an
+    existing file or directory. ``remote`` names the remote to read from; with ``url`` it is one of
+    that repository's, ``remote_url`` is used in place of any, and ``settings`` are settings of the
+    user's that beat its own, as (key, value).
+    """
+
+    path: str
+    output: str | None = None
+    rev: str | None = None
+    url: str | None = None
+    remote: str | None = None
+    force: bool = False
+    jobs: int | None = None
+    remote_url: str | None = None
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def overrides(self) -> tuple[tuple[str, str], ...]:
+        """The settings with which another repository is opened."""
+        if self.remote_url is None:
+            return self.settings
+        return (*self.settings, (f"remote.{GIVEN}.url", self.remote_url))
+
+
+@dataclass(frozen=True, slots=True)
+class GetResult:
+    """What was written. ``commit`` is None for the pointers in the work tree.
+
+    ``size`` is in bytes and ``files`` counts files and symlinks; ``fetched_bytes`` came from
+    a remote, the rest was here.
+    """
+
+    path: str
+    output: str
+    commit: str | None
+    kind: KindWord
+    oid: str
+    size: int
+    files: int
+    fetched_bytes: int = 0
+
+
+def get(repo: Repo | None, options: GetOptions, reporter: Reporter) -> GetResult:
+    """Write any version of some data to anywhere; neither workspace nor pointers change.
+
+    What is missing is fetched: into the local store of ``repo``, or with ``url`` into a temporary
+    one, for which ``repo`` may be None. Raises NotFoundError for an unknown revision or path,
+    RefusedError if ``output`` exists, MissingContentError if content is not to be had.
+    """
+    if options.url is not None:
+        return _get_elsewhere(
+            options, options.url, Path.cwd() if repo is None else repo.cwd, reporter
+        )
+    if options.remote_url is not None:
+        raise UsageError(
+            "a URL in place of a remote is for another repository", hint="dver get REPO_URL PATH"
+        )
+    if repo is None:
+        raise UsageError("there is no repository here to get from", hint="dver get REPO_URL PATH")
+    source = _Source.of(repo, options)
+    output = _output(options, repo.cwd, source.located.path)
+    with scratch_beside(output.path) as scratch:
+        fetched = _bring(source, repo.store, options, reporter)
+        return _write(source, repo.store, options, output, scratch, fetched, reporter)
+
+
+def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter) -> GetResult:
+    from dver.ops.looking.elsewhere import open_elsewhere
+    from dver.storage.local import LocalStorage
+    from dver.store.store import Store
+
+    output = _output(options, cwd, os.fsencode(os.path.normpath(options.path)))
+    with scratch_beside(output.path) as scratch:
+        where = url if "://" in url else os.path.join(cwd, url)
+        url = where if os.path.isdir(where) else url
+        overrides = options.overrides
+        with open_elsewhere(url, options.rev, scratch, environment(), overrides=overrides) as other:
+            source = _Source.of(other.repo, options, rev=other.commit)
+            if other.store is not None and is_here(
+                other.repo, source.version, source.located, other.store
+            ):
+                return _write(source, other.store, options, output, scratch, 0, reporter)
+            store = Store.create(LocalStorage(scratch / "store"))
+            try:
+                fetched = _bring(source, store, options, reporter)
+                return _write(source, store, options, output, scratch, fetched, reporter)
+            finally:
+                store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The path that is wanted, of a version of a repository."""
+
+    repo: Repo
+    version: Version
+    located: Located
+
+    @classmethod
+    def of(cls, repo: Repo, options: GetOptions, rev: str | None = None) -> _Source:
+        """Find what the options name."""
+        path = typed_path(repo, options.path)
+        version = version_at(repo, rev or options.rev, Scope([path]), older=rev is None)
+        return cls(repo, version, locate(repo, version, path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Where to write, and how the user would name it."""
+
+    path: Path
+    shown: str
+
+
+def _output(options: GetOptions, cwd: Path, path: bytes) -> _Output:
+    """Return where to write: a path that nothing is at, or that may be replaced."""
+    name = os.fsdecode(path.rpartition(b"/")[2].removesuffix(b".dver"))
+    shown = options.output or name
+    if shown == "-":
+        raise UsageError(
+            "get writes files, and - is no name for one",
+            hint=f"'dver cat {options.path}' writes to standard output; -o ./- is a file",
+        )
+    if os.path.basename(shown) in ("", os.curdir, os.pardir):
+        shown = os.path.join(shown, name)
+    if not options.force:
+        refuse_existing(cwd / shown, shown)
+    refuse_roots(cwd / shown, shown, cwd)
+    return _Output(cwd / shown, shown)
+
+
+def _bring(source: _Source, store: Store, options: GetOptions, reporter: Reporter) -> int:
+    return bring(
+        source.repo,
+        source.version,
+        source.located,
+        store,
+        reporter,
+        remote=options.remote if options.remote_url is None else GIVEN,
+        jobs=options.jobs,
+    )
+
+
+def _write(
+    source: _Source,
+    store: Store,
+    options: GetOptions,
+    output: _Output,
+    scratch: Path,
+    fetched: int,
+    reporter: Reporter,
+) -> GetResult:
+    entry = entry_at(source.repo, source.version, source.located, store)
+    materialise(
+        store,
+        entry,
+        output.path,
+        scratch,
+        shown=output.shown,
+        force=options.force,
+        reporter=reporter,
+    )
+    return GetResult(
+        path=options.path,
+        output=output.shown,
+        commit=source.version.commit,
+        kind=kind_word(entry.kind),
+        oid=format_oid(entry.oid),
+        size=entry.size,
+        files=_files(store, entry),
+        fetched_bytes=fetched,
+    )
+
+
+def _files(store: Store, entry: Entry) -> int:
+    return store.read_tree(entry.oid).files if entry.kind == DIRECTORY else 1

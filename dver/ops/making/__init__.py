@@ -1,0 +1,1 @@
+"""Runs, their records, pipelines, lineage, and making things again."""

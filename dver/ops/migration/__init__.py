@@ -1,0 +1,1 @@
+"""From DVC and git-lfs to dver."""

@@ -1,0 +1,1 @@
+"""Setting dver up, and telling what is wrong with it."""

@@ -1,0 +1,1 @@
+"""Remotes, and other repositories and places that data comes from."""

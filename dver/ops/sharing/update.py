@@ -1,0 +1,366 @@
+"""Move imported data to a newer version of its source, or tell whether there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from dver.base.errors import NotFoundError, RefusedError, RepositoryError, UsageError
+from dver.base.fsio import show
+from dver.base.oid import format_oid
+from dver.base.reporter import Reporter
+from dver.formats.origin import UNSEEN, Origin
+from dver.formats.pointer import Pointer
+from dver.ops.data.checkout import CheckoutOptions, checkout
+from dver.ops.data.materialise import scratch_beside
+from dver.ops.data.status import StatusOptions, status
+from dver.ops.sharing import sourceurl
+from dver.ops.sharing.importshape import (
+    Shape,
+    beginning,
+    has_header,
+    header_of,
+    shape_of,
+    with_columns,
+)
+from dver.ops.sharing.provenance import (
+    Imported,
+    Told,
+    agree,
+    as_seen,
+    imported_targets,
+    require_agreed,
+    told,
+    write_import,
+)
+from dver.ops.sharing.sourcerepo import DEFAULT, Access, Repositories, Upstream
+from dver.ops.targets import worktree
+
+if TYPE_CHECKING:
+    from dver.repo import Repo
+
+State = Literal["current", "moved", "pinned", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOptions:
+    """What to update, and how.
+
+    ``paths`` are imported targets, or directories that hold some; none means all there are, which
+    has to be asked for with ``all``. ``rev`` is another branch, tag or commit to follow from now
+    on. ``check`` and ``dry_run`` only look; the former is for programs. ``download`` False writes
+    the pointers only. ``force`` gives up what was changed here. ``trust`` agrees to the sources.
+    """
+
+    paths: tuple[str, ...] = ()
+    all: bool = False
+    rev: str | None = None
+    check: bool = False
+    dry_run: bool = False
+    download: bool = True
+    force: bool = False
+    trust: bool = False
+    access: Access = DEFAULT
+    stage: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatedTarget:
+    """One imported target.
+
+    ``state`` compares what was imported with what is at the source now:
+
+    - current: nothing has changed there
+    - moved: there is another version; ``updated`` says whether it was taken
+    - pinned: a tag or a commit was asked for, which does not move; ``note`` tells if it did all the
+      same, which nobody should have done
+    - gone: the source has nothing of that name any more
+
+    ``old`` and ``new`` are the origins. ``oid`` is the text form of the content that is tracked
+    after the command, None if nobody has seen it. ``shape`` says how the content differs, as far as
+    that could be told without downloading it; None if nothing has changed.
+    """
+
+    path: str
+    state: State
+    updated: bool
+    old: Told
+    new: Told
+    oid: str | None
+    size: int
+    files: int
+    shape: Shape | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """All imported targets that were looked at, by path; ``dry_run`` if nothing was changed."""
+
+    targets: tuple[UpdatedTarget, ...]
+    dry_run: bool
+    to_stage: tuple[str, ...]
+    staged: bool
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether a source has something else than what was imported, or nothing any more."""
+        return any(one.state in ("moved", "gone") or one.note for one in self.targets)
+
+
+@dataclass(slots=True)
+class _Case:
+    """One target on its way. ``bring`` is set if there is something to take."""
+
+    one: Imported
+    state: State = "current"
+    origin: Origin = field(default_factory=Origin)
+    pointer: Pointer | None = None
+    shape: Shape | None = None
+    note: str = ""
+    updated: bool = False
+    refusal: RefusedError | None = None
+
+    def require_clean(self) -> None:
+        """Raise RefusedError if taking the source's version would lose something."""
+        if self.refusal is not None:
+            raise self.refusal
+
+
+def update(repo: Repo, options: UpdateOptions, reporter: Reporter) -> UpdateResult:
+    """Take the newest version of imported data from its source.
+
+    All sources are asked first, then all content is brought, and only then does anything in the
+    workspace change. Raises RefusedError, with nothing changed, if data was changed here;
+    ConfigError for a source that nobody has agreed to in this clone; and what reading it raises.
+    """
+    repo.require_init()
+    if repo.git.is_bare:
+        raise RepositoryError("a bare repository has no working tree to update")
+    if not options.paths and not options.all:
+        raise UsageError(
+            "nothing to update was named", hint="dver update PATH..., or dver update --all"
+        )
+    found = imported_targets(repo, options.paths)
+    if not found:
+        raise NotFoundError(
+            "nothing here was imported", hint="'dver import' brings data from elsewhere"
+        )
+    if options.rev is not None and any(not one.origin.repository for one in found):
+        raise UsageError("--rev is for data of another repository")
+    if options.trust:
+        agree(repo, [one.origin for one in found])
+    require_agreed(repo, found, "dver update")
+    looking = options.check or options.dry_run
+    edited = {} if looking or options.force else _edited(repo, found, reporter)
+    with repo.store.hold():
+        repo.store.refresh()
+        cases = [_Case(one) for one in found]
+        _look(repo, cases, options, reporter, edited=edited, bring=not looking)
+        changed: list[bytes] = []
+        staged = False
+        if not looking:
+            with worktree.hold_worktree(repo):
+                changed = _write(repo, cases)
+                staged = worktree.stage(repo, changed, options.stage)
+    if options.download and not looking:
+        _check_out(repo, cases, options, reporter)
+    return UpdateResult(
+        tuple(_told(repo, case) for case in cases),
+        looking,
+        () if staged else tuple(repo.display(one) for one in changed),
+        staged,
+    )
+
+
+def _edited(repo: Repo, found: Sequence[Imported], reporter: Reporter) -> dict[bytes, RefusedError]:
+    """Return for targets whose data was changed here, recorded or not, why they are not updated."""
+    errors: dict[bytes, RefusedError] = {}
+    by_name = {repo.display(one.path): one for one in found}
+    paths = tuple(os.fsdecode(repo.absolute(one.path)) for one in found)
+    seen = status(repo, StatusOptions(paths=paths, no_remote=True, details=0), reporter)
+    for state in seen.targets:
+        one = by_name.get(state.path)
+        if one is None:
+            continue
+        shown = show(state.path)
+        if one.is_changed:
+            errors[one.path] = RefusedError(
+                f"{shown} was changed here since it was imported, and an update would take the"
+                " source's version in its place",
+                hint=f"'dver update --force {shown}' takes it all the same; git keeps the others",
+            )
+        if state.data_state in ("modified", "retyped"):
+            errors[one.path] = RefusedError(
+                f"{shown} was changed in the workspace, and an update would overwrite it",
+                hint=f"'dver add {shown}' saves it, 'dver update --force {shown}' gives it up",
+            )
+    return errors
+
+
+# -- looking, and bringing -----------------------------------------------------------------------
+
+
+def _look(
+    repo: Repo,
+    cases: Sequence[_Case],
+    options: UpdateOptions,
+    reporter: Reporter,
+    *,
+    edited: Mapping[bytes, RefusedError],
+    bring: bool,
+) -> None:
+    with (
+        scratch_beside(repo.common_state_dir / "imports" / "clone") as scratch,
+        Repositories(repo, options.access, Path(scratch), reporter) as others,
+    ):
+        for case in cases:
+            try:
+                case.refusal = edited.get(case.one.path)
+                if case.one.origin.repository:
+                    _look_there(repo, case, others, options, bring=bring)
+                else:
+                    _look_at_url(repo, case, options, reporter, bring=bring)
+            except NotFoundError as error:
+                if bring:
+                    raise
+                case.state, case.origin, case.note = "gone", case.one.origin, error.message
+
+
+def _look_there(
+    repo: Repo, case: _Case, others: Repositories, options: UpdateOptions, *, bring: bool
+) -> None:
+    before = case.one.origin
+    rev = before.rev if options.rev is None else options.rev
+    there = others.look(before, rev)
+    pointer = others.pointer(there)
+    case.origin = as_seen(there.origin, pointer)
+    same = pointer.oid == before.oid
+    if options.rev is None and others.is_pinned(there):
+        case.state, case.pointer = "pinned", None
+        if not same or there.origin.commit != before.commit:
+            case.note = (
+                f"{rev!r} named commit {before.commit[:10]} when it was imported, and names"
+                f" {there.origin.commit[:10]} now; --rev {rev} takes that"
+            )
+        case.origin = before
+        if case.note and not same:
+            case.shape = _shape_there(repo, case, pointer, others, there)
+        return
+    case.state = "current" if same else "moved"
+    if not same:
+        case.shape = _shape_there(repo, case, pointer, others, there)
+    if same and rev == before.rev:
+        # Who commits elsewhere in that repository need not change this pointer.
+        case.origin = before
+    elif bring:
+        if not same:
+            case.require_clean()
+            if options.download:
+                others.bring(there, repo.store)
+        # Of what was changed here and not there, only the origin is new.
+        case.pointer = case.one.pointer if same else pointer
+
+
+def _shape_there(
+    repo: Repo, case: _Case, new: Pointer, others: Repositories, there: Upstream
+) -> Shape:
+    shape = shape_of(repo.store, case.one.pointer, new, others.source(there))
+    name = there.origin.path
+    if new.kind != "file" or not has_header(name):
+        return shape
+    before = header_of(beginning(repo.store, case.one.pointer.oid), name)
+    return with_columns(shape, before, header_of(others.head(there, new), name))
+
+
+def _look_at_url(
+    repo: Repo, case: _Case, options: UpdateOptions, reporter: Reporter, *, bring: bool
+) -> None:
+    before = case.one.origin
+    with sourceurl.opened(before, repo.environ) as plain:
+        there = sourceurl.look(plain, before)
+        case.origin = there.origin
+        if sourceurl.is_same(before, there.origin):
+            case.origin = before
+            if not (bring and options.download and case.one.is_unseen):
+                return
+        else:
+            case.state = "moved"
+            case.shape = sourceurl.shape(repo.store, case.one.pointer, there)
+            name = os.fsencode(urlsplit(before.url).path)
+            if not there.is_directory and has_header(name):
+                old = header_of(beginning(repo.store, case.one.pointer.oid), name)
+                new = header_of(sourceurl.head(plain, there), name)
+                case.shape = with_columns(case.shape, old, new)
+        if not bring:
+            return
+        case.require_clean()
+        if not options.download:
+            case.pointer, case.origin = there.pointer(), replace(there.origin, oid=None)
+            return
+        case.pointer = sourceurl.bring(repo, plain, there, reporter, jobs=options.access.jobs)
+        case.origin = as_seen(there.origin, case.pointer)
+        if case.pointer.oid == case.one.pointer.oid:
+            # Written again there, with the same content.
+            case.state, case.shape = "current", None
+        elif case.pointer.kind == "tree":
+            case.shape = shape_of(repo.store, case.one.pointer, case.pointer, repo.store)
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+def _write(repo: Repo, cases: Sequence[_Case]) -> list[bytes]:
+    """Write the pointers of what has moved; return the files that changed."""
+    changed: list[bytes] = []
+    for case in cases:
+        pointer = case.pointer
+        if pointer is None:
+            continue
+        # Who has meanwhile recorded something else is not overwritten.
+        now = imported_targets(repo, [os.fsdecode(repo.absolute(case.one.path))])
+        if not now or now[0].pointer != case.one.pointer:
+            raise RefusedError(
+                f"{show(repo.display(case.one.path))} was changed while its source was read",
+                hint="run the same command again",
+            )
+        changed += write_import(repo, case.one.path, pointer, case.origin)
+        case.updated = pointer != case.one.pointer
+    return list(dict.fromkeys(changed))
+
+
+def _check_out(
+    repo: Repo, cases: Sequence[_Case], options: UpdateOptions, reporter: Reporter
+) -> None:
+    paths = tuple(os.fsdecode(repo.absolute(case.one.path)) for case in cases if case.updated)
+    if not paths:
+        return
+    try:
+        checkout(repo, CheckoutOptions(paths=paths, force=options.force), reporter)
+    except RefusedError:
+        # Edited after it was looked at: the pointer must not say what the data is not.
+        with worktree.hold_worktree(repo):
+            for case in cases:
+                if case.updated:
+                    write_import(repo, case.one.path, case.one.pointer, case.one.origin)
+        raise
+
+
+def _told(repo: Repo, case: _Case) -> UpdatedTarget:
+    pointer = case.pointer or case.one.pointer
+    return UpdatedTarget(
+        path=repo.display(case.one.path),
+        state=case.state,
+        updated=case.updated,
+        old=told(case.one.origin),
+        new=told(case.origin),
+        oid=None if pointer.oid == UNSEEN else format_oid(pointer.oid),
+        size=pointer.size,
+        files=pointer.files,
+        shape=case.shape,
+        note=case.note,
+    )

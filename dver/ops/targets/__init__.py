@@ -1,0 +1,1 @@
+"""What commands are about: targets, parts of them, versions, and where content is."""

@@ -1,0 +1,1 @@
+"""Checking and repairing stores, and removing content from them."""
