@@ -112,7 +112,8 @@ class Closure:
 
     ``kept`` are objects known to be in the remote with all they need. ``bases`` gives for a path
     such a directory: what an older version of it shares with a new one is not looked at again.
-    What is ``purged`` counts as complete, and is not wanted.
+    What is ``purged`` counts as complete, and is not wanted. What of it is still here, and needed
+    by required offers, is in ``withheld``; ``holed`` are the offered objects with such parts.
     """
 
     def __init__(
@@ -134,7 +135,11 @@ class Closure:
         self._kept = kept
         self._bases = bases
         self._where = where
-        self._seen: set[Oid] = set(purged)
+        self._purged = frozenset(purged)
+        self._seen: set[Oid] = set(self._purged)
+        self.withheld: set[Oid] = set()
+        self.holed: set[Oid] = set()
+        self._met: set[Oid] = set()
         self._bad: dict[Oid, Reason] = {}
         self._scope = _Scope(self.wanted, self._seen)
         self._commit = ""
@@ -144,6 +149,16 @@ class Closure:
 
         What there is of something incomplete is wanted only if it is required.
         """
+        self._met.clear()
+        lost = self._add(offer)
+        here = {oid for oid in self._met if self._local.has(oid)}
+        if here:
+            self.holed.add(offer.object.oid)
+            if offer.required:
+                self.withheld |= here
+        return lost
+
+    def _add(self, offer: Offer) -> list[Lost]:
         one = offer.object
         if one.oid in self._kept:
             return []
@@ -178,6 +193,7 @@ class Closure:
         if needed is None:
             return False
         left: set[bytes] = set(needed)
+        self._withhold(self._purged.intersection(needed))
         left -= self._seen
         self._presence.strike(left)
         scope = self._scope = _Scope(Wanted(), self._seen)
@@ -197,6 +213,7 @@ class Closure:
         stack = [(oid, base, 0)]
         while stack:
             oid, base, depth = stack.pop()
+            self._withhold((oid,))
             if oid in needed or oid in self._seen or oid in self._kept:
                 continue
             needed[oid] = None
@@ -237,6 +254,7 @@ class Closure:
 
     def _tree(self, oid: Oid, base: Oid | None, path: bytes, depth: int) -> bool:
         """Want a directory and all below it; say whether it is complete."""
+        self._withhold((oid,))
         if oid in self._seen or oid in self._scope.seen or oid in self._kept:
             return True
         if depth > MAX_DEPTH:
@@ -282,12 +300,18 @@ class Closure:
             return None
 
     def _object(self, oid: Oid, path: bytes, name: bytes = b"") -> bool:
+        self._withhold((oid,))
         if oid in self._seen or oid in self._scope.seen:
             return True
         complete = self._frames(oid, path, name)
         if complete:
             self._scope.seen.add(oid)
         return complete
+
+    def _withhold(self, oids: Iterable[Oid]) -> None:
+        """Note what is needed and is not sent, since it was purged."""
+        if self._purged:
+            self._met.update(oid for oid in oids if oid in self._purged)
 
     def _frames(self, oid: Oid, path: bytes, name: bytes = b"") -> bool:
         """Want the frames that make up one object; say whether all of them can be had."""

@@ -40,7 +40,8 @@ class Pushed:
 
     ``session`` names the root that was written, None if none was. ``objects`` counts the files,
     links and directories that the remote did not have. ``lost`` is what required offers lack, and
-    ``skipped`` what the others do; no root names anything that is not complete.
+    ``skipped`` what the others do; no root names anything that is not complete. ``withheld`` is
+    here and needed by required offers, and was not sent, since somebody purged it.
     """
 
     session: str | None
@@ -50,6 +51,7 @@ class Pushed:
     requests: int
     lost: tuple[Lost, ...] = ()
     skipped: tuple[Lost, ...] = ()
+    withheld: tuple[Oid, ...] = ()
 
 
 def push(
@@ -139,6 +141,8 @@ class _Push:
         self._reporter = reporter
         self._session = Session(remote, reporter, remote.jobs)
         self._lost: dict[int, list[Lost]] = {}  # by the offer's position
+        self._withheld: set[Oid] = set()
+        self._holed: set[Oid] = set()
         self._listed: dict[bytes, int] = {}
         self._lost_packs: frozenset[bytes] = frozenset()
         self._kept: set[Oid] = set()
@@ -220,7 +224,11 @@ class _Push:
     def has_nothing_to_do(self) -> bool:
         """Say whether roots name everything already, so that nothing will be written."""
         left = [offer for offer in self._offers if offer.object.oid not in self._kept]
-        return not left or all(offer.object.oid in self._purged for offer in left)
+        if not left:
+            return True
+        purged = [offer for offer in left if offer.object.oid in self._purged]
+        self._withheld.update(offer.object.oid for offer in purged if offer.required)
+        return len(purged) == len(left)
 
     def is_same_store(self) -> bool:
         """Say whether the remote is still the one that was looked at.
@@ -278,6 +286,8 @@ class _Push:
                 if lost:
                     self._lost[number] = lost
                 task.advance()
+        self._withheld |= closure.withheld
+        self._holed |= closure.holed
         return closure
 
     # writing
@@ -390,10 +400,12 @@ class _Push:
             if number not in self._lost
             and offer.object.oid not in named
             and offer.object.oid not in self._purged
+            # Whoever says that the word of a purge was wrong pushes these again, and whole.
+            and offer.object.oid not in self._holed
         }
         if not objects:
             return None
-        if any(self._offers[number].required for number in self._lost):
+        if self._withheld or any(self._offers[number].required for number in self._lost):
             commits = ()
         self._session.look_again()
         return self._session.commit(repo_id, commits, objects).session
@@ -409,6 +421,7 @@ class _Push:
             self._remote.storage.requests,
             tuple(lost for number in required for lost in self._lost[number]),
             tuple(lost for number in others for lost in self._lost[number][:1]),
+            tuple(sorted(oid for oid in self._withheld if self._local.has(oid))),
         )
 
 

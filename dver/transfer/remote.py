@@ -310,7 +310,7 @@ class Remote:
         return self._purged or Tombstones()
 
     def _list_trash(self) -> dict[str, Entry]:
-        listed = self._list(layout.TRASH)
+        listed = {} if self.is_new_directory() else self._list(layout.TRASH)
         self._purged = purges(self.storage, listed, self.cache / "notices")
         return listed
 

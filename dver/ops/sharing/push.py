@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dver.base.errors import MissingContentError
-from dver.base.oid import format_oid
+from dver.base.errors import DverError, MissingContentError
+from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.formats.root import RootObject
 from dver.formats.tree import DIRECTORY
 from dver.git.revisions import RevRange
 from dver.ops.sharing.healing import HealedRemote, Healing
 from dver.ops.sharing.records import record_offers
-from dver.ops.targets.lost import lost_error
+from dver.ops.targets.lost import lost_error, withheld_error
 from dver.ops.targets.select import Selected, Selection, add_older, select
 from dver.ops.targets.versions import no_such_path, version_at
 from dver.store import walk
@@ -88,7 +88,8 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     """Send versions to a remote.
 
     Raises NotFoundError for an unknown remote, revision or path; MissingContentError or
-    CorruptError, once all else was pushed, if required content is not to be had.
+    CorruptError, once all else was pushed, if required content is not to be had, or was purged by
+    somebody and is still here.
     """
     from dver.transfer.push import push as transfer
 
@@ -136,10 +137,11 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
         healing.end()
     required += pushed.lost
     skipped = [*(one for version, one in lost if not version.required), *pushed.skipped]
-    if required:
+    failure = _failure(repo, required, () if options.dry_run else pushed.withheld)
+    if failure is not None:
         if pushed.objects and not options.dry_run:
             reporter.note(f"pushed all else: {pushed.objects} objects in {pushed.packs} packs")
-        raise lost_error(repo, required)
+        raise failure
     whole_history = with_history and not selection.paths and not skipped and not selection.broken
     head = repo.git.head()
     if whole_history and head is not None and not options.dry_run and not repo.git.is_shallow:
@@ -160,6 +162,13 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
         ),
         None if healing is None else healing.result,
     )
+
+
+def _failure(repo: Repo, lost: list[Lost], withheld: Sequence[Oid]) -> DverError | None:
+    """Return the error for what could not be sent, or is not to be."""
+    if lost:
+        return lost_error(repo, lost)
+    return withheld_error(repo, withheld) if withheld else None
 
 
 def _leave_out_imports(repo: Repo, selection: Selection) -> None:

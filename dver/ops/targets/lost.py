@@ -6,14 +6,16 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dver.base.errors import CorruptError, DverError
+from dver.base.errors import CorruptError, DverError, MissingContentError
 from dver.base.fsio import show
-from dver.base.oid import format_oid
+from dver.base.oid import Oid, format_oid
 from dver.ops.targets.remembered import missing_error
 
 if TYPE_CHECKING:
     from dver.repo import Repo
     from dver.transfer.closure import Lost
+
+_SHOWN = 3
 
 
 def lost_error(repo: Repo, lost: Sequence[Lost]) -> DverError:
@@ -35,6 +37,22 @@ def lost_error(repo: Repo, lost: Sequence[Lost]) -> DverError:
     error = missing_error(repo, [(os.fsencode(one.path), one.oid) for one in missing], where)
     error.paths = (*(_line(repo, one) for one in missing), *damaged)
     return error
+
+
+def withheld_error(repo: Repo, oids: Sequence[Oid]) -> MissingContentError:
+    """Return the error for content that is here and was not sent, since somebody purged it."""
+    from dver.store.tombstones import explain
+
+    words = explain(repo.store.local_directory(), oids[0]) or "purged"
+    what = "an object that was" if len(oids) == 1 else f"{len(oids)} objects that were"
+    named = " ".join(format_oid(oid) for oid in oids[:_SHOWN])
+    more = f" and {len(oids) - _SHOWN} more" if len(oids) > _SHOWN else ""
+    them = "it" if len(oids) == 1 else "them"
+    return MissingContentError(
+        f"what is here of {what} {words} was not pushed",
+        hint=f"'dver purge {named}' removes {them} here{more}; if that word is wrong,"
+        f" 'dver purge --lift {named}' takes it back",
+    )
 
 
 def _line(repo: Repo, one: Lost) -> str:

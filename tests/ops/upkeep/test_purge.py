@@ -261,7 +261,8 @@ def test_what_was_added_again_is_told_and_can_be_allowed(repo: WorkRepo, nas: Pa
     repo.add("again")
     assert any("is here again" in text for text in repo.heard.warnings)
     repo.commit("again")
-    run(repo, push, PushOptions())
+    with pytest.raises(MissingContentError, match="not pushed"):
+        run(repo, push, PushOptions())
     assert not holding(nas)
     purging(repo, format_oid(oid_of(SECRET)), lift=True)
     run(repo, push, PushOptions())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dver.base import fsio
-from dver.base.errors import RefusedError, UsageError
+from dver.base.errors import MissingContentError, RefusedError, UsageError
 from dver.base.oid import format_oid, oid_of
 from dver.formats import purged as notes
 from dver.formats.purged import Purged, PurgedObject
@@ -95,6 +95,25 @@ def test_lift_takes_back_every_purge(repo: WorkRepo, nas: Path) -> None:
     purging(repo, format_oid(oid_of(SECRET)), lift=True)
     assert list(nas.rglob("*.purged")) == []
     assert oid_of(SECRET) not in read_tombstones(str(repo.path / ".git/dver"))
+
+
+def test_word_from_one_remote_does_not_let_a_push_to_another_pass_for_whole(
+    repo: WorkRepo, nas: Path, tmp_path: Path
+) -> None:
+    run(repo, add_remote, AddRemoteOptions("second", str(tmp_path / "second")))
+    repo.write("fresh/table", OTHER[::-1])
+    repo.write("fresh/note", "note")
+    repo.add("fresh")
+    repo.commit("fresh")
+    plant(nas, 1, OTHER[::-1])
+    with pytest.raises(MissingContentError, match="was not pushed"):
+        run(repo, push, PushOptions())
+    with pytest.raises(MissingContentError, match="purged on") as caught:
+        run(repo, push, PushOptions(remote="second"))
+    assert "--lift" in (caught.value.hint or "")
+    purging(repo, format_oid(oid_of(OTHER[::-1])), lift=True)
+    run(repo, push, PushOptions(remote="second"))
+    assert holding(tmp_path / "second", OTHER[::-1])
 
 
 def test_a_version_that_nobody_referred_to_can_be_added_again(tmp_path: Path) -> None:
