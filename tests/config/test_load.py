@@ -86,6 +86,7 @@ def test_the_committed_level_sets_only_harmless_keys(place: Place, key: str, val
 def test_the_harmless_keys_are_these() -> None:
     assert {setting.key for setting in schema.SETTINGS if setting.committed} == {
         "core.remote",
+        "import.push",
         "remote.*.url",
         "remote.*.endpoint_url",
         "remote.*.region",
