@@ -50,3 +50,8 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
+
+
+def pytest_unconfigure() -> None:
+    """Let everything be taken apart as usual at the end."""
+    gc.unfreeze()
