@@ -240,7 +240,9 @@ class Adopter:
             shutil.rmtree(scratch, ignore_errors=True)
         raise MissingContentError(
             f"{what} is not to be had from {places.described}{damaged}",
-            hint="'dvc fetch' brings what DVC's remote has",
+            hint=places.hints[0]
+            if places.hints
+            else "'dvc fetch' brings what DVC's remote has; then run it again",
         )
 
     def build(self, out: dvcfiles.Out, paths: Sequence[bytes], contents: Contents) -> Pointer:

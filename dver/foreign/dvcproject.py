@@ -19,6 +19,8 @@ _LAYOUTS = ("files/md5/", "")
 #: credentials, and Google's storage is sent a token that is good anywhere.
 _OWN_FILES = ("configpath", "credentialpath")
 _GOOGLE = ("gs", "gcs")
+#: Options that say which machine is asked, or on whose behalf.
+_PLACE = ("url", "endpointurl", "port", "connection_string", "account_name", "oss_endpoint")
 #: Before the name of an option that stands in the committed file.
 _COMMITTED = "committed:"
 
@@ -30,6 +32,36 @@ class DvcRemote:
     name: str
     url: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of this machine that it is, or None."""
+        scheme, found, rest = self.url.partition("://")
+        if found and scheme not in ("file", "local"):
+            return None
+        return Path(rest if found else self.url)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another machine is asked; Windows asks one for a path such as //host/share."""
+        return self.directory is None or (
+            os.name == "nt" and str(self.directory).replace("\\", "/").startswith("//")
+        )
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether settings that git shares decide which machine is asked."""
+        return any(_COMMITTED + name in self.options for name in _PLACE)
+
+    @property
+    def place(self) -> str:
+        """What is asked, spelled one way: what the user agrees to."""
+        scheme, found, rest = self.url.partition("://")
+        host, slash, path = (rest if found else scheme).partition("?")[0].partition("/")
+        host = host.rpartition("@")[2]
+        where = f"{scheme.lower() + found if found else ''}{host}{slash}{path}".rstrip("/")
+        endpoint = self.options.get("endpointurl", "")
+        return f"{where} at {endpoint.lower().rstrip('/')}" if endpoint else where
 
 
 @dataclass(frozen=True, slots=True)

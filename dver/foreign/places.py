@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dver.base.errors import DverError, ObjectNotFound
+from dver.base.errors import ConfigError, DverError, ObjectNotFound, RemoteError
 from dver.base.fsio import show
 from dver.foreign import dvcproject
 from dver.foreign.dvcproject import DvcRemote, Project
@@ -19,12 +20,15 @@ Keys = Callable[..., Iterator[str]]
 
 
 _KIND, _FILE, _LINK = 0o170000, 0o100000, 0o120000
+#: A storage that failed so often, and answered nothing in between, is not asked any more.
+_FAILURES = 3
 
 
 class Places:
     """Directories of this machine, and storages behind them, opened only when they are needed.
 
-    ``problems`` says which of the storages could not be asked, and why. Close it after use.
+    A storage that fails is left out, and the others are asked. ``problems`` says which could not
+    be asked, and why; ``hints`` what helps. Close it after use.
     """
 
     def __init__(
@@ -36,8 +40,11 @@ class Places:
         self._keys = keys
         self._directories = [os.fsencode(one) for one in directories]
         self._openers = list(openers)
-        self._storages: list[Storage] | None = None
+        self._storages: list[tuple[str, Storage]] | None = None
+        self._failures: dict[str, int] = {}
+        self._guard = threading.Lock()
         self.problems: list[str] = []
+        self.hints: list[str] = []
 
     def file(self, digest: bytes, *, directory: bool = False) -> tuple[bytes, int] | None:
         """Return the path and the size of an object's file on this machine, if there is one."""
@@ -79,21 +86,40 @@ class Places:
 
     def fetch(self, digest: bytes, to: Path, *, directory: bool = False) -> bool:
         """Write an object to a new file, whatever it is; say whether a storage had it."""
-        for storage in self._opened():
-            for key in self._keys(digest, directory=directory):
-                try:
-                    storage.get_file(key, to)
-                except ObjectNotFound:
-                    continue
-                return True
+        for name, storage in self._opened():
+            if self._failures.get(name, 0) >= _FAILURES:
+                continue
+            try:
+                if self._get(storage, digest, to, directory=directory):
+                    return True
+            except RemoteError as error:
+                to.unlink(missing_ok=True)
+                self._note_failure(name, error)
+            else:
+                self._failures[name] = 0
         return False
+
+    def _get(self, storage: Storage, digest: bytes, to: Path, *, directory: bool) -> bool:
+        for key in self._keys(digest, directory=directory):
+            try:
+                storage.get_file(key, to)
+            except ObjectNotFound:
+                continue
+            return True
+        return False
+
+    def _note_failure(self, name: str, error: DverError) -> None:
+        with self._guard:
+            self._failures[name] = self._failures.get(name, 0) + 1
+            if not any(one.startswith(f"{name}: ") for one in self.problems):
+                self.problems.append(f"{name}: {error.message}")
 
     def fetch_all(self, digests: Sequence[bytes], directory: Path) -> Iterator[int]:
         """Fetch objects at once, each into the file of its number; yield the numbers of those got.
 
-        Raises RemoteError if a storage that answered at first does not any more.
+        The first one goes alone, so that a storage that is down is found out by it.
         """
-        storages = self._opened()
+        storages = [storage for _, storage in self._opened()]
         if not storages or not digests:
             return
 
@@ -101,8 +127,10 @@ class Places:
             return self.fetch(digests[i], directory / str(i))
 
         connections = max(1, min(16, *(storage.facts.connections for storage in storages)))
+        if one(0):
+            yield 0
         with ThreadPoolExecutor(connections, "dver-foreign") as pool:
-            for i, got in enumerate(pool.map(one, range(len(digests)))):
+            for i, got in enumerate(pool.map(one, range(1, len(digests))), 1):
                 if got:
                     yield i
 
@@ -116,36 +144,58 @@ class Places:
     def looked_in(self) -> list[str]:
         """What to call the places in a message."""
         found = [os.fsdecode(one) for one in self._directories]
-        return found + [one.description for one in self._storages or ()]
+        return found + [one.description for _, one in self._storages or ()]
 
-    def _opened(self) -> list[Storage]:
+    def _opened(self) -> list[tuple[str, Storage]]:
         if self._storages is None:
             self._storages = []
             for name, opener in self._openers:
                 try:
-                    self._storages.append(opener())
+                    self._storages.append((name, opener()))
                 except DverError as error:
                     self.problems.append(f"{name}: {error.message}")
+                    if error.hint:
+                        self.hints.append(error.hint)
         return self._storages
 
     def close(self) -> None:
         """Let go of what was opened."""
-        for storage in self._storages or ():
+        for _, storage in self._storages or ():
             storage.close()
         self._storages = None
 
 
-def of_project(project: Project, top: Path, environ: Mapping[str, str]) -> Places:
-    """Return the caches and remotes of a DVC project."""
+def of_project(
+    project: Project,
+    top: Path,
+    environ: Mapping[str, str],
+    is_agreed: Callable[[str], bool],
+) -> Places:
+    """Return the caches and remotes of a DVC project.
+
+    A remote that the committed settings lead to is asked only if ``is_agreed`` to its place.
+    """
     directories = list(project.caches)
     openers: list[tuple[str, Callable[[], Storage]]] = []
     for remote in project.remotes:
-        scheme, found, rest = remote.url.partition("://")
-        if not found or scheme in ("file", "local"):
-            directories.append(Path(rest if found else remote.url))
+        if remote.is_elsewhere and remote.is_committed and not is_agreed(remote.place):
+            openers.append((remote.name, _refused(remote)))
+        elif remote.directory is not None:
+            directories.append(remote.directory)
         else:
             openers.append((remote.name, _opener(remote, top, environ)))
     return Places(dvcproject.keys, directories, openers)
+
+
+def _refused(remote: DvcRemote) -> Callable[[], Storage]:
+    def refused() -> Storage:
+        raise ConfigError(
+            f"{show(remote.place)} comes from .dvc/config, which is shared through git, and nobody"
+            " has yet agreed in this clone to read from there",
+            hint="if you know that place: dver migrate dvc --trust",
+        )
+
+    return refused
 
 
 def _opener(remote: DvcRemote, top: Path, environ: Mapping[str, str]) -> Callable[[], Storage]:

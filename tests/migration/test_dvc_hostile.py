@@ -9,8 +9,8 @@ import pytest
 
 from dver.base.errors import ConfigError, FormatError
 from dver.foreign import dvcfiles, plainyaml
-from dver.foreign.dvcproject import keys, open_project, remote_options
-from dver.foreign.places import Places
+from dver.foreign.dvcproject import DvcRemote, keys, open_project, remote_options
+from dver.foreign.places import Places, of_project
 from tests.migration.conftest import Project
 from tests.support.gitrepo import GitRepo
 from tests.support.s3server import S3Server
@@ -43,7 +43,7 @@ def test_committed_settings_run_no_program(
         made.write(f".dvc/{where}", settings)
     made.git("add", "-f", ".")
     made.commit("hostile")
-    done = made.dver("migrate", "dvc", code=6)
+    done = made.dver("migrate", "dvc", "--trust", code=6)
     assert "configpath" in done.stderr
     assert not ran.exists()
 
@@ -106,3 +106,37 @@ def test_a_cache_holds_nothing_but_files(tmp_path: Path, kind: str) -> None:
     else:
         place.mkdir()
     assert Places(keys, [tmp_path]).file(digest, directory=True) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "committed", "is_asked"),
+    [
+        ("url = s3://mine/x", "", True),
+        ("", "url = s3://theirs/x", False),
+        ("url = s3://mine/x", "endpointurl = http://10.0.0.1", False),
+        ("url = s3://mine/x\n    endpointurl = http://mine", "endpointurl = http://10.0.0.1", True),
+        ("", "url = https://10.0.0.1/x", False),
+        ("url = remote://base/x", "", False),
+    ],
+)
+def test_whose_word_it_is_where_to_look(
+    tmp_path: Path, own: str, committed: str, *, is_asked: bool
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    base = "['remote \"base\"']\n    url = s3://theirs\n[core]\n    remote = r\n"
+    (tmp_path / ".dvc/config").write_text(f"{base}['remote \"r\"']\n    {committed}\n")
+    (tmp_path / ".dvc/config.local").write_text(f"['remote \"r\"']\n    {own}\n")
+    (remote,) = open_project(tmp_path, b"", {}).remotes
+    assert remote.is_committed is not is_asked
+    asked: list[str] = []
+    places = of_project(
+        open_project(tmp_path, b"", {}), tmp_path, {}, lambda place: bool(asked.append(place))
+    )
+    places.fetch(bytes(16), tmp_path / "x") if not is_asked else None
+    assert bool(asked) is not is_asked
+    assert bool(places.problems) is not is_asked
+
+
+def test_a_place_is_told_without_secrets() -> None:
+    remote = DvcRemote("r", "https://a:hidden@host/x@y?sig=hidden", {})
+    assert remote.place == "https://host/x@y"

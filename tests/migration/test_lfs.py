@@ -57,7 +57,7 @@ def test_content_that_is_not_here_or_damaged(lfs: Project) -> None:
     damaged.chmod(0o644)
     damaged.write_bytes(b"secont" * 1000)
     done = lfs.dver("migrate", "lfs", code=6)
-    assert "'git lfs fetch --all' brings what the server has" in done.stderr
+    assert "'dver migrate lfs --fetch' has git-lfs bring what its server has" in done.stderr
     assert f"damaged: {damaged}" in done.stderr
     assert not (lfs.path / "a.bin.dver").exists()
     # The other one is done; git-lfs keeps what it has.
@@ -93,6 +93,40 @@ def test_a_clone_without_objects(lfs: Project, tmp_path: Path) -> None:
     shutil.rmtree(clone.path / ".git/lfs", ignore_errors=True)
     done = Project(clone.path).dver("cat", "--rev", "v1", "a.bin", code=6)
     assert "a.bin at v1 was versioned by git-lfs" in done.stderr
+
+
+def clone_without_content(lfs: Project, tmp_path: Path) -> Project:
+    """Return a clone whose git-lfs has fetched nothing, of a remote that has all."""
+    bare = Project(tmp_path / "bare.git")
+    lfs.git("clone", "-q", "--bare", str(lfs.path), str(bare.path))
+    lfs.git("remote", "add", "origin", bare.path.as_uri())
+    lfs.git("lfs", "push", "--all", "origin")
+    lfs.git("clone", "-q", bare.path.as_uri(), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    assert not (clone.path / ".git/lfs/objects").exists()
+    return clone
+
+
+def test_content_is_fetched_by_git_lfs(lfs: Project, tmp_path: Path) -> None:
+    clone = clone_without_content(lfs, tmp_path)
+    clone.git("config", "lfs.fetchexclude", "*.bin")
+    done = clone.dver("migrate", "lfs", code=6)
+    assert "hint: 'dver migrate lfs --fetch' has git-lfs bring" in done.stderr
+    clone.dver("migrate", "lfs", "--fetch", "a.bin")
+    assert not any("models" in path for path in clone.dver("ls").stdout.splitlines())
+    clone.dver("migrate", "lfs", "--fetch")
+    clone.dver("checkout", "--force", "a.bin", "models/ä b")
+    assert (clone.path / "a.bin").read_bytes() == b"second" * 1000
+    assert (clone.path / "models/ä b").read_text() == "weights"
+
+
+def test_what_git_lfs_cannot_fetch_stops_nothing(lfs: Project, tmp_path: Path) -> None:
+    clone = clone_without_content(lfs, tmp_path)
+    shutil.rmtree(tmp_path / "bare.git/lfs")
+    clone.write("a.bin", b"second" * 1000)
+    done = clone.dver("migrate", "lfs", "--fetch", code=6)
+    assert "'git lfs' failed" in done.stderr
+    assert "not taken: models/ä b" in done.stderr and (clone.path / "a.bin.dver").exists()
 
 
 def test_where_there_is_nothing(git_repo: GitRepo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
@@ -49,6 +49,7 @@ class MigrateDvcOptions:
 
     ``dry_run`` reads DVC's files and says what would be written. ``rewrite_history`` makes new
     branches ``dver/<branch>`` beside all that there are. ``stage`` and ``workers`` as for add.
+    ``trust`` agrees to read from the remotes that DVC's committed settings lead to, now and later.
     """
 
     paths: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class MigrateDvcOptions:
     rewrite_history: bool = False
     stage: bool | None = None
     workers: int | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class MigrateDvcResult:
     ``writes`` are all files that were, or in a dry run would be, written or changed; of records
     in a dry run only their directory. ``corrupt`` are files of DVC's that are not what they are
     called, and were not taken. ``notes`` say what of the pipelines has no equal. ``branches`` are
-    those of ``--rewrite-history``.
+    those of ``--rewrite-history``. ``agreed`` are the remotes of DVC that may be read from now.
     """
 
     dry_run: bool
@@ -79,6 +81,7 @@ class MigrateDvcResult:
     branches: tuple[str, ...] = ()
     to_stage: tuple[str, ...] = ()
     staged: bool = False
+    agreed: tuple[str, ...] = ()
 
     @property
     def lacking(self) -> bool:
@@ -98,7 +101,12 @@ def migrate_dvc(repo: Repo, options: MigrateDvcOptions, reporter: Reporter) -> M
     if options.rewrite_history and options.paths:
         raise UsageError("--rewrite-history is about whole branches, and takes no PATH")
     found = othertools.in_work_tree(repo)
+    agreed: tuple[str, ...] = ()
+    if options.trust and not options.dry_run:
+        agreed = _agree(repo, found)
     if not found.files and not found.stages and not found.broken:
+        if agreed:
+            return MigrateDvcResult(False, agreed=agreed)
         raise NotFoundError(
             "there is nothing of DVC here: no .dvc file and no dvc.lock",
             hint="run it in the repository whose data DVC versions",
@@ -107,7 +115,15 @@ def migrate_dvc(repo: Repo, options: MigrateDvcOptions, reporter: Reporter) -> M
         return _Migration(repo, options, found, reporter).plan()
     with worktree.hold_worktree(repo):
         migration = _Migration(repo, options, found, reporter)
-        return migration.run()
+        return replace(migration.run(), agreed=agreed)
+
+
+def _agree(repo: Repo, found: Found) -> tuple[str, ...]:
+    """Agree to the remotes of the projects here, or else of the one that was here once."""
+    if not found.configs and not (repo.root / ".dvc").is_dir():
+        found = othertools.settings_of_history(repo)
+    with PlacesOf(repo, found) as places:
+        return tuple(places.agree())
 
 
 class _Migration:
@@ -127,14 +143,19 @@ class _Migration:
 
     def plan(self) -> MigrateDvcResult:
         """Say what would be done; nothing is written."""
+        from dver.ops.migration.dvcpipeline import unrecorded
+
         repo, chosen = self._repo, self._chosen
         writes = self._settings()
         writes += [pointer_path(path) for path in chosen.outs]
         writes += ignorefile.pending(repo.git, list(chosen.outs))
         pipeline = self._pipeline()
-        if pipeline.text is not None:
+        claims = pipeline.claims
+        if pipeline.is_there:
+            claims = unrecorded(repo, claims)
+        elif pipeline.text is not None:
             writes.append(b"dver.yaml")
-        if pipeline.claims:
+        if claims:
             writes.append(b".dver/records/")
         targets = [
             MigratedTarget(
@@ -154,7 +175,7 @@ class _Migration:
             tuple(chosen.refused),
             writes=tuple(repo.display(path) for path in sorted(set(writes))),
             steps=pipeline.steps,
-            records=len(pipeline.claims),
+            records=len(claims),
             notes=pipeline.notes,
             branches=self._branches(),
         )

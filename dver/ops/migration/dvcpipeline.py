@@ -36,7 +36,8 @@ class Pipeline:
     """The pipeline of DVC in dver's words.
 
     ``text`` is the new ``dver.yaml``, None if there is none to write. ``steps`` are its steps,
-    ``claims`` those that can be recorded, ``notes`` what has no equal.
+    ``claims`` those that can be recorded, ``notes`` what has no equal. With ``is_there`` an earlier
+    run wrote it, and only records may be missing.
     """
 
     text: bytes | None = None
@@ -44,6 +45,7 @@ class Pipeline:
     claims: tuple[ClaimedStep, ...] = ()
     notes: tuple[str, ...] = ()
     pointers: Mapping[bytes, Pointer] = field(default_factory=dict)
+    is_there: bool = False
 
 
 EMPTY = Pipeline()
@@ -54,8 +56,6 @@ def convert(repo: Repo, found: Found, pointers: Mapping[bytes, Pointer] | None) 
     files = [path for path in _pipelines(repo) if not os.path.islink(repo.absolute(path))]
     if not files:
         return EMPTY
-    if os.path.lexists(repo.absolute(os.fsencode(pipelinefile.NAME))):
-        return Pipeline(notes=(f"{pipelinefile.NAME} is there already, and stays as it is",))
     notes: list[str] = []
     texts: list[StepText] = []
     for path in files:
@@ -75,9 +75,16 @@ def convert(repo: Repo, found: Found, pointers: Mapping[bytes, Pointer] | None) 
                 notes.append(f"{stage.name} stays with DVC: {error.message}")
     for one in texts:
         notes += [f"{one.name}: {note}" for note in one.notes]
-    if not texts:
+    ours = repo.absolute(os.fsencode(pipelinefile.NAME))
+    text = ("steps:\n" + "\n".join(one.text for one in texts)).encode() if texts else None
+    if os.path.lexists(ours):
+        if text is None or othertools.read_limited(ours) != text:
+            return Pipeline(notes=(f"{pipelinefile.NAME} is there already, and stays as it is",))
+        steps = {step.name: step for step in pipelinefile.parse(text)}
+        claims = _claims(repo, texts, steps, found)
+        return Pipeline(text, (), tuple(claims), (), pointers or {}, is_there=True)
+    if text is None:
         return Pipeline(notes=tuple(notes))
-    text = ("steps:\n" + "\n".join(one.text for one in texts)).encode()
     try:
         steps = {step.name: step for step in pipelinefile.parse(text)}
     except FormatError as error:
@@ -140,6 +147,19 @@ def _differs(one: StepText, stage: LockedStage) -> bool:
         return True
     locked = {out.path for out in stage.outs}
     return locked != set(one.outs) or {dep.path for dep in stage.deps} != set(one.deps)
+
+
+def unrecorded(repo: Repo, claims: Sequence[ClaimedStep]) -> tuple[ClaimedStep, ...]:
+    """Return the claims whose steps have no record that was taken over yet."""
+    from dver.lineage.index import LineageIndex
+    from dver.ops.migration.dvcrecords import is_taken_over
+
+    with LineageIndex(repo) as index:
+        return tuple(
+            one
+            for one in claims
+            if not any(is_taken_over(index.record(found)) for found in index.of_step(one.step.name))
+        )
 
 
 def write(repo: Repo, pipeline: Pipeline) -> list[bytes]:

@@ -18,7 +18,7 @@ from dver.base.errors import DverError
 from dver.base.oid import Oid
 from dver.foreign.dvcfiles import Out
 from dver.formats.pointer import Pointer
-from dver.formats.record import Actor, Claim, Command, Item, Metric, Value
+from dver.formats.record import Actor, Claim, Command, Item, Metric, Record, Value
 from dver.git.revisions import Commit
 from dver.lineage import actor, running, values
 from dver.lineage.index import LineageIndex
@@ -53,6 +53,11 @@ def write_records(repo: Repo, pipeline: Pipeline) -> list[bytes]:
         return [running.write(repo, record_id, data) for record_id, data in made]
 
 
+def is_taken_over(value: Record | None) -> bool:
+    """Say whether a record was made of what a ``dvc.lock`` claims."""
+    return value is not None and value.reason == _REASON
+
+
 def _is_there(index: LineageIndex, draft: Draft) -> bool:
     def told(items: tuple[Item, ...]) -> set[tuple[str, Oid]]:
         return {(item.path, item.oid) for item in items}
@@ -61,7 +66,7 @@ def _is_there(index: LineageIndex, draft: Draft) -> bool:
         value = index.record(found)
         if (
             value is not None
-            and value.reason == _REASON
+            and is_taken_over(value)
             and value.command == draft.command
             and told(value.inputs) == told(draft.inputs)
             and told(value.outputs) == told(draft.outputs)

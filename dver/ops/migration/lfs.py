@@ -37,13 +37,15 @@ if TYPE_CHECKING:
 class MigrateLfsOptions:
     """What to take over: ``paths`` are files or directories of them, none for all.
 
-    ``dry_run`` only says what would change. ``stage`` False leaves git's index as it is.
+    ``dry_run`` only says what would change. ``stage`` False leaves git's index as it is. ``fetch``
+    has git-lfs bring what is not here first.
     """
 
     paths: tuple[str, ...] = ()
     dry_run: bool = False
     stage: bool = True
     workers: int | None = None
+    fetch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,15 @@ def migrate_lfs(repo: Repo, options: MigrateLfsOptions, reporter: Reporter) -> M
     """Write pointers for the files that git-lfs has, and take these out of git's index.
 
     The content is read from the work tree or ``.git/lfs``, compared with its SHA-256 and stored.
-    Nothing is committed and nothing is asked of a server. Raises NotFoundError if git-lfs has no
-    files here.
+    Nothing is committed, and no server is asked but by git-lfs, with ``fetch``. Raises
+    NotFoundError if git-lfs has no files here.
     """
     if repo.git.is_bare:
         raise RepositoryError("a bare repository has no working tree to migrate")
     if options.dry_run:
         return _Migration(repo, options, reporter).plan()
+    if options.fetch:
+        _Migration(repo, options, reporter).fetch()
     with worktree.hold_worktree(repo):
         return _Migration(repo, options, reporter).run()
 
@@ -194,6 +198,20 @@ class _Migration:
             kept=tuple(repo.display(path) for path in kept),
         )
 
+    def fetch(self) -> None:
+        """Have git-lfs bring what is neither in the work tree nor among its objects."""
+        from dver.ops.migration import lfsfetch
+
+        outs = self._chosen.outs
+        with PlacesOf(self._repo, Found(outs=dict(outs))) as places:
+            missing = lfsfetch.missing(self._repo, outs, places)
+        if not missing:
+            return
+        with self._reporter.task("git lfs fetch", unit="files", total=len(missing)):
+            problem = lfsfetch.fetch(self._repo, missing)
+        if problem:
+            self._reporter.warn(problem)
+
     def run(self) -> MigrateLfsResult:
         """Do it."""
         from dver.ops.setup.init import InitOptions, init
@@ -228,10 +246,7 @@ class _Migration:
             ),
             (
                 *chosen.refused,
-                *(
-                    NotMigrated(repo.display(one.out.path), one.reason, one.hint, missing=True)
-                    for one in done.failed
-                ),
+                *self._lacking(done),
             ),
             tuple(dict.fromkeys(done.corrupt)),
             tuple(repo.display(path) for path in written),
@@ -239,6 +254,19 @@ class _Migration:
             tuple(repo.display(path) for path in kept),
             staged,
         )
+
+    def _lacking(self, done: Translation) -> list[NotMigrated]:
+        from dver.ops.migration import lfsfetch
+
+        if not done.failed:
+            return []
+        hint: str | None = lfsfetch.advice(self._repo)
+        if self._options.fetch:
+            hint = "'git lfs fetch --all' says what the server has"
+        return [
+            NotMigrated(self._repo.display(one.out.path), one.reason, hint, missing=True)
+            for one in done.failed
+        ]
 
     def _targets(self, pointers: Mapping[bytes, Pointer], change: str) -> list[MigratedTarget]:
         return [

@@ -14,8 +14,10 @@ from typing import IO, TYPE_CHECKING, Self
 
 from dver.base.errors import FormatError
 from dver.base.fsio import show
+from dver.config import sources
 from dver.foreign import dvcfiles, dvcproject, lfsfiles
 from dver.foreign.dvcfiles import LOCK, PIPELINE, DvcFile, LockedStage, Out
+from dver.foreign.dvcproject import Project
 from dver.foreign.places import Places, of_project
 from dver.git.pointers import REGULAR, read_blobs
 from dver.git.process import split_nul
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from dver.repo import Repo
 
 _MAX_FILE = 64 << 20
+_CONFIG_TEXT = dvcproject.CONFIG.decode()
 
 
 @dataclass(slots=True)
@@ -113,6 +116,22 @@ def at_commit(repo: Repo, commit: str) -> Found:
     if any(lfsfiles.FILTER.search(blobs[blob]) for blob in attributes):
         for pointer in lfs_pointers(repo, commit):
             found.outs.setdefault(pointer.path, pointer)
+    return found
+
+
+def settings_of_history(repo: Repo) -> Found:
+    """Return the settings that DVC had at the top when a commit before HEAD last had any."""
+    found = Found()
+    git = repo.git
+    out = git.run(
+        *("log", "--format=%H %P", "--full-history", "--", f":(top,literal){_CONFIG_TEXT}"),
+        answers=(0, 128),  # no commit yet
+    )
+    for commit in dict.fromkeys(out.decode().split()):
+        data = git.read_file(commit, dvcproject.CONFIG)
+        if data is not None:
+            found.configs[b""] = data
+            break
     return found
 
 
@@ -224,8 +243,25 @@ class PlacesOf:
 
     def _dvc(self, project: bytes) -> Places:
         repo = self._repo
+        try:
+            opened = self._project(project)
+        except FormatError as error:
+            # Its cache is where it is if nothing says otherwise.
+            cache = repo.root / os.fsdecode(project) / ".dvc" / "cache"
+            places = Places(dvcproject.keys, [cache])
+            places.problems.append(error.message)
+            return places
+        return of_project(
+            opened,
+            repo.root,
+            repo.environ,
+            lambda place: sources.is_agreed(repo.common_state_dir, place),
+        )
+
+    def _project(self, project: bytes) -> Project:
+        repo = self._repo
         main = repo.git.common_dir.parent
-        opened = dvcproject.open_project(
+        return dvcproject.open_project(
             repo.root,
             project,
             repo.environ,
@@ -234,7 +270,20 @@ class PlacesOf:
             named={out.remote for out in self._found.outs.values() if out.remote},
             local_is_shared=self._is_tracked(dvcproject.local_file(repo.root, project)),
         )
-        return of_project(opened, repo.root, repo.environ)
+
+    def agree(self) -> list[str]:
+        """Agree to read from the remotes that committed settings lead to; return their places.
+
+        These are the remotes of the projects that were found. Raises FormatError.
+        """
+        places = set()
+        for project in sorted({b"", *self._found.configs}):
+            for remote in self._project(project).remotes:
+                if remote.is_elsewhere and remote.is_committed:
+                    places.add(remote.place)
+        for place in sorted(places):
+            sources.agree(self._repo.common_state_dir, place)
+        return sorted(places)
 
     def _is_tracked(self, path: Path) -> bool:
         """Tell whether git has a file or a symlink that leads to it."""

@@ -216,9 +216,10 @@ class Translator:
         reason = f"{what} is not to be had from {places.described}"
         if contents.corrupt:
             reason += f"; damaged there: {', '.join(map(show, contents.corrupt[:3]))}"
-        hint = "'dvc fetch' brings what DVC's remote has"
+        hint = "'dvc fetch' brings what DVC's remote has; then run it again"
         if out.algorithm == "sha256":
             hint = "'git lfs fetch --all' brings what the server has"
+        hint = places.hints[0] if places.hints else hint
         return Untranslated(out, reason, hint, missing)
 
 

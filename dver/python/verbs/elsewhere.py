@@ -113,11 +113,15 @@ class MigrateGroup(Group):
         rewrite_history: bool = False,
         stage: bool | None = None,
         workers: int | None = None,
+        trust: bool = False,
     ) -> MigrateDvcResult:
-        """Take over data that DVC tracks; nothing of DVC's is deleted."""
+        """Take over data that DVC tracks; nothing of DVC's is deleted.
+
+        ``trust`` agrees to read from the remotes that DVC's committed settings lead to.
+        """
         from dver.ops.migration.dvc import MigrateDvcOptions, migrate_dvc
 
-        asked = MigrateDvcOptions(texts(paths), dry_run, rewrite_history, stage, workers)
+        asked = MigrateDvcOptions(texts(paths), dry_run, rewrite_history, stage, workers, trust)
         with self._handle.opened(initialised=False) as repo:
             return migrate_dvc(repo, asked, self._handle.reporter)
 
@@ -127,10 +131,14 @@ class MigrateGroup(Group):
         dry_run: bool = False,
         stage: bool = True,
         workers: int | None = None,
+        fetch: bool = False,
     ) -> MigrateLfsResult:
-        """Take over data that git-lfs tracks; nothing of git-lfs's is deleted."""
+        """Take over data that git-lfs tracks; nothing of git-lfs's is deleted.
+
+        ``fetch`` has git-lfs bring what is not here first.
+        """
         from dver.ops.migration.lfs import MigrateLfsOptions, migrate_lfs
 
-        asked = MigrateLfsOptions(texts(paths), dry_run, stage, workers)
+        asked = MigrateLfsOptions(texts(paths), dry_run, stage, workers, fetch)
         with self._handle.opened(initialised=False) as repo:
             return migrate_lfs(repo, asked, self._handle.reporter)

@@ -27,6 +27,10 @@ from dver.ui.humanize import count
             "also make branches in which all of history has pointers of dver",
             "dver migrate dvc --rewrite-history",
         ),
+        (
+            "in a fresh clone, read from the remote that .dvc/config names",
+            "dver migrate dvc --trust",
+        ),
     ],
 )
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())
@@ -36,6 +40,12 @@ from dver.ui.humanize import count
     is_flag=True,
     help="Make a new branch dver/BRANCH for each branch, with pointers of dver in all its commits."
     " The old branches stay as they are.",
+)
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Agree to read from the remotes that the committed .dvc/config names, now and for old"
+    " revisions, in this clone.",
 )
 @options.stage
 @click.option(
@@ -49,6 +59,7 @@ def command(
     paths: tuple[str, ...],
     dry_run: bool,
     rewrite_history: bool,
+    trust: bool,
     stage: bool | None,
     workers: int | None,
 ) -> int:
@@ -58,12 +69,16 @@ def command(
     it. The data is read from the workspace, DVC's cache or its remotes, and compared with the MD5
     that DVC recorded; what differs is told and not taken. dvc.yaml becomes dver.yaml, what
     dvc.lock says becomes records of claims, .dvcignore becomes .dverignore. Without PATH all of it
-    is taken over.
+    is taken over. What cannot be read is told, the rest is done, and the exit code is 6; another
+    run goes on with what was left.
+
+    A remote on another machine is asked only if your own configuration of DVC names it, or you
+    agreed to it with --trust: whoever can commit decides what stands in .dvc/config.
 
     Nothing of DVC is deleted. Older revisions are read through DVC's files, its cache and its
     remotes: keep these as long as you want to go back.
     """
-    asked = MigrateDvcOptions(paths, dry_run, rewrite_history, stage, workers)
+    asked = MigrateDvcOptions(paths, dry_run, rewrite_history, stage, workers, trust)
     result = migrate_dvc(app.repo, asked, app.reporter)
     code = app.finish(result, _render)
     if result.lacking:
@@ -73,6 +88,8 @@ def command(
 
 def _render(console: Console, result: MigrateDvcResult) -> None:
     new = [one for one in result.targets if one.change == "new"]
+    for place in result.agreed:
+        console.done(f"may be read from now on in this clone: {show(place)}")
     word = "would take" if result.dry_run else "took over"
     for target in new:
         console.done(f"{word}  {target_line(target)}")

@@ -23,10 +23,16 @@ from dver.ui.humanize import count
         ("see what would change", "dver migrate lfs --dry-run"),
         ("take over all that git-lfs has, and look at it", "dver migrate lfs && git status"),
         ("only one directory", "dver migrate lfs models"),
+        ("in a clone that lacks content, have git-lfs fetch it", "dver migrate lfs --fetch"),
     ],
 )
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path())
 @options.dry_run
+@click.option(
+    "--fetch",
+    is_flag=True,
+    help="First have git-lfs fetch what is not here ('git lfs fetch'), with its own credentials.",
+)
 @click.option(
     "--stage/--no-stage",
     default=True,
@@ -39,19 +45,26 @@ from dver.ui.humanize import count
     help="How many processes read files (default: core.workers, else by the amount of work).",
 )
 def command(
-    app: App, paths: tuple[str, ...], dry_run: bool, stage: bool, workers: int | None
+    app: App,
+    paths: tuple[str, ...],
+    dry_run: bool,
+    fetch: bool,
+    stage: bool,
+    workers: int | None,
 ) -> int:
     """Take over what git-lfs versions.
 
     A pointer PATH.dver is written for each file that .gitattributes gives to git-lfs, the file is
     taken out of git's index and ignored, and the lines of .gitattributes go when no file of
     git-lfs is left there. The content is read from the work tree or .git/lfs and compared with its
-    SHA-256; nothing is asked of a server. All of it is staged and nothing is committed.
+    SHA-256; a server is asked only with --fetch, by git-lfs. All of it is staged and nothing is
+    committed. What is not to be had is told, the rest is done, and another run goes on.
 
     Older revisions are read through .git/lfs: keep what it has as long as you want to go back,
     'git lfs fetch --all' brings all of it.
     """
-    result = migrate_lfs(app.repo, MigrateLfsOptions(paths, dry_run, stage, workers), app.reporter)
+    asked = MigrateLfsOptions(paths, dry_run, stage, workers, fetch)
+    result = migrate_lfs(app.repo, asked, app.reporter)
     code = app.finish(result, _render)
     if result.lacking:
         return 6
