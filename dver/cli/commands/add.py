@@ -48,6 +48,11 @@ _STYLES: dict[str, Style] = {"new": "green", "updated": "yellow", "unchanged": "
     is_flag=True,
     help="Record again what is tracked at or below PATH (default: everywhere); track nothing new.",
 )
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Record what is here as all of a directory, also if files that were recorded never came.",
+)
 @options.stage
 @click.option(
     "--workers",
@@ -60,6 +65,7 @@ def command(
     paths: tuple[str, ...],
     paths_from: str | None,
     update: bool,
+    replace: bool,
     stage: bool | None,
     workers: int | None,
 ) -> int:
@@ -69,11 +75,19 @@ def command(
     and PATH is added to .gitignore. The pointer and .gitignore are what git keeps: commit them.
 
     A PATH that is tracked already is recorded again, and only what changed is read. A PATH inside
-    a tracked directory records just that part. Patterns (*, ?, [...]) that the shell left alone
-    are expanded here.
+    a tracked directory records just that part. A directory of which not all was ever brought here
+    is refused as a whole, so that the rest is not dropped by accident. Patterns (*, ?, [...]) that
+    the shell left alone are expanded here.
     """
     listed = None if paths_from is None else read_list(paths_from)
-    asked = AddOptions(paths=paths, paths_from=listed, update=update, stage=stage, workers=workers)
+    asked = AddOptions(
+        paths=paths,
+        paths_from=listed,
+        update=update,
+        replace=replace,
+        stage=stage,
+        workers=workers,
+    )
     result = add(app.repo, asked, app.reporter)
     return app.finish(result, _render)
 

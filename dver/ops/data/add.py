@@ -34,14 +34,16 @@ class AddOptions:
     of them as raw bytes, each ended by NUL if there is any NUL in it, else by a line feed.
     ``update`` adds again every tracked target at or below ``paths`` (everywhere without any) whose
     data is there, and starts tracking nothing, as ``git add -u`` does.
-    ``stage`` runs ``git add`` on the pointers and .gitignore files; None leaves that to the
-    setting ``core.autostage``. ``workers`` is how many processes read files; None decides by the
-    amount of work.
+    ``replace`` records what is here as all of a directory, also if more of it was recorded that was
+    never brought here. ``stage`` runs ``git add`` on the pointers and .gitignore files; None leaves
+    that to the setting ``core.autostage``. ``workers`` is how many processes read files; None
+    decides by the amount of work.
     """
 
     paths: tuple[str, ...] = ()
     paths_from: bytes | None = None
     update: bool = False
+    replace: bool = False
     stage: bool | None = None
     workers: int | None = None
 
@@ -107,6 +109,8 @@ def add(repo: Repo, options: AddOptions, reporter: Reporter) -> AddResult:
         )
     with worktree.hold_worktree(repo):
         jobs = select_tracked(repo, typed) if options.update else select(repo, typed)
+        for job in jobs:
+            job.replaces = options.replace
         workers = options.workers or repo.config.number("core.workers")
         result = record(repo, jobs, reporter, stage=options.stage, workers=workers)
     _consolidate(repo, reporter)
@@ -134,15 +138,19 @@ def record(
     *,
     stage: bool | None = None,
     workers: int | None = None,
+    made: bool = False,
 ) -> AddResult:
     """Record some jobs: the part of :func:`add` after the paths were understood.
 
-    The caller holds the work tree's lock.
+    ``made`` says that a command has just made the data: it takes the place of what was recorded
+    before, if nothing of that is known here. The caller holds the work tree's lock.
     """
     store = repo.store
     with store.hold():
         # Another process may have collected garbage since the store was opened.
         store.refresh()
+        for job in jobs if made else ():
+            job.replaces |= job.old is not None and not store.has(job.old.oid)
         with store.writer() as writer:
             recorder = Recorder(repo, store, writer, reporter)
             recordings = recorder.record(jobs, workers)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dver.base.errors import MissingContentError
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
-from dver.formats.tree import EMPTY, Tree
 
 if TYPE_CHECKING:
     from dver.store.store import Store
@@ -20,19 +18,6 @@ def was_purged(store: Store, oid: Oid) -> bool:
     from dver.store.tombstones import explain
 
     return explain(store.local_directory(), oid) is not None
-
-
-class Purges:
-    """A source of trees behind a store: what was purged is empty, since nothing brings it back."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def read_tree(self, oid: Oid) -> Tree:
-        """Return an empty tree for one that was purged. Raises MissingContentError for others."""
-        if was_purged(self._store, oid):
-            return EMPTY
-        raise MissingContentError(f"the tree {format_oid(oid)} is not here")
 
 
 def warn_of_purged(store: Store, reporter: Reporter) -> None:

@@ -19,10 +19,9 @@ from dver.formats import pack
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import KnownTree
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry
-from dver.ops.targets.placement import Placement
+from dver.ops.data.neverhere import refuse_dropping
 from dver.ops.targets.selection import Job, refuse_symlink
-from dver.store.treediff import diff_trees
-from dver.store.walk import EncodedTrees, Layered, TreeSource
+from dver.store.walk import EncodedTrees, TreeSource
 from dver.workspace.building import Replacement, Splice, build_trees, pointer_of
 from dver.workspace.filescan import scan_file
 from dver.workspace.hashing import fill_files, fill_scan
@@ -192,46 +191,15 @@ class Recorder:
             one.pointer = self._splice(one)
         elif one.scans:
             one.pointer = pointer_of(one.scans[b""])
-            self._refuse_dropping(one, one.pointer, built)
+            old = one.job.old
+            if old is not None and old.kind == "tree" and not one.job.replaces:
+                shown = show(self._repo.display(one.job.path))
+                source = EncodedTrees(built)
+                refuse_dropping(self._store, old, one.pointer, one.known, source, shown)
         else:
             state = one.files[b""]
             oid = _known(state.oid)
             one.pointer = Pointer("file", oid, state.size, 1, state.kind == EXECUTABLE)
-
-    def _refuse_dropping(self, one: Recording, new: Pointer, built: dict[Oid, bytes]) -> None:
-        """Raise RefusedError if recorded files would go that were never brought here.
-
-        Whoever has only part of a directory did not delete the rest. Without even its listing
-        nothing of it ever was here, and what is there now simply replaces it.
-        """
-        old = one.job.old
-        if old is None or old.kind != "tree" or old == new or not self._store.has(old.oid):
-            return
-        from dver.ops.data.purgedhere import Purges, was_purged
-
-        source = Layered([EncodedTrees(built), self._store, Purges(self._store)])
-        # Where all of some version was here once, what is not there now was deleted.
-        partial = one.known is not None and one.known.base is None
-        placement = Placement(self._store, one.known, old)
-        absent = 0
-        try:
-            for change in diff_trees(source, old.oid, new.oid):
-                gone = change.old if change.new is None else None
-                if gone is not None and gone.kind != DIRECTORY:
-                    if was_purged(self._store, gone.oid):
-                        continue
-                    absent += not self._store.has(gone.oid) or (
-                        partial and not placement.had(change.path)
-                    )
-        except MissingContentError:
-            absent += 1
-        if absent:
-            shown = show(self._repo.display(one.job.path))
-            raise RefusedError(
-                f"not all of {shown} is here: to record its present state would drop"
-                " files that were never fetched",
-                hint=f"'dver pull {shown}' brings them, 'dver add {shown}/PATH' records one path",
-            )
 
     def _splice(self, one: Recording) -> Pointer:
         old = one.job.old

@@ -230,7 +230,7 @@ class _Recording:
         if not mine:
             return []
         with worktree.hold_worktree(repo):
-            done = add_jobs(repo, select(repo, mine), self._reporter, stage=False)
+            done = add_jobs(repo, select(repo, mine), self._reporter, stage=False, made=True)
         return [repo.locate(os.path.join(repo.cwd, path)) for path in done.to_stage]
 
     def _kept(self, one: Item, keeper: Keeper, targets: Mapping[bytes, Any]) -> Item:

@@ -140,7 +140,7 @@ class Finish:
         typed = [os.fsdecode(os.path.join(os.fsencode(repo.root), path)) for path in mine]
         try:
             with worktree.hold_worktree(repo, timeout=_PATIENCE):
-                done = add_jobs(repo, select(repo, typed), self._reporter, stage=False)
+                done = add_jobs(repo, select(repo, typed), self._reporter, stage=False, made=True)
         except DverError as error:
             # What was made is recorded all the same; that it is not tracked is told at the end.
             self._problem = error

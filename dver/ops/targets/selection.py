@@ -29,6 +29,7 @@ class Job:
 
     ``old`` is what its pointer says now, None if there is none or it cannot be read. ``modes``
     are the file modes found at the target (b"") or at its parts; None where nothing is any more.
+    ``replaces`` says that what is here is all of it, also if more was recorded that never was here.
     """
 
     path: bytes
@@ -36,6 +37,7 @@ class Job:
     tracked: bool
     parts: tuple[bytes, ...] = ()
     modes: dict[bytes, int | None] = field(default_factory=dict)
+    replaces: bool = False
 
 
 def select(repo: Repo, typed: Iterable[str]) -> list[Job]:

@@ -34,17 +34,21 @@ class DataVerbs(Handle):
         self,
         *paths: PathLike,
         update: bool = False,
+        replace: bool = False,
         stage: bool | None = None,
         workers: int | None = None,
     ) -> AddResult:
         """Start tracking files and directories, or record their present state: ``dver add``.
 
-        ``update`` takes all that is tracked already; ``stage`` says whether to ``git add`` the
-        pointers (None: as ``core.autostage`` says). Raises NotFoundError, RefusedError.
+        ``update`` takes all that is tracked already; ``replace`` drops from a directory what was
+        never brought here; ``stage`` says whether to ``git add`` the pointers (None: as
+        ``core.autostage`` says). Raises NotFoundError, RefusedError.
         """
         from dver.ops.data.add import AddOptions, add
 
-        asked = AddOptions(texts(paths), update=update, stage=stage, workers=workers)
+        asked = AddOptions(
+            texts(paths), update=update, replace=replace, stage=stage, workers=workers
+        )
         with self.opened() as repo:
             return add(repo, asked, self.reporter)
 
