@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dver.api import recorded_run, run
-    from dver.python.files import open, path, read  # noqa: A004
+    from dver.python.files import open, path, read  # noqa: A004 - it is dver.open
     from dver.python.filesystem import DverFileSystem
     from dver.python.repository import Repo
 

@@ -78,6 +78,20 @@ def test_silenced_checks_say_which() -> None:
     assert not found, "\n".join(found)
 
 
+def test_silenced_checks_say_why() -> None:
+    """In words, after the code or in a comment on the line above."""
+    silenced = re.compile(r"# (?:noqa: [A-Z]+[0-9]+(?:, [A-Z]+[0-9]+)*|type: ignore\[[^]]*\])(.*)")
+    found = []
+    for path in SOURCES:
+        above = ""
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            match = silenced.search(line)
+            if match and not re.search(r"[a-z]{2}", match[1]) and not above.startswith("# "):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+            above = line.strip()
+    assert not found, "\n".join(found)
+
+
 # messages
 
 

@@ -170,7 +170,7 @@ def _words_of(pid: int) -> str:
 
 _LOCK_UNSUPPORTED = SYNC_UNSUPPORTED | {errno.ENOLCK, errno.ENOSYS}
 
-if os.name == "nt":
+if sys.platform == "win32":
     # The byte that is locked lies beyond the text, which stays readable to those who wait.
     _LOCK_AT = 1 << 20
 
@@ -179,7 +179,7 @@ if os.name == "nt":
 
         os.lseek(fd, _LOCK_AT, os.SEEK_SET)
         try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
         return True
@@ -188,7 +188,7 @@ if os.name == "nt":
         import msvcrt
 
         os.lseek(fd, _LOCK_AT, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
 
 else:
 

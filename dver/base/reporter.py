@@ -38,6 +38,7 @@ class Task:
 class Reporter:
     """What every operation takes to speak through. This base class is silent."""
 
+    # The parameters are for those who show something.
     def task(self, label: str, *, unit: Unit, total: int | None = None) -> Task:  # noqa: ARG002
         """Begin a piece of long work and return the handle to advance it."""
         return Task()

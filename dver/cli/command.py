@@ -120,6 +120,7 @@ def declare(
             return function(app, **params)
 
         run.__doc__ = function.__doc__
+        # The decorators of click leave parameters on the function that they stand above.
         run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
         return click.command(
             name,

@@ -43,6 +43,7 @@ def read_pointer(path: bytes, data: bytes, *, executable: bool = False) -> Out |
     )
 
 
+# Unlike DVC, git-lfs has no objects for directories.
 def keys(digest: bytes, *, directory: bool = False) -> Iterator[str]:  # noqa: ARG001
     """Yield where an object lies below ``lfs/objects``."""
     text = digest.hex()

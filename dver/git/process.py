@@ -144,7 +144,7 @@ def pipe(
     Leaving the block before the end stops git. After the end a failure of git raises.
     """
     process = _start(args, cwd, env, subprocess.DEVNULL if stdin is None else subprocess.PIPE)
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101 - for mypy
     errors: list[bytes] = []
     threads = [threading.Thread(target=_drain, args=(process.stderr, errors), daemon=True)]
     if stdin is not None:

@@ -16,7 +16,7 @@ from dver.python.sessions import PathLike, Session, session
 
 
 @overload
-def open(  # noqa: A001
+def open(  # noqa: A001 - dver.open is its name
     path: PathLike,
     mode: Literal["r", "rt"] = "r",
     *,
@@ -29,7 +29,7 @@ def open(  # noqa: A001
     newline: str | None = None,
 ) -> TextIO: ...
 @overload
-def open(  # noqa: A001
+def open(  # noqa: A001 - dver.open is its name
     path: PathLike,
     mode: Literal["rb"],
     *,
@@ -40,7 +40,7 @@ def open(  # noqa: A001
 ) -> VersionFile: ...
 
 
-def open(  # noqa: A001
+def open(  # noqa: A001 - dver.open is its name
     path: PathLike,
     mode: str = "r",
     *,

@@ -35,7 +35,7 @@ _OF_FSSPEC = {
 }
 
 
-class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
+class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """One version of a repository, or several, as a file system to read from.
 
     A path is that from the repository's root: ``dver://data/train.parquet``. Data stands where its
@@ -170,7 +170,7 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # -- looking --------------------------------------------------------------------------------
 
-    def info(self, path: str, **kwargs: Any) -> Info:  # noqa: ARG002
+    def info(self, path: str, **kwargs: Any) -> Info:
         """Return what is known of a file or directory.
 
         ``name``, ``type`` (file or directory) and ``size`` (bytes);
@@ -181,7 +181,7 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
             view, prefix, where = self._find(path)
             return _info(view, prefix, self._node(view, where))
 
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: ARG002
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """Return what is in a directory, or of a file itself: names, or with ``detail`` infos."""
         with as_files_say():
             view, prefix, where = self._find(path)
@@ -256,7 +256,7 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # -- reading --------------------------------------------------------------------------------
 
-    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> BinaryIO:  # noqa: ARG002
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> BinaryIO:
         if mode != "rb":
             raise read_only(f"open {path!r} with mode {mode!r}")
         with as_files_say():
@@ -284,9 +284,9 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
         paths: list[str],
         starts: Any,
         ends: Any,
-        max_gap: int | None = None,  # noqa: ARG002 - chunks that lie together come together
+        max_gap: int | None = None,  # chunks that lie together come together
         on_error: str = "return",
-        **kwargs: Any,  # noqa: ARG002
+        **kwargs: Any,
     ) -> list[Any]:
         """Return the bytes of many ranges; those of one file come in as few requests as can be."""
         starts = list(starts) if isinstance(starts, Sequence) else [starts] * len(paths)
@@ -317,7 +317,7 @@ class DverFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # -- writing --------------------------------------------------------------------------------
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise read_only("write, move or delete anything")
 
     mkdir = makedirs = rmdir = rm = rm_file = _rm = _refuse

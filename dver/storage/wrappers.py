@@ -25,7 +25,7 @@ class Wrapper(Storage):
         self.description = inner.description
 
     @property
-    def facts(self) -> Facts:  # type: ignore[override]
+    def facts(self) -> Facts:  # type: ignore[override]  # nobody sets it from outside
         """Return what the inner storage can do; it may find out with time."""
         return self.inner.facts
 

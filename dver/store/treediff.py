@@ -68,6 +68,7 @@ def _diff(
     budget.spend(before, depth)
     budget.spend(after, depth)
     for one, other in unequal(before, after):
+        # One of the two is there.
         name = one.name if one is not None else other.name  # type: ignore[union-attr]
         yield from _pair(source, one, other, join(path, name), depth + 1, budget)
 

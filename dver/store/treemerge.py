@@ -121,12 +121,13 @@ class _Merger:
         edits: dict[bytes, Entry | None] = {}
         files = left.files
         for before, their in unequal(old, right):
+            # One of the two is there.
             name = before.name if before is not None else their.name  # type: ignore[union-attr]
             our = left.find(name)
             for place, entry, count in self._entry(path, name, before, our, their, depth):
                 if place != name:
-                    place = self._free(place, left, right, edits, path)  # noqa: PLW2901
-                    edits[place] = None if entry is None else replace(entry, name=place)
+                    free = self._free(place, left, right, edits, path)
+                    edits[free] = None if entry is None else replace(entry, name=free)
                     files += count
                 elif not same(entry, our):
                     edits[name] = entry

@@ -116,8 +116,8 @@ class Delivery:
             # Without a spool no pack is kept whole.
             size = sizes.get(name, 0) if self._make_spool is not None else 0
             if not is_taken_whole(frames, size):
-                wanted.packs[name] = frames = frames.ordered()  # noqa: PLW2901
-            reads += plan_reads(name, frames, size)
+                wanted.packs[name] = frames.ordered()
+            reads += plan_reads(name, wanted.packs[name], size)
         return reads
 
     def _one(self, wanted: Wanted, read: Read) -> Batch:

@@ -119,9 +119,9 @@ class ReadAhead(Storage):
     def put(
         self,
         key: str,
-        data: bytes | memoryview,  # noqa: ARG002
+        data: bytes | memoryview,  # noqa: ARG002 - as a storage has it
         *,
-        if_absent: bool = False,  # noqa: ARG002
+        if_absent: bool = False,  # noqa: ARG002 - the same
     ) -> None:
         """Raise TypeError: this view is for reading."""
         raise TypeError(f"{key} cannot be written through a view for reading")

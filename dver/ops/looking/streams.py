@@ -139,6 +139,7 @@ class _Content(io.RawIOBase):
         self._at = base + offset
         return self._at
 
+    # RawIOBase takes any writable buffer, for which Python 3.11 has no type to name.
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         self._check()
         view = memoryview(buffer).cast("B")
@@ -266,5 +267,6 @@ class _Bytes(io.RawIOBase):
     def tell(self) -> int:
         return self._inner.tell()
 
+    # RawIOBase takes any writable buffer, for which Python 3.11 has no type to name.
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         return self._inner.readinto(buffer)

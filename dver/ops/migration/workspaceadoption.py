@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -182,8 +182,8 @@ def _has_unknown(oids: bytearray, kinds: bytearray) -> bool:
     )
 
 
-def _is(path: bytes, test: object) -> bool:
+def _is(path: bytes, test: Callable[[int], bool]) -> bool:
     try:
-        return bool(test(os.lstat(path).st_mode))  # type: ignore[operator]
+        return test(os.lstat(path).st_mode)
     except OSError:
         return False

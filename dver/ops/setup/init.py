@@ -44,6 +44,7 @@ class InitResult:
     below_root: bool
 
 
+# Every operation takes options.
 def init(repo: Repo, options: InitOptions, reporter: Reporter) -> InitResult:  # noqa: ARG001
     """Write ``.dver/config.yaml`` and create the local store, whichever is missing.
 

@@ -11,6 +11,7 @@ from dver.python.sessions import PathLike
 from dver.python.verbs.handle import Handle, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import IO
 
     from dver.ops.looking.du import DuResult
@@ -146,7 +147,8 @@ class LookingVerbs(Handle):
 
     def open(self, path: PathLike, mode: str = "r", **options: Any) -> IO[Any]:
         """Open a file of any version; see :func:`dver.open`."""
-        return files.open(path, mode, repo=self.directory, **options)  # type: ignore[call-overload, no-any-return]
+        of_any_mode: Callable[..., IO[Any]] = files.open
+        return of_any_mode(path, mode, repo=self.directory, **options)
 
     def read(self, path: PathLike, **options: Any) -> Any:
         """Return all of a file of any version; see :func:`dver.read`."""
