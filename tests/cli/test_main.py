@@ -149,13 +149,13 @@ class Runner:
         self.dver = Dver(dver.cwd, in_process=True)
 
     def __call__(self, function: object, *args: str, **options: object) -> Done:
-        made = declare("ls", result=object, access="none", examples=[("x", "dver ls")])(function)  # type: ignore[arg-type]
+        made = declare("ls", result=object, access="none", examples=[("x", "dver ls")])(function)
 
         def get_command(self: Lazy, ctx: click.Context, name: str) -> click.Command | None:
             return made if name == "ls" else None
 
         self.monkeypatch.setattr(Lazy, "get_command", get_command)
-        return self.dver(*(args or ("ls",)), **options)  # type: ignore[arg-type]
+        return self.dver(*(args or ("ls",)), **options)
 
 
 def fail(app: App) -> int:

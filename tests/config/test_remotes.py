@@ -11,7 +11,7 @@ from tests.config.conftest import Place
 
 
 def add(config: Config, place: Place, name: str, url: str, **more: object) -> bool:
-    return remotes.add_remote(config, name, url, cwd=place.root, **more)  # type: ignore[arg-type]
+    return remotes.add_remote(config, name, url, cwd=place.root, **more)
 
 
 def test_the_first_remote_is_the_default(place: Place) -> None:

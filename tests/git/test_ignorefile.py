@@ -80,9 +80,9 @@ def test_files_in_several_directories_change_together_or_not_at_all(
     real = fsio.create_temp
 
     def full(directory: object, **options: int) -> object:
-        if os.fsdecode(directory).endswith("/b"):  # type: ignore[arg-type]
+        if os.fsdecode(directory).endswith("/b"):
             raise SystemFailure("the disk is full")
-        return real(directory, **options)  # type: ignore[arg-type]
+        return real(directory, **options)
 
     monkeypatch.setattr(fsio, "create_temp", full)
     with pytest.raises(SystemFailure):

@@ -26,7 +26,7 @@ def fork(repo: HookRepo, base: object, ours: object, theirs: object) -> HookRepo
             repo.rm("d")
             repo.commit("removed")
         elif content is not None:
-            repo.version(branch or "base", d=content)  # type: ignore[arg-type]
+            repo.version(branch or "base", d=content)
     return repo
 
 

@@ -40,7 +40,7 @@ def bring(
 ) -> ImportResult:
     repo = here.repo(str(options.pop("below", "")))
     try:
-        return import_data(repo, ImportOptions(str(source), path, **options), SILENT)  # type: ignore[arg-type]
+        return import_data(repo, ImportOptions(str(source), path, **options), SILENT)
     finally:
         repo.close()
 
@@ -48,7 +48,7 @@ def bring(
 def move(here: DataRepo, *paths: str, **options: object) -> UpdateResult:
     repo = here.repo()
     try:
-        return update(repo, UpdateOptions(paths, **options), SILENT)  # type: ignore[arg-type]
+        return update(repo, UpdateOptions(paths, **options), SILENT)
     finally:
         repo.close()
 
@@ -56,7 +56,7 @@ def move(here: DataRepo, *paths: str, **options: object) -> UpdateResult:
 def pulled(here: DataRepo, *paths: str, **options: object) -> PullResult:
     repo = here.repo()
     try:
-        return pull(repo, PullOptions(paths=paths, **options), SILENT)  # type: ignore[arg-type]
+        return pull(repo, PullOptions(paths=paths, **options), SILENT)
     finally:
         repo.close()
 
@@ -164,7 +164,7 @@ def test_what_is_not_there_or_makes_no_sense(here: DataRepo, upstream: DataRepo)
     ]
     for error, said, options in cases:
         with pytest.raises(error, match=said):
-            bring(here, source, **options)  # type: ignore[arg-type]
+            bring(here, source, **options)
     with pytest.raises(NotFoundError):
         bring(here, source, "train", rev="-rf")
     for url in ("https://me:secret@example.com/r", "ext::sh -c id", "-upload-pack=id"):

@@ -152,7 +152,7 @@ def test_directories_are_compared_file_by_file(tmp_path: Path) -> None:
 
 
 def metric(name: str, value: str, kind: str = "float") -> Metric:
-    return Metric(name, value, kind)  # type: ignore[arg-type]
+    return Metric(name, value, kind)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def chain(project: Project) -> Project:
     return project
 
 
-def steps(result: dict) -> list[str]:  # type: ignore[type-arg]
+def steps(result: dict) -> list[str]:
     return [one["step"] for one in result["records"]]
 
 

@@ -316,7 +316,7 @@ def test_the_order_respects_every_edge(data: st.DataObject) -> None:
     rank = data.draw(st.permutations(range(count)))
     needs = {
         n: data.draw(st.sets(st.integers(0, count - 1)).map(
-            lambda chosen, n=n: {m for m in chosen if rank[m] < rank[n]}  # type: ignore[misc]
+            lambda chosen, n=n: {m for m in chosen if rank[m] < rank[n]}
         ))
         for n in range(count)
     }  # fmt: skip

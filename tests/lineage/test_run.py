@@ -73,8 +73,8 @@ def test_all_that_made_a_model(project: Project) -> None:
     assert value.actor.email == "ada@example.com" or value.actor.email == ""
     repo = Repo.open(project.path)
     try:
-        assert repo.store.read(value.run.stdout or b"") == b"trained on 3\n"  # type: ignore[arg-type]
-        assert b"pytest==" in repo.store.read(value.env.packages or b"")  # type: ignore[arg-type]
+        assert repo.store.read(value.run.stdout or b"") == b"trained on 3\n"
+        assert b"pytest==" in repo.store.read(value.env.packages or b"")
         kept = repo.store.read_tree(value.keep.oid)
         assert [e.name for e in kept] == [b"code", b"env", b"inputs", b"outputs", b"stdout"]
     finally:
@@ -113,7 +113,7 @@ def test_code_that_is_not_committed_is_kept_and_nothing_is_touched(project: Proj
     assert project.git.git("cat-file", "-t", value.code.snapshot) == "commit"
 
 
-def test_before_the_first_commit(git_repo, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_before_the_first_commit(git_repo, tmp_path: Path) -> None:
     from tests.support.cli import Dver
 
     dver = Dver(git_repo.path)
@@ -232,7 +232,7 @@ def test_undeclared_files_are_noticed(project: Project) -> None:
     assert (plain["reads"], plain["writes"]) == ([], [])
 
 
-def test_a_users_own_sitecustomize_still_runs(project: Project, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_users_own_sitecustomize_still_runs(project: Project, monkeypatch) -> None:
     own = project.path.parent / "own"
     own.mkdir()
     (own / "sitecustomize.py").write_text("import os; os.environ['FROM_SITE'] = 'yes'")

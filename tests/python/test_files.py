@@ -86,9 +86,9 @@ def test_what_is_not_there_says_so(project: Project) -> None:
     with pytest.raises(IsADirectoryError):
         dver.open("data/train", rev="v1")
     with pytest.raises(PermissionError, match="cannot be changed"):
-        dver.open("data/a.csv", "w")  # type: ignore[call-overload]
+        dver.open("data/a.csv", "w")
     with pytest.raises(ValueError, match="invalid mode"):
-        dver.open("data/a.csv", "q")  # type: ignore[call-overload]
+        dver.open("data/a.csv", "q")
     with pytest.raises(UsageError, match="takes a path"):
         dver.open("dver://data/a.csv")
 

@@ -31,7 +31,7 @@ class Local(LocalChunks):
 
     asked = 0
 
-    def fill(self, wanted, found=None):  # type: ignore[no-untyped-def, override]
+    def fill(self, wanted, found=None):
         self.asked += sum(want.size for want in wanted)
         return super().fill(wanted, self.places(wanted))
 
@@ -63,7 +63,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Local:
     return Local(store)
 
 
-def put(writer, oid: Oid, data: bytes, kind: int) -> Oid:  # type: ignore[no-untyped-def]
+def put(writer, oid: Oid, data: bytes, kind: int) -> Oid:
     """Store bytes under a name that is not their hash."""
     writer.packs.put(oid, kind, data)
     return oid
@@ -85,7 +85,7 @@ steps = st.lists(
 
 
 @given(steps=steps, cache=st.sampled_from([0, 100_000, 1 << 20]), distant=st.booleans())
-def test_a_file_reads_as_bytes_do(source: Local, steps, cache: int, distant: bool) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_reads_as_bytes_do(source: Local, steps, cache: int, distant: bool) -> None:
     raw = _Content(reader(source, cache), "x", distant=distant)
     with io.BufferedReader(raw, 16 << 10) as file, io.BytesIO(CONTENT) as model:
         for verb, value in steps:
@@ -160,7 +160,7 @@ def test_a_list_of_tiny_chunks_takes_little_at_once(tmp_path: Path) -> None:
     asked = []
 
     class Counted(Local):
-        def fill(self, wanted, found=None):  # type: ignore[no-untyped-def, override]
+        def fill(self, wanted, found=None):
             asked.append(len(wanted))
             return super().fill(wanted)
 

@@ -180,9 +180,9 @@ def test_a_reporter_hears_warnings(project: Project) -> None:
     heard = []
 
     class Ears(Reporter):
-        def task(self, description: str, **options: object):  # type: ignore[no-untyped-def, override]
+        def task(self, description: str, **options: object):
             heard.append(description)
-            return super().task(description, **options)  # type: ignore[arg-type]
+            return super().task(description, **options)
 
     dver.Repo(reporter=Ears()).fsck(full=True)
     assert heard

@@ -119,8 +119,8 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = request["home"] + "/.config"
         with acting_as(request["number"], request["umask"]):
             answer = carry_out(request)
-        sys.__stdout__.write(json.dumps(answer) + "\n")  # type: ignore[union-attr]
-        sys.__stdout__.flush()  # type: ignore[union-attr]
+        sys.__stdout__.write(json.dumps(answer) + "\n")
+        sys.__stdout__.flush()
 
 
 @contextlib.contextmanager

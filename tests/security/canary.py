@@ -134,7 +134,7 @@ class Ear:
 
     def _listening(self, run: object) -> object:
         def listening(words: list[str], *args: object, **options: object) -> Done:
-            done: Done = run(words, *args, **options)  # type: ignore[operator]
+            done: Done = run(words, *args, **options)
             self.heard.append((words, done))
             return done
 

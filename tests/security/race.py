@@ -70,7 +70,7 @@ def seen(places: list[bytes]) -> dict[bytes, object]:
 def _attack(root: bytes, places: list[bytes], seed: int, stop: object) -> None:
     rng = random.Random(seed)
     turn = 0
-    while not stop.is_set():  # type: ignore[attr-defined]
+    while not stop.is_set():
         turn += 1
         aside = os.path.join(root, b"aside-%d-%d" % (seed, turn))
         place = rng.choice(places)

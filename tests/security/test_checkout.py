@@ -270,7 +270,7 @@ def test_trees_that_multiply(bench: Workbench) -> None:
     bench.put_tree(tree.EMPTY_BYTES)
     for _ in range(40):
         both = [Entry(DIRECTORY, name, size, oid) for name in (b"a", b"b")]
-        oid = bench.put_tree(tree.encode(tree.build(both, 0)))  # type: ignore[assignment]
+        oid = bench.put_tree(tree.encode(tree.build(both, 0)))
     from dver.store import walk
     from dver.store.walk import Budget
 
@@ -288,13 +288,13 @@ def test_a_symlink_of_a_tree_is_no_way_for_its_files(bench: Workbench, tmp_path:
     from dver.formats.tree import FILE, SYMLINK
 
     text, blob = bench.put_blob(b".."), bench.put_blob(b"evil")
-    entries = [Entry(SYMLINK, b"a", 2, text), Entry(FILE, b"a/x", 4, blob)]  # type: ignore[arg-type]
+    entries = [Entry(SYMLINK, b"a", 2, text), Entry(FILE, b"a/x", 4, blob)]
     with pytest.raises(FormatError):
         tree.decode(tree.encode(tree.build(entries, 0)))
     bench.write({b"a": Link(b"..")})
     bench.add()
     with pytest.raises(RefusedError):
-        plan = bench.plan(Pointer("file", blob, 4), b"data/a/x")  # type: ignore[arg-type]
+        plan = bench.plan(Pointer("file", blob, 4), b"data/a/x")
         result = race.apply_plan(plan, bench.root, bench.store)
         raise RefusedError(result.failed[0].message)
     assert not os.path.lexists(bench.path(b"x"))

@@ -91,7 +91,7 @@ def test_a_server_that_repeats_what_it_was_sent(
     dver: Dver, lying_s3: Scripted, words: tuple[str, ...]
 ) -> None:
     for status, code in ((403, "Odd"), (400, "Odd"), (500, "Odd")):
-        lying_s3.default = Echo(lying_s3, status, code)  # type: ignore[assignment]
+        lying_s3.default = Echo(lying_s3, status, code)
         add_s3(dver, lying_s3.endpoint)
         talk(dver, words)
         dver("remote", "remove", "-q", "o")
@@ -109,14 +109,14 @@ def test_keys_from_a_file_are_not_repeated_either(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
-    lying_s3.default = Echo(lying_s3, 403, "Odd")  # type: ignore[assignment]
+    lying_s3.default = Echo(lying_s3, 403, "Odd")
     add_s3(dver, lying_s3.endpoint, f"profile={profile}")
     talk(dver, words)
     assert MARK in str(lying_s3.requests[-1][2])
 
 
 def test_a_server_that_repeats_them_through_another_client(dver: Dver, lying_s3: Scripted) -> None:
-    lying_s3.default = Echo(lying_s3, 403, "Odd")  # type: ignore[assignment]
+    lying_s3.default = Echo(lying_s3, 403, "Odd")
     add_s3(dver, lying_s3.endpoint, "client=fsspec")
     for words in (("--debug", "fetch"), ("--json", "push"), ("remote", "check")):
         talk(dver, words)

@@ -326,7 +326,7 @@ def test_nothing_of_another_account_reaches_a_workspace_unread(
     of_somebody_else(bench.store, monkeypatch)
     for modes in (("copy",), ("hardlink", "copy"), ("symlink", "copy")):
         pointer = Pointer("file", oid_of(GOOD), len(GOOD))
-        result = bench.checkout(pointer, b"data", modes=modes)  # type: ignore[arg-type]
+        result = bench.checkout(pointer, b"data", modes=modes)
         assert [one.kind for one in result.failed] == ["CorruptError"]
         assert not os.path.lexists(bench.path(b"data"))
 

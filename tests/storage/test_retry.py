@@ -79,7 +79,7 @@ def test_every_verb_is_repeated_until_it_succeeds(
     path = tmp_path / "file"
     path.write_bytes(b"new")
     storage, tracing = build(*(Fault(verb, nth, BUSY) for nth in (1, 2, 3)))
-    CALLS[verb](storage, path)  # type: ignore[operator]
+    CALLS[verb](storage, path)
     assert [call.ok for call in tracing.calls if call.verb == verb] == [False, False, False, True]
     assert len(time.naps) == 3
 
@@ -173,7 +173,7 @@ def test_a_create_whose_answer_was_lost_has_succeeded(time: FakeClock) -> None:
 
 def test_a_create_that_somebody_else_won_meanwhile_has_not(time: FakeClock) -> None:
     storage, tracing = build(Fault("put", 1, BUSY))
-    tracing.inner.inner.put("mine", b"theirs")  # type: ignore[attr-defined]
+    tracing.inner.inner.put("mine", b"theirs")
     with pytest.raises(AlreadyExists):
         storage.put("mine", b"ours", if_absent=True)
     assert storage.get("mine") == b"theirs"

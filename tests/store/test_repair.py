@@ -136,7 +136,7 @@ def test_a_crash_at_any_step_of_a_repair_loses_nothing_more(tmp_path: Path) -> N
         place = store.place(oids[2])
         assert place is not None
         flip(packs(root)[0], place.offset + 60)
-        fsio.install_hook(stop_after(steps))  # type: ignore[arg-type]
+        fsio.install_hook(stop_after(steps))
         try:
             repair(store, Task())
         except Crash:

@@ -119,7 +119,7 @@ def merge_dicts(base: Files, ours: Files, theirs: Files) -> tuple[dict[str, str 
         if our not in (before, their) and their != before:
             conflicts.add(key)
         if chosen is not absent:
-            result[key] = chosen  # type: ignore[assignment]
+            result[key] = chosen
     return with_parents(result), conflicts
 
 

@@ -117,7 +117,7 @@ def test_nesting_without_end_is_refused() -> None:
         treediff.diff_trees(source, None, top),
     ):
         with pytest.raises(FormatError, match="deeper"):
-            list(work)  # type: ignore[call-overload]
+            list(work)
 
 
 def test_a_child_of_another_size_than_its_parent_says_is_refused() -> None:

@@ -211,7 +211,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def handle_any(self) -> None:
-        script: Scripted = self.server.script  # type: ignore[attr-defined]
+        script: Scripted = self.server.script
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         script.requests.append((self.command, self.path, headers, body))
@@ -239,7 +239,7 @@ def scripted_server() -> Iterator[Scripted]:
     """Serve scripted answers; by default 200 and a web page to everything."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     script = Scripted(f"http://127.0.0.1:{server.server_address[1]}")
-    server.script = script  # type: ignore[attr-defined]
+    server.script = script
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

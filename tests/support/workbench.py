@@ -71,7 +71,7 @@ class Workbench:
             load_rules(self.root, target),
             target=target,
             links=self.links,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
 
     def add(self, target: bytes = b"data", *, moment: int | None = None) -> Pointer:

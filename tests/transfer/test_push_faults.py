@@ -307,7 +307,7 @@ def test_a_conditional_create_that_was_answered_twice_is_still_ours(
 ) -> None:
     def hook(verb: str, key: str) -> None:
         if verb == "put" and key.startswith("roots/"):
-            hook.key = key  # type: ignore[attr-defined]
+            hook.key = key
 
     alice.storage.hook = hook
     original = bucket.put
@@ -317,7 +317,7 @@ def test_a_conditional_create_that_was_answered_twice_is_still_ours(
         if key.startswith("roots/"):  # the answer was lost, and the client asks again
             original(key, data, if_absent=if_absent)
 
-    bucket.put = put  # type: ignore[method-assign]
+    bucket.put = put
     assert alice.push(alice.add("data", b"x")).session
 
 

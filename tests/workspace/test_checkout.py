@@ -209,7 +209,7 @@ def part_plan(bench: Workbench, inner: bytes, desired: Entry | None) -> checking
         finish_trees(current)
     else:
         current = bench.current(path)
-    plan = plan_checkout(path, current, desired, bench.store)  # type: ignore[arg-type]
+    plan = plan_checkout(path, current, desired, bench.store)
     return apply_plan(plan, bench.root, bench.store, moment=ALWAYS)
 
 
@@ -374,8 +374,8 @@ def lose(bench: Workbench, content: bytes) -> None:
             raise MissingContentError(f"the object {asked.hex()} is not in the store")
         return find(asked)
 
-    bench.store.place = without  # type: ignore[method-assign,assignment]
-    bench.store._find = fail  # type: ignore[method-assign,assignment]
+    bench.store.place = without
+    bench.store._find = fail
 
 
 def damage(bench: Workbench, content: bytes) -> None:
@@ -518,7 +518,7 @@ def test_a_disk_that_fills_up_ends_the_work(bench: Workbench) -> None:
     wipe(bench)
     os.rmdir(bench.path(b"data"))
     plan = bench.plan(first)
-    fsio.install_hook(fail_at("write", 5, full))  # type: ignore[arg-type]
+    fsio.install_hook(fail_at("write", 5, full))
     try:
         with pytest.raises(SystemFailure, match="no space"):
             apply_plan(plan, bench.root, bench.store)
@@ -741,7 +741,7 @@ def test_a_root_that_is_replaced_is_noticed_by_the_workers(bench: Workbench) -> 
 
     setup = (bench.root, (0, 0), bench.store.local_directory(), ["copy"])
     with pytest.raises(RefusedError, match="replaced"):
-        Worker(setup)  # type: ignore[arg-type]
+        Worker(setup)
 
 
 def test_hopeless_failures_end_the_work_in_workers_too(bench: Workbench) -> None:

@@ -205,7 +205,7 @@ def test_single_files_as_links(bench: Workbench) -> None:
     pointer = bench.add(b"m.bin", moment=ALWAYS)
     for mode in ("symlink", "hardlink"):
         os.unlink(bench.path(b"m.bin"))
-        bench.checkout(pointer, b"m.bin", modes=[mode])  # type: ignore[list-item]
+        bench.checkout(pointer, b"m.bin", modes=[mode])
         assert bench.plan(pointer, b"m.bin").is_empty
     bench.links.evict()
 

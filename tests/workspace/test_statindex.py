@@ -124,7 +124,7 @@ def test_any_damage_is_noticed(kind: str) -> None:
     if kind == "tree":
         data, decode = form.encode_tree(sample_tree()), form.decode_tree
     else:
-        data, decode = form.encode_table(sample_table().items()), form.decode_table  # type: ignore[assignment]
+        data, decode = form.encode_table(sample_table().items()), form.decode_table
     for at in range(len(data)):
         with pytest.raises(FormatError):
             decode(data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :])
@@ -364,8 +364,8 @@ class _Stat:
 def test_margins(monkeypatch: pytest.MonkeyPatch) -> None:
     second = 10**9
     fine, coarse = 100 * second + 5, 100 * second
-    assert fsclock.trusted_before(_Stat(fine), 1) == fine - 20_000_000  # type: ignore[arg-type]
-    assert fsclock.trusted_before(_Stat(coarse), 1) == coarse - 2 * second  # type: ignore[arg-type]
+    assert fsclock.trusted_before(_Stat(fine), 1) == fine - 20_000_000
+    assert fsclock.trusted_before(_Stat(coarse), 1) == coarse - 2 * second
 
     class Behind(clock.Clock):
         def now_ns(self) -> int:
@@ -373,7 +373,7 @@ def test_margins(monkeypatch: pytest.MonkeyPatch) -> None:
 
     previous = clock.install(Behind())
     try:
-        elsewhere = fsclock.trusted_before(_Stat(fine), 2)  # type: ignore[arg-type]
+        elsewhere = fsclock.trusted_before(_Stat(fine), 2)
     finally:
         clock.install(previous)
     assert elsewhere == 48 * second

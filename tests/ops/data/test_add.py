@@ -626,7 +626,7 @@ def test_an_unreadable_file(repo: WorkRepo, monkeypatch: pytest.MonkeyPatch) -> 
     def denied(path: object, *args: object, **kwargs: object) -> int:
         if isinstance(path, bytes) and path.endswith(b"/d/b"):
             raise PermissionError(13, "Permission denied")
-        return real(path, *args, **kwargs)  # type: ignore[arg-type]
+        return real(path, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", denied)
     refuse(repo, DverError, "permission denied", "d")

@@ -203,8 +203,8 @@ def full_disk(*_args: object, **_options: object) -> None:
 
 def failing_on(real: Callable[..., object], ending: str) -> Callable[..., object]:
     def call(path: object, *args: object, **options: object) -> object:
-        if os.fsdecode(path).endswith(ending):  # type: ignore[arg-type]
-            with fsio.explained("write", path):  # type: ignore[arg-type]
+        if os.fsdecode(path).endswith(ending):
+            with fsio.explained("write", path):
                 full_disk()
         return real(path, *args, **options)
 

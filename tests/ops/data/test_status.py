@@ -279,7 +279,7 @@ class Read:
 
         def counting(writer: object, paths: list[bytes], *args: object, **kwargs: object) -> object:
             self.names += sorted(os.path.basename(os.fsdecode(path)) for path in paths)
-            return real(writer, paths, *args, **kwargs)  # type: ignore[arg-type]
+            return real(writer, paths, *args, **kwargs)
 
         monkeypatch.setattr(hashing, "ingest_files", counting)
 

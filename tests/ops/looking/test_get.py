@@ -57,7 +57,7 @@ def data(template: DataRepo, tmp_path: Path) -> DataRepo:
 
 def run(data: DataRepo, path: str, output: str | None = None, **options: object) -> GetResult:
     below = str(options.pop("below", ""))
-    asked = GetOptions(path, output, **options)  # type: ignore[arg-type]
+    asked = GetOptions(path, output, **options)
     repo = data.repo(below)
     try:
         return get(repo, asked, SILENT)
@@ -70,7 +70,7 @@ def elsewhere(
 ) -> GetResult:
     where.mkdir(exist_ok=True)
     monkeypatch.chdir(where)
-    return get(None, GetOptions(path, url=url, **options), SILENT)  # type: ignore[arg-type]
+    return get(None, GetOptions(path, url=url, **options), SILENT)
 
 
 def laid_out(path: Path) -> dict[str, str]:

@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> DataRepo:
 
 
 def listed(data: DataRepo, *paths: str, below: str = "", **options: object) -> LsResult:
-    return ls(data.repo(below), LsOptions(paths, **options), SILENT)  # type: ignore[arg-type]
+    return ls(data.repo(below), LsOptions(paths, **options), SILENT)
 
 
 def names(result: LsResult) -> list[str]:
@@ -175,7 +175,7 @@ def test_cat_writes_nothing_of_a_small_damaged_file(data: DataRepo) -> None:
 
 
 def measured(data: DataRepo, *paths: str, **options: object) -> DuResult:
-    return du(data.repo(), DuOptions(paths, **options), SILENT)  # type: ignore[arg-type]
+    return du(data.repo(), DuOptions(paths, **options), SILENT)
 
 
 def test_du_counts_files_contents_and_stored_bytes(data: DataRepo) -> None:

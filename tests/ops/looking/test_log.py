@@ -20,7 +20,7 @@ def data(tmp_path: Path) -> DataRepo:
 
 
 def run(data: DataRepo, path: str, below: str = "", **options: object) -> LogResult:
-    return log(data.repo(below), LogOptions(path, **options), SILENT)  # type: ignore[arg-type]
+    return log(data.repo(below), LogOptions(path, **options), SILENT)
 
 
 def brief(result: LogResult) -> list[tuple[str, str, int | None]]:

@@ -20,7 +20,7 @@ def data(tmp_path: Path) -> DataRepo:
 
 
 def run(data: DataRepo, what: str, **options: object) -> WhereisResult:
-    return whereis(data.repo(), WhereisOptions(what, **options), SILENT)  # type: ignore[arg-type]
+    return whereis(data.repo(), WhereisOptions(what, **options), SILENT)
 
 
 def place(result: WhereisResult, role: str) -> Whereabouts:

@@ -51,7 +51,7 @@ def place(data: DataRepo, what: str, **options: object) -> Whereabouts:
 
 def where(data: DataRepo, what: str, **options: object) -> WhereisResult:
     repo = data.repo()
-    result = whereis(repo, WhereisOptions(what, **options), SILENT)  # type: ignore[arg-type]
+    result = whereis(repo, WhereisOptions(what, **options), SILENT)
     repo.close()
     return result
 
@@ -179,7 +179,7 @@ class Counting(Storage):
 
     def put(self, key: str, data: bytes | memoryview, *, if_absent: bool = False) -> None: ...
     def head(self, key: str) -> None: ...
-    def list(self, prefix: str):  # type: ignore[no-untyped-def]
+    def list(self, prefix: str):
         return iter(())
 
     def delete(self, key: str) -> None: ...

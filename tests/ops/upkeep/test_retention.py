@@ -48,7 +48,7 @@ def age(nas: Path, days: float = 40) -> None:
 def gc(repo: GitRepo, **options: object) -> RemoteGc:
     opened = DataRepo(repo.path).repo()
     try:
-        return gc_remote(opened, RemoteGcOptions("origin", **options), SILENT)  # type: ignore[arg-type]
+        return gc_remote(opened, RemoteGcOptions("origin", **options), SILENT)
     finally:
         opened.close()
 
