@@ -101,8 +101,8 @@ METHODS = {"write_text", "write_bytes"}
 
 #: (module, use) that breaks the table above, and why it must.
 WAIVED = {
-    ("base.workers", "open to write"): "the pipe to the parent process, no file",
-    ("base.workers", "sys.stdin"): "the pipe from the parent process",
+    ("base.serving", "open to write"): "the pipe to the parent process, no file",
+    ("base.serving", "sys.stdin"): "the pipe from the parent process",
     ("git.process", "os.environ"): "git is given the environment that dver was given",
     ("lineage.observer.sitecustomize", "os.environ"): "runs in the observed program",
     ("lineage.observer.sitecustomize", "open to write"): "a list of paths, for the observer",

@@ -1,38 +1,37 @@
 """Worker processes for work that is too small per item for threads to help.
 
-A worker is a fresh interpreter that runs one function of dver over the jobs it is sent. Nothing is
-forked, so threads, notebooks and scripts without a ``__main__`` guard are safe; nothing is
-imported from the current directory (``-P``), which may be a stranger's repository. Jobs and
-answers travel as :mod:`marshal` values (numbers, bytes, text, lists, tuples, dicts) between two
-processes of one interpreter version, through pipes that nobody else can reach.
+A worker is a fresh interpreter that runs one function of dver over the jobs it is sent; its side
+is :mod:`dver.base.serving`. Nothing is forked, so threads, notebooks and scripts without a
+``__main__`` guard are safe; nothing is imported from the current directory (``-P``), which may be
+a stranger's repository. Jobs and answers travel as :mod:`marshal` values (numbers, bytes, text,
+lists, tuples, dicts) between two processes of one interpreter version, through pipes that nobody
+else can reach.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import marshal
 import os
-import struct
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from dver.base import errors
+from dver.base.serving import receive, send
 
 #: A handler is made once per worker from its set-up value, called per job, and closed at the end;
 #: what ``close`` returns is the worker's last answer. If the work ends in another way, ``abandon``
 #: is called where there is one, unless the worker was killed.
 Handler = Any
 
-_LENGTH = struct.Struct("<Q")
 # Tidying the interpreter up takes several milliseconds, for which the caller would wait.
 _BOOT = (
-    # An interrupt reaches the caller as well, and it decides what becomes of the workers.
-    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+    # An interrupt reaches the caller as well, and it decides what becomes of the workers. The
+    # public module would import enum for this, which takes longer than all else here.
+    "import _signal; _signal.signal(_signal.SIGINT, _signal.SIG_IGN);"
     "import os, sys; sys.path.insert(0, sys.argv[1]);"
-    "from dver.base.workers import main; main(sys.argv[2]);"
+    "from dver.base.serving import main; main(sys.argv[2]);"
     "sys.stdout.flush(); sys.stderr.flush(); os._exit(0)"
 )
 
@@ -191,7 +190,7 @@ class Worker:
 
     def _tell(self, message: tuple[str, object]) -> None:
         try:
-            _send(self._stdin, message)
+            send(self._stdin, message)
         except OSError as error:
             raise _died() from error
 
@@ -202,7 +201,7 @@ class Worker:
             self._ready = True
             self.receive()
         try:
-            status, value = _receive(self._stdout)
+            status, value = receive(self._stdout)
         except (OSError, EOFError) as error:
             raise _died() from error
         if status == "ok":
@@ -236,49 +235,3 @@ class Worker:
 
 def _died() -> errors.SystemFailure:
     return errors.SystemFailure("a worker process died", hint="run it again")
-
-
-def _send(stream: IO[bytes], value: Any) -> None:
-    data = marshal.dumps(value)
-    stream.write(_LENGTH.pack(len(data)) + data)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> Any:
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        raise EOFError
-    return marshal.loads(stream.read(_LENGTH.unpack(head)[0]))  # noqa: S302 - our own child
-
-
-def main(handler: str) -> None:
-    """Serve jobs from standard input until it ends. The entry point of a worker process."""
-    import traceback
-
-    stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    module, _, name = handler.partition(":")
-    running: Handler = None
-    try:
-        while True:
-            verb, value = _receive(stdin)
-            answer: Any = None
-            try:
-                if verb == "setup":
-                    running = getattr(importlib.import_module(module), name)(value)
-                elif verb == "job":
-                    answer = running(value)
-                else:
-                    answer = running.close()
-                    running = None
-                reply: tuple[str, Any] = ("ok", answer)
-            except errors.DverError as error:
-                reply = ("error", (type(error).__name__, error.message, error.hint, error.paths))
-            except Exception:  # noqa: BLE001 - the parent shows it
-                reply = ("bug", traceback.format_exc())
-            _send(stdout, reply)
-    except (EOFError, BrokenPipeError):
-        if hasattr(running, "abandon"):
-            running.abandon()
-    with contextlib.suppress(OSError):
-        stdout.close()
