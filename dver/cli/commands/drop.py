@@ -13,6 +13,9 @@ from dver.ops.upkeep.drop import CopyPlace, DropOptions, DropResult, drop
 from dver.ui.console import Console
 from dver.ui.humanize import count, size
 
+#: So many paths with the same content are named.
+_SHOWN = 20
+
 
 @declare(
     "drop",
@@ -73,7 +76,7 @@ def command(
     Each file that would go is looked for in the remotes, now: a push must have
     recorded it there, and its packs must be there in full length. If any has too few copies,
     nothing goes. What other versions need stays, and so do the listings of directories, and the
-    data in the workspace.
+    data in the workspace. With --force, other paths of the same content have to be named too.
 
     'dver fetch' and 'dver pull' bring it back.
     """
@@ -99,6 +102,12 @@ def _render(console: Console, result: DropResult) -> None:
         more = result.lacking_objects - len(result.lacking)
         if more > 0:
             console.print(f"    and {more:,} more")
+    if result.shared:
+        console.print("other paths have the same content, and would have to be named too:")
+        for path in result.shared[:_SHOWN]:
+            console.print(f"    {show(path)}")
+        if len(result.shared) > _SHOWN:
+            console.print(f"    and {len(result.shared) - _SHOWN:,} more")
     verb = "would drop" if result.dry_run else "dropped"
     console.done(f"{verb} {count(result.objects, 'object')}, {size(result.bytes)}")
     console.detail(

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.errors import DverError, NotFoundError, RefusedError, UsageError
 from dver.base.fsio import show
-from dver.base.oid import Oid, format_oid
+from dver.base.oid import Oid, format_oid, parse_oid
 from dver.base.reporter import Reporter
 from dver.config.remotes import find_remote, list_remotes, require_trusted
 from dver.git.pointers import data_path, in_workspace
 from dver.git.repository import Git
 from dver.ops.upkeep.contentnamed import Named, named_content
 from dver.ops.upkeep.gc import all_repositories, mark_versions, working_trees
+from dver.ops.upkeep.references import referring
 from dver.store import gc as collection
 from dver.store import removal, walk
 from dver.store.affected import Affected
@@ -92,7 +93,8 @@ class DropResult:
 
     ``objects`` counts files that went; what other versions need of the named ones stays, and so do
     the listings of directories. ``lacking`` are paths with fewer copies than ``copies``: some of
-    them, if they are many; ``lacking_objects`` counts all. Such are dropped only by force.
+    them, if they are many; ``lacking_objects`` counts all. Such are dropped only by force, and if
+    other paths have the same content, told in ``shared``, only if these were named too.
     """
 
     dry_run: bool
@@ -103,6 +105,7 @@ class DropResult:
     places: tuple[CopyPlace, ...]
     lacking: tuple[LackingCopies, ...]
     lacking_objects: int
+    shared: tuple[str, ...]
     packs_deleted: int
     packs_rewritten: int
     links: int
@@ -116,7 +119,8 @@ def drop(repo: Repo, options: DropOptions, reporter: Reporter) -> DropResult:
     that share the store refer to stays. The workspace is not touched, and ``dver fetch`` brings
     the content back.
 
-    Raises RefusedError, with nothing removed, if there are too few copies and no ``force``.
+    Raises RefusedError, with nothing removed, if there are too few copies and no ``force``, or
+    if force would take the content of paths along that were not named.
     """
     repo.require_init()
     if not options.what:
@@ -140,6 +144,9 @@ def drop(repo: Repo, options: DropOptions, reporter: Reporter) -> DropResult:
     lacking = _paths(repo, named, few, found)
     if few and not options.force and not options.dry_run:
         raise _refusal(copies, places, few, lacking)
+    shared = _shared(repo, options, named, few)
+    if shared and not options.dry_run:
+        raise _refusal_of_shared(shared, named)
     todo, links, size = _remove(repo, named, chosen, options, reporter)
     return DropResult(
         options.dry_run,
@@ -150,6 +157,7 @@ def drop(repo: Repo, options: DropOptions, reporter: Reporter) -> DropResult:
         places,
         lacking,
         len(few),
+        shared,
         len(todo.delete),
         len(todo.rewrite),
         links,
@@ -245,6 +253,55 @@ def _refusal(
         f"nothing was dropped: {number} {wanted}",
         hint="'dver push --all' makes copies; --force drops it all the same",
         paths=lines,
+    )
+
+
+def _shared(
+    repo: Repo, options: DropOptions, named: Sequence[Named], few: AbstractSet[Oid]
+) -> tuple[str, ...]:
+    """Return paths that were not named and have any of some objects that are about to go.
+
+    They were named if a path at or above them was. Whoever names content by its oid means it
+    wherever it is.
+    """
+    tops, oids = [], set()
+    for word in options.what:
+        try:
+            oids.add(parse_oid(word))
+        except ValueError:
+            tops.append(repo.display(repo.locate(word)))
+    trees = [one.oid for one in named if one.kind == "tree" and one.oid in oids]
+    for oid, tree in walk.distinct(repo.store, trees, missing=lambda _: None):
+        oids.add(oid)
+        oids.update(tree.oid(at) for at in range(len(tree)))
+    asked = [oid for oid in sorted(few) if oid not in oids]
+    if not asked:
+        return ()
+
+    def is_named(path: str) -> bool:
+        return any(path == top or path.startswith(top + "/") or top in ("", ".") for top in tops)
+
+    found: dict[str, None] = {}
+    for one in referring(repo, repo.store, asked).references:
+        if one.what in ("workspace", "commit") and not is_named(one.path):
+            inside = [path for path in one.inside if not is_named(path)]
+            # Those that are not told may have been named or not.
+            found.update(
+                dict.fromkeys(inside or ([one.path] if one.more or not one.inside else []))
+            )
+    return tuple(sorted(found))
+
+
+def _refusal_of_shared(shared: Sequence[str], named: Sequence[Named]) -> RefusedError:
+    more = len(shared) - _SHOWN
+    paths = [show(path) for path in shared[:_SHOWN]]
+    number = "another path has" if len(shared) == 1 else f"{len(shared)} other paths have"
+    what = " ".join(format_oid(one.oid) for one in named[:3])
+    return RefusedError(
+        f"nothing was dropped: {number} the same content, and too few other copies of it",
+        hint=f"name them too, or the content wherever it is: 'dver drop --force {what}'"
+        + (" and so on" if len(named) > 3 else ""),
+        paths=[*paths, f"and {more:,} more"] if more > 0 else paths,
     )
 
 

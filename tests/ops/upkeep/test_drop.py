@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dver.base.errors import NotFoundError, RefusedError
+from dver.base.oid import format_oid, oid_of
 from dver.ops.sharing.fetch import FetchOptions, fetch
 from dver.ops.sharing.push import PushOptions, push
 from dver.ops.sharing.remote import AddRemoteOptions, add_remote
@@ -152,3 +153,39 @@ def test_who_shares_the_store_keeps_what_it_needs(
     two.unlink("f")
     two.checkout()
     assert (two.path / "f").read_bytes() == b"the same"
+
+
+def test_force_takes_no_other_path_along(repo: WorkRepo) -> None:
+    """Two paths with the same content, of which there is no other copy."""
+    repo.write("data/new", "only here")
+    repo.write("more/sub/copy", "only here")
+    repo.write("copy", "only here")
+    repo.add("data", "more", "copy")
+    repo.commit("three")
+    with pytest.raises(RefusedError, match="2 other paths have the same content") as caught:
+        dropping(repo, "copy", force=True)
+    assert caught.value.paths == ("data/new", "more/sub/copy")
+    oid = format_oid(oid_of(b"only here"))
+    assert f"dver drop --force {oid}" in (caught.value.hint or "")
+    told = dropping(repo, "copy", dry_run=True)
+    assert told.shared == ("data/new", "more/sub/copy")
+    with pytest.raises(RefusedError, match="another path has") as caught:
+        dropping(repo, "copy", "more", force=True)
+    assert caught.value.paths == ("data/new",)
+    assert repo.status_of("copy").missing == 0
+    assert dropping(repo, "copy", "more", "data/new", dry_run=True).shared == ()
+    assert dropping(repo, oid, force=True).shared == ()
+    assert repo.status_of("copy").missing == 1
+
+
+def test_force_asks_for_versions_of_other_paths_too(repo: WorkRepo) -> None:
+    repo.write("old", "only here")
+    repo.add("old")
+    repo.commit("three")
+    repo.mv("old", "new")
+    repo.commit("four")
+    with pytest.raises(RefusedError, match="another path") as caught:
+        dropping(repo, "new", force=True)
+    assert caught.value.paths == ("old",)
+    dropping(repo, "new", "old", all_versions=True, force=True)
+    assert repo.status_of("new").missing == 1
