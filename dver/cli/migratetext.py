@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from dver.base.errors import MissingContentError, RefusedError
 from dver.base.fsio import show
 from dver.cli.render import RECORDS
 from dver.ops.migration.result import MigratedTarget, NotMigrated
@@ -15,13 +16,24 @@ _MOST = 20
 _FEW = 3
 
 
-def target_line(target: MigratedTarget) -> str:
+def _target_line(target: MigratedTarget) -> str:
     """Return a target with its amount, and where it was imported from."""
     amount = size(target.size)
     if target.kind == "tree" and target.files:
         amount = f"{count(target.files, 'file')}, {amount}"
     origin = f", imported from {show(target.origin)}" if target.origin else ""
     return f"{show(target.path)} ({amount}){origin}"
+
+
+def taken(console: Console, targets: Sequence[MigratedTarget], *, dry_run: bool) -> None:
+    """Tell what was taken over, or with ``dry_run`` would be, and how much was before."""
+    new = [one for one in targets if one.change == "new"]
+    word = "would take" if dry_run else "took over"
+    for target in new:
+        console.done(f"{word}  {_target_line(target)}")
+    unchanged = len(targets) - len(new)
+    if unchanged:
+        console.done(f"unchanged  {count(unchanged, 'target')}")
 
 
 def refusals(console: Console, refused: Sequence[NotMigrated], corrupt: Sequence[str]) -> None:
@@ -38,6 +50,13 @@ def refusals(console: Console, refused: Sequence[NotMigrated], corrupt: Sequence
         )
     if len(corrupt) > _MOST:
         console.complain(f"  ... and {len(corrupt) - _MOST:,} more damaged files")
+
+
+def exit_code(refused: Sequence[NotMigrated]) -> int:
+    """Return how a migration ends: what content is missing for weighs more than other refusals."""
+    if any(one.missing for one in refused):
+        return MissingContentError.exit_code
+    return RefusedError.exit_code if refused else 0
 
 
 def to_stage(console: Console, paths: Sequence[str]) -> None:

@@ -60,6 +60,8 @@ def test_content_that_is_not_here_or_damaged(lfs: Project) -> None:
     assert "'dver migrate lfs --fetch' has git-lfs bring what its server has" in done.stderr
     assert f"damaged: {damaged}" in done.stderr
     assert not (lfs.path / "a.bin.dver").exists()
+    told = lfs.dver("migrate", "lfs", "--json", code=6).json
+    assert (told["ok"], told["result"]["lacking"]) == (False, True)
     # The other one is done; git-lfs keeps what it has.
     assert (lfs.path / "models/ä b.dver").exists()
     assert b"*.bin filter=lfs" in (lfs.path / ".gitattributes").read_bytes()

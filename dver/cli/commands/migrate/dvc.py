@@ -8,7 +8,7 @@ from dver.base.fsio import show
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.cli.migratetext import refusals, target_line, to_stage
+from dver.cli.migratetext import exit_code, refusals, taken, to_stage
 from dver.ops.migration.dvc import MigrateDvcOptions, MigrateDvcResult, migrate_dvc
 from dver.ui.console import Console
 from dver.ui.humanize import count
@@ -80,22 +80,13 @@ def command(
     """
     asked = MigrateDvcOptions(paths, dry_run, rewrite_history, stage, workers, trust)
     result = migrate_dvc(app.repo, asked, app.reporter)
-    code = app.finish(result, _render)
-    if result.lacking:
-        return 6
-    return 5 if result.refused else code
+    return app.finish(result, _render, exit_code=exit_code(result.refused))
 
 
 def _render(console: Console, result: MigrateDvcResult) -> None:
-    new = [one for one in result.targets if one.change == "new"]
     for place in result.agreed:
         console.done(f"may be read from now on in this clone: {show(place)}")
-    word = "would take" if result.dry_run else "took over"
-    for target in new:
-        console.done(f"{word}  {target_line(target)}")
-    unchanged = len(result.targets) - len(new)
-    if unchanged:
-        console.done(f"unchanged  {count(unchanged, 'target')}")
+    taken(console, result.targets, dry_run=result.dry_run)
     if result.steps:
         word = "is" if len(result.steps) == 1 else "are"
         word = "would be" if result.dry_run else word
@@ -111,7 +102,7 @@ def _render(console: Console, result: MigrateDvcResult) -> None:
             console.done(f"would write  {show(path)}")
     for note in result.notes:
         console.talk(note)
-    linked = [target for target in new if target.links]
+    linked = [one for one in result.targets if one.change == "new" and one.links]
     if linked and not result.dry_run:
         shown = " ".join(show(target.path) for target in linked[:3])
         console.talk(

@@ -8,10 +8,9 @@ from dver.base.fsio import show
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App
-from dver.cli.migratetext import refusals, target_line
+from dver.cli.migratetext import exit_code, refusals, taken
 from dver.ops.migration.lfs import MigrateLfsOptions, MigrateLfsResult, migrate_lfs
 from dver.ui.console import Console
-from dver.ui.humanize import count
 
 
 @declare(
@@ -65,20 +64,11 @@ def command(
     """
     asked = MigrateLfsOptions(paths, dry_run, stage, workers, fetch)
     result = migrate_lfs(app.repo, asked, app.reporter)
-    code = app.finish(result, _render)
-    if result.lacking:
-        return 6
-    return 5 if result.refused else code
+    return app.finish(result, _render, exit_code=exit_code(result.refused))
 
 
 def _render(console: Console, result: MigrateLfsResult) -> None:
-    new = [one for one in result.targets if one.change == "new"]
-    word = "would take" if result.dry_run else "took over"
-    for target in new:
-        console.done(f"{word}  {target_line(target)}")
-    unchanged = len(result.targets) - len(new)
-    if unchanged:
-        console.done(f"unchanged  {count(unchanged, 'target')}")
+    taken(console, result.targets, dry_run=result.dry_run)
     if result.dry_run:
         for path in result.writes:
             console.done(f"would write  {show(path)}")
