@@ -122,7 +122,7 @@ def _settings(config: Config, name: str) -> RemoteSettings:
     return RemoteSettings(
         name=name,
         url=url,
-        location=_location(config, name, url, found.level),
+        location=location_of(config, name, url, found.level),
         options=options,
         level=level,
         origin=origin,
@@ -130,7 +130,8 @@ def _settings(config: Config, name: str) -> RemoteSettings:
     )
 
 
-def _location(config: Config, name: str, url: str, level: Level) -> str:
+def location_of(config: Config, name: str, url: str, level: Level) -> str:
+    """Return what to open for a URL as a level's file has it, with directories absolute."""
     scheme, found, rest = url.partition("://")
     if found and scheme.lower() not in ("file", "local"):
         return url
@@ -179,7 +180,7 @@ def add_remote(
     present = config.find(f"remote.{name}.url")
     if present is None:
         changes[f"remote.{name}.url"] = written
-    elif _location(config, name, str(present.value), present.level) != _location(
+    elif location_of(config, name, str(present.value), present.level) != location_of(
         config, name, written, level
     ):
         raise RefusedError(

@@ -177,10 +177,12 @@ class Repo:
         """Open a remote; None is the default one.
 
         With ``write`` its place must be trusted: ConfigError otherwise, before any connection.
-        ``reporter`` hears of requests that are repeated.
+        ``reporter`` hears of requests that are repeated. Raises RefusedError for a directory that
+        belongs to the local store.
         """
         from dver.config.remotes import require_trusted
         from dver.storage.factory import open_storage
+        from dver.storage.local import LocalStorage
         from dver.transfer.remote import Remote
 
         settings = self.remote_settings(name)
@@ -193,6 +195,8 @@ class Repo:
             base=self.root,
             reporter=reporter,
         )
+        if isinstance(storage, LocalStorage):
+            self.refuse_own_store(storage.root, others=write)
         remote = Remote(
             settings.name,
             storage,
@@ -201,6 +205,13 @@ class Repo:
         )
         self._opened.append(remote)
         return remote
+
+    def refuse_own_store(self, place: str, *, others: bool = True) -> None:
+        """Raise RefusedError for a remote's directory that is in our own store, or in another's."""
+        from dver.repo.ownstore import refuse_own_store
+
+        state = (self.layout.common_state_dir, self.layout.state_dir)
+        refuse_own_store(place, map(os.fspath, (self.store_path, *state)), others=others)
 
     def trust_first_remote(self, name: str | None = None) -> bool:
         """Note after a fetch that data may be sent there, if this clone trusts nothing yet."""

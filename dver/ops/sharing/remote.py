@@ -17,6 +17,8 @@ from dver.config.remotes import RemoteSettings
 from dver.config.schema import Level
 from dver.repo import Repo
 
+#: How URLs of directories may begin.
+_LOCAL = ("file://", "local://")
 FileLevel = Literal["user", "repository", "local"]
 
 
@@ -148,8 +150,9 @@ def add_remote(repo: Repo, options: AddRemoteOptions, reporter: Reporter) -> Rem
     """Add a remote; success without change if it was there. RefusedError if it was another.
 
     A directory that is not there is made, if the one above it is: from then on one that is missing
-    means a disk that is not mounted.
+    means a disk that is not mounted. RefusedError for one that belongs to the local store.
     """
+    _refuse_own_store(repo, options.name, options.url, options.level)
     changed = remotes.add_remote(
         repo.config,
         options.name,
@@ -167,6 +170,14 @@ def add_remote(repo: Repo, options: AddRemoteOptions, reporter: Reporter) -> Rem
         return result
     fsio.make_dirs(place)
     return replace(result, made_directory=place)
+
+
+def _refuse_own_store(repo: Repo, name: str, url: str, level: FileLevel) -> None:
+    """Raise RefusedError if a URL as it was typed leads into the local store."""
+    if not url.strip() or not (remotes.is_directory(url) or url.lower().startswith(_LOCAL)):
+        return
+    written = remotes.normal_url(repo.config, url, level=level, cwd=repo.cwd)
+    repo.refuse_own_store(remotes.location_of(repo.config, name, written, level))
 
 
 def _directory(settings: RemoteSettings) -> str | None:
@@ -191,6 +202,8 @@ def set_remote(
     repo: Repo, name: str, option: str, value: str, level: FileLevel | None = None
 ) -> RemoteChange:
     """Set one option of a remote, such as ``url`` or ``region``."""
+    if option == "url":
+        _refuse_own_store(repo, name, value, level or "local")
     changed = remotes.set_option(repo.config, name, option, value, level=level, cwd=repo.cwd)
     return _changed(repo, name, name, changed)
 

@@ -144,8 +144,10 @@ def test_no_copy_counts_in_a_committed_place_that_nobody_agreed_to(repo: WorkRep
     assert holding(repo.path / ".git/dver")
 
 
-def test_the_local_store_is_no_copy_of_itself(repo: WorkRepo) -> None:
-    run(repo, add_remote, AddRemoteOptions("me", str(repo.path / ".git/dver")))
+def test_the_local_store_is_no_copy_of_itself(repo: WorkRepo, tmp_path: Path) -> None:
+    """Not even as a copy of its files, of which the next collection knows as little."""
+    shutil.copytree(repo.path / ".git/dver", tmp_path / "copy")
+    run(repo, add_remote, AddRemoteOptions("me", str(tmp_path / "copy")))
     run(repo, push, PushOptions(remote="me"))
     with pytest.raises(RefusedError) as caught:
         run(repo, drop, DropOptions(("data",), remotes=("me",)))
