@@ -27,6 +27,19 @@ def remote(text: str = "The remote to use instead of the default one.") -> Decor
     )
 
 
+def remotes(text: str) -> Decorator[Any]:
+    """Return ``-r, --remote NAME``, which may be given several times."""
+    return click.option(
+        "-r",
+        "--remote",
+        "remotes",
+        metavar="NAME",
+        multiple=True,
+        help=text,
+        shell_complete=completion.remotes,
+    )
+
+
 def paths(metavar: str = "[PATH]...", *, required: bool = False) -> Decorator[Any]:
     """Return the argument of any number of tracked paths."""
     return click.argument(
@@ -46,6 +59,21 @@ jobs: Decorator[Any] = click.option(
     help="How many transfers run at once (default: core.jobs, else by the kind of remote).",
 )
 
+workers: Decorator[Any] = click.option(
+    "--workers",
+    type=click.IntRange(min=1, max=256),
+    metavar="N",
+    help="How many processes read files (default: core.workers, else by the amount of work).",
+)
+
+all_refs: Decorator[Any] = click.option(
+    "--all", "every", is_flag=True, help="Every version that any branch or tag names."
+)
+
+all_versions: Decorator[Any] = click.option(
+    "--all-versions", is_flag=True, help="Every version of a path, in all of history."
+)
+
 dry_run: Decorator[Any] = click.option(
     "-n", "--dry-run", is_flag=True, help="Only say what would be done."
 )
@@ -54,6 +82,15 @@ trust_sources: Decorator[Any] = click.option(
     "--trust",
     is_flag=True,
     help="Agree to read imports from the sources that their pointers name, in this clone.",
+)
+
+step: Decorator[Any] = click.option(
+    "-n",
+    "--name",
+    "step",
+    metavar="STEP",
+    help="Only of this step.",
+    shell_complete=completion.steps,
 )
 
 stage: Decorator[Any] = click.option(

@@ -54,12 +54,7 @@ _STYLES: dict[str, Style] = {"new": "green", "updated": "yellow", "unchanged": "
     help="Record what is here as all of a directory, also if files that were recorded never came.",
 )
 @options.stage
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1, max=256),
-    metavar="N",
-    help="How many processes read files (default: core.workers, else by the amount of work).",
-)
+@options.workers
 def command(
     app: App,
     paths: tuple[str, ...],

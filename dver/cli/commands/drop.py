@@ -39,22 +39,14 @@ _SHOWN = 20
     shell_complete=completion.tracked_paths,
 )
 @options.revisions("Which version of a path (default: the workspace's). May be repeated.")
-@click.option("--all-versions", is_flag=True, help="Every version of a path, in all of history.")
+@options.all_versions
 @click.option(
     "--copies",
     type=click.IntRange(min=1),
     metavar="N",
     help="How many remotes must have it (default: core.copies, else 1).",
 )
-@click.option(
-    "-r",
-    "--remote",
-    "remotes",
-    metavar="NAME",
-    multiple=True,
-    help="Count only copies in this remote (default: in all). May be repeated.",
-    shell_complete=completion.remotes,
-)
+@options.remotes("Count only copies in this remote (default: in all). May be repeated.")
 @click.option(
     "--verify", is_flag=True, help="Read the copies, rather than look whether they are there."
 )

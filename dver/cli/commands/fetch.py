@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from dver.cli import options as shared
 from dver.cli.command import declare
 from dver.cli.context import App
@@ -27,7 +25,7 @@ from dver.ui.humanize import count, size
 )
 @shared.paths()
 @shared.remote()
-@click.option("--all", "every", is_flag=True, help="Every version that any branch or tag names.")
+@shared.all_refs
 @shared.revisions("The versions of this revision or range A..B. May be repeated.")
 @shared.jobs
 @shared.dry_run

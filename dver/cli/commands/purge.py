@@ -47,16 +47,8 @@ RUN_REFS = "dver/runs/"
     shell_complete=completion.tracked_paths,
 )
 @options.revisions("Which version of a path (default: the workspace's). May be repeated.")
-@click.option("--all-versions", is_flag=True, help="Every version of a path, in all of history.")
-@click.option(
-    "-r",
-    "--remote",
-    "remotes",
-    metavar="NAME",
-    multiple=True,
-    help="Only this remote, besides what is here (default: all). May be repeated.",
-    shell_complete=completion.remotes,
-)
+@options.all_versions
+@options.remotes("Only this remote, besides what is here (default: all). May be repeated.")
 @click.option("--reason", metavar="TEXT", default="", help="Tell this to whoever misses it.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(

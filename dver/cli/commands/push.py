@@ -27,7 +27,7 @@ from dver.ui.humanize import count, short, size
 )
 @shared.paths()
 @shared.remote()
-@click.option("--all", "every", is_flag=True, help="Every version that any branch or tag names.")
+@shared.all_refs
 @shared.revisions("The versions of this revision or range A..B. May be repeated.")
 @click.option(
     "--repair",

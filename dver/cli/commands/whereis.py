@@ -42,15 +42,7 @@ _STYLES: dict[str, Style] = {
     is_flag=True,
     help="Ask the remotes now, rather than trust what was last seen of them.",
 )
-@click.option(
-    "-r",
-    "--remote",
-    "remotes",
-    metavar="NAME",
-    multiple=True,
-    help="Look only at this remote. May be repeated.",
-    shell_complete=completion.remotes,
-)
+@options.remotes("Look only at this remote. May be repeated.")
 def command(app: App, what: str, rev: str | None, check: bool, remotes: tuple[str, ...]) -> int:
     """Tell where the content of some data is.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dver.cli import completion
+from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.cli.valuestext import render_shown
@@ -21,14 +21,7 @@ from dver.ops.making.recordedvalues import ShowValuesOptions, ShowValuesResult, 
     ],
 )
 @click.argument("revs", metavar="[REV]...", nargs=-1, shell_complete=completion.revisions)
-@click.option(
-    "-n",
-    "--name",
-    "step",
-    metavar="STEP",
-    help="Only of this step.",
-    shell_complete=completion.steps,
-)
+@options.step
 def command(app: App, revs: tuple[str, ...], step: str | None) -> int:
     """Show the metrics of the newest runs.
 

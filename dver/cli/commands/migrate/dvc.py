@@ -48,12 +48,7 @@ from dver.ui.humanize import count
     " revisions, in this clone.",
 )
 @options.stage
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1, max=256),
-    metavar="N",
-    help="How many processes read files (default: core.workers, else by the amount of work).",
-)
+@options.workers
 def command(
     app: App,
     paths: tuple[str, ...],

@@ -37,12 +37,7 @@ from dver.ui.console import Console
     default=True,
     help="Tell git's index that the files are gone from it and the pointers are in it (default).",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1, max=256),
-    metavar="N",
-    help="How many processes read files (default: core.workers, else by the amount of work).",
-)
+@options.workers
 def command(
     app: App,
     paths: tuple[str, ...],
