@@ -21,6 +21,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from dver.base.errors import SystemFailure
+from dver.base.osat import NATIVE, osat
 
 PathLike = str | bytes | os.PathLike[str]
 
@@ -314,12 +315,11 @@ def publish(temp: PathLike, final: PathLike, *, replace: bool = False) -> bool:
     """
     step("rename")
     with explained("write", final):
-        if replace or os.name == "nt":
-            if not replace and os.path.lexists(final):
-                os.unlink(temp)
-                return False
-            os.replace(temp, final)
+        if replace:
+            osat.replace(temp, final)
             return True
+        if not NATIVE:
+            return _publish_new(temp, final)
         try:
             os.link(temp, final)
         except OSError as error:
@@ -333,6 +333,18 @@ def publish(temp: PathLike, final: PathLike, *, replace: bool = False) -> bool:
         step("unlink")
         os.unlink(temp)
         return placed
+
+
+def _publish_new(temp: PathLike, final: PathLike) -> bool:
+    """Do this where renaming itself leaves alone what is there."""
+    from dver.base.pathwise import rename_new
+
+    try:
+        rename_new(os.fspath(temp), os.fspath(final))
+    except FileExistsError:
+        osat.unlink(temp)
+        return False
+    return True
 
 
 def write_atomic(
@@ -379,7 +391,7 @@ def write_atomic(
             os.close(fd)
         if temp:
             with contextlib.suppress(OSError):
-                os.unlink(temp)
+                osat.unlink(temp)
 
 
 def make_dirs(path: PathLike, *, mode: int = 0o777) -> None:
@@ -411,7 +423,7 @@ def remove(path: PathLike) -> bool:
     step("unlink")
     with explained("remove", path):
         try:
-            os.unlink(path)
+            osat.unlink(path)
         except FileNotFoundError:
             return False
     return True

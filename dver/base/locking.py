@@ -32,9 +32,8 @@ class Lock:
 
     The file is never deleted, since deleting a lock file races with its next taker. It carries
     the process id and command of the last exclusive holder, for messages only. A lock is not
-    re-entrant: taking it twice in one process waits like any other taker. On Windows a shared
-    lock is an exclusive one. On a read-only file system, where nobody can write, a shared lock is
-    granted without a file.
+    re-entrant: taking it twice in one process waits like any other taker. On a read-only file
+    system, where nobody can write, a shared lock is granted without a file.
     """
 
     def __init__(self, path: Path, *, exclusive: bool, timeout: float = 60.0) -> None:
@@ -171,25 +170,8 @@ def _words_of(pid: int) -> str:
 _LOCK_UNSUPPORTED = SYNC_UNSUPPORTED | {errno.ENOLCK, errno.ENOSYS}
 
 if sys.platform == "win32":
-    # The byte that is locked lies beyond the text, which stays readable to those who wait.
-    _LOCK_AT = 1 << 20
-
-    def _try_lock(fd: int, exclusive: bool) -> bool:  # noqa: ARG001 - all are exclusive here
-        import msvcrt
-
-        os.lseek(fd, _LOCK_AT, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(fd: int) -> None:
-        import msvcrt
-
-        os.lseek(fd, _LOCK_AT, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-
+    from dver.base.bytelocks import try_lock as _try_lock
+    from dver.base.bytelocks import unlock as _unlock
 else:
 
     def _try_lock(fd: int, exclusive: bool) -> bool:

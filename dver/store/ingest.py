@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dver.base.oid import OID_SIZE, Oid, oid_of
+from dver.base.osat import stat_fields
 from dver.base.reporter import Task
 from dver.base.workers import run_jobs, usable_cores
 from dver.formats.pack import BLOB
@@ -24,7 +25,6 @@ from dver.store.source import (
     STAT_FIELDS,
     check_unchanged,
     open_source,
-    stat_fields,
     stat_row,
     unreadable,
 )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from operator import attrgetter
 
 from dver.base import fsio
 from dver.base.errors import RefusedError
+from dver.base.osat import stat_fields
 
 #: Mode, inode, size (bytes), mtime and ctime (nanoseconds): the row that a reading returns.
 STAT_FIELDS = 5
 SIZE = 2
-stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 #: How a file is opened: never through a symlink in its last component.
 READ_FLAGS = os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 

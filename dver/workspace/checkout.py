@@ -21,6 +21,7 @@ from dver.base import clock, errors, fsio
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
 from dver.base.fsio import OPEN_FLAGS, show
 from dver.base.oid import Oid, format_oid
+from dver.base.osat import NOFOLLOW, osat
 from dver.base.reporter import Task
 from dver.formats import names
 from dver.formats.statindex import STAT_FIELDS
@@ -39,7 +40,7 @@ from dver.workspace.state import CTIME, MODE, MTIME, FileState, Row, Scan, stat_
 from dver.workspace.twins import refuse_twins, refuse_unfit
 from dver.workspace.writing import check_unchanged, describe
 
-_READ = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+_READ = os.O_RDONLY | OPEN_FLAGS | NOFOLLOW
 _TEMP = fsio.TEMP_PREFIX.encode()
 #: Waiting a tick is cheaper than reading this many bytes again.
 _WORTH_WAITING = 64 << 20
@@ -111,19 +112,25 @@ def failure_of(failed: Sequence[FailedPath]) -> DverError | None:
 
 def _check_space(plan: CheckoutPlan, root: bytes, store: Store, modes: Sequence[LinkMode]) -> None:
     """Raise SystemFailure if the files cannot fit, rather than stop halfway."""
-    if not hasattr(os, "statvfs"):
-        return
     copies = not modes or modes[0] == "copy"
     where = root if copies else os.fsencode(store.local_directory())
     with fsio.explained("look at the disk of", where):
-        found = os.statvfs(where)
-    need, free = plan.bytes, found.f_bavail * found.f_frsize
+        need, free = plan.bytes, _free(where)
     if need and need + need * 3 // 100 > free:
         raise SystemFailure(
             f"not enough space on the disk of {show(where)}: {need} bytes are needed"
             f" and {free} are free",
             hint="free some space, or check out fewer paths",
         )
+
+
+def _free(where: bytes) -> int:
+    if hasattr(os, "statvfs"):
+        found = os.statvfs(where)
+        return found.f_bavail * found.f_frsize
+    import shutil
+
+    return shutil.disk_usage(where).free
 
 
 class _Checkout:
@@ -280,12 +287,12 @@ class _Checkout:
     def _change_mode(self, path: bytes, executable: bool, expected: Row) -> None:
         directory, name = split(path)
         try:
-            fd = os.open(name, _READ, dir_fd=self._safe.open(directory))
+            fd = osat.open(name, _READ, dir_fd=self._safe.open(directory))
             try:
                 if stat_row(os.fstat(fd))[:CTIME] != expected[:CTIME]:
                     raise RefusedError("it changed during the checkout")
                 mode = stat.S_IMODE(expected[0])
-                os.fchmod(fd, mode | (mode & 0o444) >> 2 if executable else mode & ~0o111)
+                osat.fchmod(fd, mode | (mode & 0o444) >> 2 if executable else mode & ~0o111)
                 row = stat_row(os.fstat(fd))
             finally:
                 os.close(fd)
@@ -316,7 +323,7 @@ class _Checkout:
                 check_unchanged(dir_fd, name, row)
                 fsio.step("unlink")
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(name, dir_fd=dir_fd)
+                    osat.unlink(name, dir_fd=dir_fd)
             except FileNotFoundError:
                 pass
             except (DverError, OSError) as error:
@@ -331,7 +338,7 @@ class _Checkout:
         directory, name = split(path)
         try:
             fsio.step("rmdir")
-            os.rmdir(name, dir_fd=self._safe.open(directory))
+            osat.rmdir(name, dir_fd=self._safe.open(directory))
         except FileNotFoundError:
             pass
         except DverError:
@@ -382,17 +389,17 @@ def _make_symlink(
 ) -> Row:
     if fresh:
         fsio.step("symlink")
-        os.symlink(text, name, dir_fd=dir_fd)
-        return stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
+        osat.symlink(text, name, dir_fd=dir_fd)
+        return stat_row(osat.stat(name, dir_fd=dir_fd, follow_symlinks=False))
     temp = _TEMP + os.urandom(8).hex().encode()
     fsio.step("symlink")
-    os.symlink(text, temp, dir_fd=dir_fd)
+    osat.symlink(text, temp, dir_fd=dir_fd)
     try:
         check_unchanged(dir_fd, name, replaced)
         fsio.step("rename")
-        os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        osat.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temp, dir_fd=dir_fd)
+            osat.unlink(temp, dir_fd=dir_fd)
         raise
-    return stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
+    return stat_row(osat.stat(name, dir_fd=dir_fd, follow_symlinks=False))

@@ -12,6 +12,7 @@ import os
 
 from dver.base import clock, fsio
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX
+from dver.base.osat import osat
 
 #: A file touched less than this before the moment may still change within the same tick.
 MARGIN_NS = 20_000_000
@@ -37,12 +38,12 @@ def moment_in(dir_fd: int) -> int:
     fsio.step("create")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
-        fd = os.open(name, flags, 0o600, dir_fd=dir_fd)
+        fd = osat.open(name, flags, 0o600, dir_fd=dir_fd)
     except OSError:
         return 0
     try:
-        return trusted_before(os.fstat(fd), os.fstat(dir_fd).st_dev)
+        return trusted_before(os.fstat(fd), osat.fstat(dir_fd).st_dev)
     finally:
         os.close(fd)
         with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=dir_fd)
+            osat.unlink(name, dir_fd=dir_fd)

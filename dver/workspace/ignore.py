@@ -15,12 +15,13 @@ from typing import Any
 from dver.base.errors import ConfigError
 from dver.base.fsio import OPEN_FLAGS, explained, show
 from dver.base.oid import checksum
+from dver.base.osat import NOFOLLOW, osat
 
 NAME = b".dverignore"
 _MAX_SIZE = 1 << 20
 #: Four take up to a second for each of the longest names; nobody needs as many.
 _MAX_STARS = 4
-_READ = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_READ = os.O_RDONLY | OPEN_FLAGS | NOFOLLOW | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def load_rules(root: bytes, target: bytes) -> IgnoreRules:
 def read_rules(path: bytes, *, dir_fd: int | None = None) -> bytes | None:
     """Return the text of a ``.dverignore``, or None if there is none. Symlinks are not followed."""
     try:
-        fd = os.open(path, _READ, dir_fd=dir_fd)
+        fd = osat.open(path, _READ, dir_fd=dir_fd)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

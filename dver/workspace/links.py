@@ -30,6 +30,7 @@ from typing import Literal
 from dver.base import clock, fsio
 from dver.base.errors import DverError, SystemFailure
 from dver.base.oid import Hasher, Oid, finish
+from dver.base.osat import NATIVE
 from dver.formats.kinds import EXECUTABLE, FILE
 from dver.formats.statindex import NO_OID, Buffer
 from dver.workspace.stamp import SECOND, stamp_of
@@ -237,6 +238,9 @@ def place_link(mode: LinkMode, source: bytes, dir_fd: int, name: bytes, file_mod
     Returns False, with nothing made, if that mode does not work between the two places. A name
     that is taken raises FileExistsError.
     """
+    if not NATIVE:
+        # A read-only file cannot be replaced on Windows, and it is so under all of its names.
+        return False
     fsio.step("link")
     try:
         if mode == "symlink":
@@ -278,6 +282,8 @@ def probe_link_modes(directory: bytes, store_directory: bytes) -> list[LinkMode]
     "copy" always does. Two temporary files are made and removed.
     """
     working: list[LinkMode] = ["copy"]
+    if not NATIVE:
+        return working
     try:
         fd, source = fsio.create_temp(store_directory)
     except DverError:

@@ -1,23 +1,15 @@
 """Listing directories and looking at their entries: what a second process does for a scan.
 
-Nothing but the standard library is imported here, so that the process is quick to start.
+Little but the standard library is imported here, so that the process is quick to start.
 """
 
 from __future__ import annotations
 
 import os
 from array import array
-from operator import attrgetter
 
-OPEN_DIR = (
-    os.O_RDONLY
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_DIRECTORY", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-)
-#: Five integers of a stat result; what is equal in all of them has not changed.
-stat_fields = attrgetter("st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+from dver.base.osat import NATIVE, OPEN_DIR, osat, stat_fields
+
 _BLOCK = 4096
 
 #: Names in ascending order, each ended by NUL, and their stat rows; None if anything went wrong.
@@ -26,7 +18,7 @@ Listed = tuple[bytes, bytes] | None
 
 def list_names(fd: int) -> list[bytes]:
     """Return the names in an open directory, ascending."""
-    listed = os.listdir(fd)
+    listed = osat.listdir(fd)
     names = os.fsencode("\0".join(listed)).split(b"\0") if listed else []
     names.sort()
     return names
@@ -43,7 +35,7 @@ def stat_names(fd: int, names: list[bytes]) -> array[int]:
         found = [
             value
             for name in names[at : at + _BLOCK]
-            for value in stat_fields(os.stat(name, dir_fd=fd, follow_symlinks=False))
+            for value in stat_fields(osat.stat(name, dir_fd=fd, follow_symlinks=False))
         ]
         stats.extend(array("Q", found))
     return stats
@@ -53,7 +45,7 @@ class Lister:
     """What the process runs: lists directories below a root, given their paths relative to it."""
 
     def __init__(self, root: bytes) -> None:
-        self._root = os.open(root, OPEN_DIR)
+        self._root = osat.open(root, OPEN_DIR)
 
     def __call__(self, paths: list[bytes]) -> list[Listed]:
         """List some directories."""
@@ -65,8 +57,10 @@ class Lister:
             # One name after the other, so that no symlink is followed.
             for name in path.split(b"/") if path else [b"."]:
                 last = opened[-1] if opened else self._root
-                opened.append(os.open(name, OPEN_DIR, dir_fd=last))
+                opened.append(osat.open(name, OPEN_DIR, dir_fd=last))
             names = list_names(opened[-1])
+            if not NATIVE:
+                return _listed(names, stat_names(opened[-1], names))
             # Nothing else runs in this process, and names in the current directory cost less.
             os.chdir(opened[-1])
             stats = array("Q", [value for name in names for value in stat_fields(os.lstat(name))])
@@ -74,9 +68,13 @@ class Lister:
             return None
         finally:
             for fd in opened:
-                os.close(fd)
-        return b"\0".join(names) + b"\0" if names else b"", stats.tobytes()
+                osat.close(fd)
+        return _listed(names, stats)
 
     def close(self) -> None:
         """Close the root."""
-        os.close(self._root)
+        osat.close(self._root)
+
+
+def _listed(names: list[bytes], stats: array[int]) -> tuple[bytes, bytes]:
+    return b"\0".join(names) + b"\0" if names else b"", stats.tobytes()

@@ -2,7 +2,8 @@
 
 Every component is opened relative to the one before with ``O_NOFOLLOW | O_DIRECTORY``. Whoever
 swaps a directory for a symlink meanwhile gets an error, or changes a directory that nobody looks
-at any more, but never sees a write outside the root.
+at any more, but never sees a write outside the root. On Windows, which has no such calls, what was
+opened cannot be swapped: see :mod:`dver.base.pathwise`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ import stat
 from typing import Self
 
 from dver.base import fsio
-from dver.base.errors import RefusedError, SystemFailure
+from dver.base.errors import RefusedError
+from dver.base.osat import DIRECTORY, OPEN_DIR, osat
 
-OPEN_DIR = (
-    os.O_RDONLY | fsio.OPEN_FLAGS | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-)
-_SAFE = os.open in os.supports_dir_fd
 # Descriptors kept open on the way to the last directory; deeper ones are found again when needed.
 _KEPT = 48
 
@@ -31,14 +29,9 @@ class SafeRoot:
     """
 
     def __init__(self, root: bytes) -> None:
-        if not _SAFE:
-            raise SystemFailure(
-                "this system has no safe way to write below a directory",
-                hint="use dver on Linux or macOS, or under WSL",
-            )
         self.root = root
         with fsio.explained("open the directory", root):
-            self._fds = [os.open(root, os.O_RDONLY | os.O_DIRECTORY | fsio.OPEN_FLAGS)]
+            self._fds = [osat.open(root, os.O_RDONLY | DIRECTORY | fsio.OPEN_FLAGS)]
         self._parts: list[bytes] = []
         self._last = -1
         self._last_path: bytes | None = None
@@ -53,7 +46,7 @@ class SafeRoot:
         """Close every descriptor."""
         self._forget(0)
         for fd in self._fds:
-            os.close(fd)
+            osat.close(fd)
         self._fds.clear()
 
     def open(self, path: bytes, *, make: bool = False) -> int:
@@ -79,7 +72,7 @@ class SafeRoot:
 
     def identity(self) -> tuple[int, int]:
         """Return the device and inode of the root, which no other directory has."""
-        found = os.fstat(self._fds[0])
+        found = osat.fstat(self._fds[0])
         return found.st_dev, found.st_ino
 
     def forget(self) -> None:
@@ -91,9 +84,9 @@ class SafeRoot:
         if make:
             with contextlib.suppress(FileExistsError):
                 fsio.step("mkdir")
-                os.mkdir(name, dir_fd=fd)
+                osat.mkdir(name, dir_fd=fd)
         try:
-            inner = os.open(name, OPEN_DIR, dir_fd=fd)
+            inner = osat.open(name, OPEN_DIR, dir_fd=fd)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
                 raise _in_the_way(b"/".join(parts[: depth + 1])) from error
@@ -104,17 +97,17 @@ class SafeRoot:
             return inner
         # Beyond that only the last one stays open.
         if self._last >= 0 and self._last not in self._fds:
-            os.close(self._last)
+            osat.close(self._last)
         self._last = inner
         return inner
 
     def _forget(self, count: int) -> None:
         if self._last >= 0 and self._last not in self._fds:
-            os.close(self._last)
+            osat.close(self._last)
         self._last, self._last_path = -1, None
         while len(self._parts) > count:
             self._parts.pop()
-            os.close(self._fds.pop())
+            osat.close(self._fds.pop())
 
 
 def _in_the_way(path: bytes) -> RefusedError:
@@ -138,20 +131,20 @@ def remove_tree(dir_fd: int, name: bytes) -> None:
     What is gone already is fine. Other failures raise OSError with part of it removed.
     """
     try:
-        mode = os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode
+        mode = osat.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISDIR(mode):
         fsio.step("unlink")
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=dir_fd)
+            osat.unlink(name, dir_fd=dir_fd)
         return
-    fd = os.open(name, OPEN_DIR, dir_fd=dir_fd)
+    fd = osat.open(name, OPEN_DIR, dir_fd=dir_fd)
     try:
-        for inner in os.listdir(fd):
+        for inner in osat.listdir(fd):
             remove_tree(fd, os.fsencode(inner))
     finally:
-        os.close(fd)
+        osat.close(fd)
     fsio.step("rmdir")
     with contextlib.suppress(FileNotFoundError):
-        os.rmdir(name, dir_fd=dir_fd)
+        osat.rmdir(name, dir_fd=dir_fd)

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dver.base.errors import FormatError, RefusedError
 from dver.base.fsio import TEMP_PREFIX, failure, show
 from dver.base.oid import OID_SIZE, Oid
+from dver.base.osat import OPEN_DIR, osat
 from dver.base.reporter import Task
 from dver.formats import names as naming
 from dver.formats.statindex import NO_OID, ROW_SIZE, STAT_FIELDS, KnownDir, KnownTree
@@ -29,7 +30,7 @@ from dver.workspace import ignore
 from dver.workspace.ahead import Ahead, is_worth
 from dver.workspace.ignore import NO_RULES, IgnoreRules
 from dver.workspace.links import LinkCache
-from dver.workspace.lister import OPEN_DIR, list_names, stat_names
+from dver.workspace.lister import list_names, stat_names
 from dver.workspace.stamp import is_stamped
 from dver.workspace.state import (
     CTIME,
@@ -134,7 +135,7 @@ class _Scanner:
         scan = self.scan
         where = os.path.join(scan.root, scan.start) if scan.start else scan.root
         try:
-            fd = os.open(where, OPEN_DIR)
+            fd = osat.open(where, OPEN_DIR)
         except OSError as error:
             raise failure(error, "read the directory", where) from error
         stack = [(fd, *self._enter(fd, scan.start, rules))]
@@ -143,7 +144,7 @@ class _Scanner:
                 fd, state, rules, subdirs = stack[-1]
                 name = next(subdirs, None)
                 if name is None:
-                    os.close(stack.pop()[0])
+                    osat.close(stack.pop()[0])
                     continue
                 path = state.path + b"/" + name if state.path else name
                 if path.count(b"/") + 1 >= MAX_DEPTH:
@@ -154,11 +155,11 @@ class _Scanner:
                     stack.append((inner, *self._enter(inner, path, rules)))
         finally:
             for fd, *_ in stack:
-                os.close(fd)
+                osat.close(fd)
 
     def _open(self, fd: int, name: bytes, state: DirState, path: bytes) -> int:
         try:
-            return os.open(name, OPEN_DIR, dir_fd=fd)
+            return osat.open(name, OPEN_DIR, dir_fd=fd)
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise failure(error, "read the directory", self._show(path)) from error
@@ -230,7 +231,7 @@ class _Scanner:
         stats: array[int] = array("Q")
         for name in names:
             try:
-                stats.extend(stat_row(os.stat(name, dir_fd=fd, follow_symlinks=False)))
+                stats.extend(stat_row(osat.stat(name, dir_fd=fd, follow_symlinks=False)))
             except FileNotFoundError:
                 self._vanished(path + b"/" + name if path else name)
                 continue
@@ -284,7 +285,7 @@ class _Scanner:
         gone = set()
         for name in fresh:
             try:
-                mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+                mode = osat.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
             except FileNotFoundError:
                 continue
             is_dir = kind_of_mode(mode) == DIRECTORY
@@ -298,7 +299,7 @@ class _Scanner:
     ) -> None:
         for i in symlinks:
             try:
-                text = os.readlink(state.names[i], dir_fd=fd)
+                text = osat.readlink(state.names[i], dir_fd=fd)
             except OSError:
                 continue  # it went or changed meanwhile, as whoever reads the unknown finds out
             linked = links.resolve(text)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from dver.base import clock, fsio
 from dver.base.errors import DverError, RefusedError
+from dver.base.osat import NATIVE, OPEN_DIR, osat
 from dver.store.walk import join
 from dver.workspace.plan import NewDirectory
-from dver.workspace.safedir import OPEN_DIR, SafeRoot, remove_tree, split
+from dver.workspace.safedir import SafeRoot, remove_tree, split
 from dver.workspace.writing import check_unchanged
 
 _TEMP = fsio.TEMP_PREFIX.encode()
@@ -37,7 +38,7 @@ class Staged:
     def unlock(self) -> None:
         """Let go of the lock."""
         if self.fd >= 0:
-            os.close(self.fd)
+            osat.close(self.fd)
             self.fd = -1
 
 
@@ -47,14 +48,14 @@ def stage(safe: SafeRoot, new: NewDirectory) -> Staged:
     temp = _TEMP + os.urandom(8).hex().encode()
     parent_fd = safe.open(parent, make=True)
     fsio.step("mkdir")
-    os.mkdir(temp, dir_fd=parent_fd)
-    staged = Staged(new, join(parent, temp), os.open(temp, OPEN_DIR, dir_fd=parent_fd))
+    osat.mkdir(temp, dir_fd=parent_fd)
+    staged = Staged(new, join(parent, temp), osat.open(temp, OPEN_DIR, dir_fd=parent_fd))
     try:
         _lock(staged.fd)
         for batch in new.batches[1:]:
             directory, name = split(staged.actual(batch.path))
             fsio.step("mkdir")
-            os.mkdir(name, dir_fd=safe.open(directory))
+            osat.mkdir(name, dir_fd=safe.open(directory))
     except BaseException:
         staged.unlock()
         with contextlib.suppress(OSError, DverError):
@@ -72,11 +73,13 @@ def publish(safe: SafeRoot, staged: Staged) -> None:
         check_unchanged(parent_fd, name, staged.new.replaced)
         fsio.step("unlink")
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=parent_fd)
+            osat.unlink(name, dir_fd=parent_fd)
     fsio.step("rename")
+    if not NATIVE:  # what is open has to keep its name there
+        staged.unlock()
     try:
         # An empty directory gives way; anything else that came meanwhile makes this fail.
-        os.rename(temp, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
+        osat.rename(temp, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
     except (FileExistsError, NotADirectoryError) as error:
         raise RefusedError("something else took its name during the checkout") from error
     except OSError as error:
@@ -90,6 +93,8 @@ def discard(safe: SafeRoot, staged: Staged) -> None:
     """Remove a directory under its temporary name, with all that is in it."""
     directory, name = split(staged.temp)
     safe.forget()
+    if not NATIVE:
+        staged.unlock()
     remove_tree(safe.open(directory), name)
 
 
@@ -97,7 +102,7 @@ def clean_leftovers(safe: SafeRoot, directory: bytes) -> None:
     """Remove what a checkout that was killed left in a directory under temporary names."""
     try:
         dir_fd = safe.open(directory)
-        names = [os.fsencode(name) for name in os.listdir(dir_fd) if name.startswith(".dver")]
+        names = [os.fsencode(name) for name in osat.listdir(dir_fd) if name.startswith(".dver")]
     except (OSError, DverError):
         return
     for name in names:
@@ -108,17 +113,24 @@ def clean_leftovers(safe: SafeRoot, directory: bytes) -> None:
 
 
 def _is_stale(dir_fd: int, name: bytes) -> bool:
-    found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    found = osat.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode):
         return found.st_mtime_ns < clock.now_ns() - _STALE_NS
-    fd = os.open(name, OPEN_DIR, dir_fd=dir_fd)
+    if not NATIVE:
+        from dver.base.pathwise import is_pinned
+
+        used = is_pinned(name, dir_fd=dir_fd)
+        return found.st_mtime_ns < clock.now_ns() - _STALE_NS if used is None else not used
+    fd = osat.open(name, OPEN_DIR, dir_fd=dir_fd)
     try:
         return _lock(fd)
     finally:
-        os.close(fd)
+        osat.close(fd)
 
 
 def _lock(fd: int) -> bool:
+    if not NATIVE:
+        return True  # the open directory itself tells that it is in use
     import fcntl
 
     try:

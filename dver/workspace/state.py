@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base.oid import OID_SIZE, Oid
+from dver.base.osat import stat_fields
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from dver.formats.statindex import NO_OID, STAT_FIELDS, Buffer
-from dver.workspace.lister import stat_fields
 
 if TYPE_CHECKING:
     from dver.formats.tree import Tree

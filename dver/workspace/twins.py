@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 
 from dver.base.errors import RefusedError
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX, show
+from dver.base.osat import osat
 from dver.formats.names import unfit_for_windows
 from dver.store.walk import join
 from dver.workspace.plan import CheckoutPlan
@@ -45,9 +46,10 @@ def refuse_twin_targets(paths: Collection[bytes], root: bytes) -> None:
     """Raise RefusedError if two targets, or directories above them, would become one in a root."""
     names: dict[bytes, set[bytes]] = {}
     for path in paths:
-        while path:
-            path, _, name = path.rpartition(b"/")  # noqa: PLW2901 - upwards
-            names.setdefault(path, set()).add(name)
+        above = path
+        while above:
+            above, _, name = above.rpartition(b"/")
+            names.setdefault(above, set()).add(name)
     pairs = [(path, *pair) for path in sorted(names) for pair in find_twins(sorted(names[path]))]
     if pairs:
         with SafeRoot(root) as safe:
@@ -98,16 +100,16 @@ def folds_names(safe: SafeRoot) -> bool:
     name = f"{TEMP_PREFIX}{os.urandom(8).hex()}\u00e9"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
-        os.close(os.open(os.fsencode(name), flags, 0o600, dir_fd=fd))
+        os.close(osat.open(os.fsencode(name), flags, 0o600, dir_fd=fd))
     except OSError:
         return False
     try:
         for other in (name.upper(), unicodedata.normalize("NFD", name)):
             with contextlib.suppress(OSError):
-                os.stat(os.fsencode(other), dir_fd=fd, follow_symlinks=False)
+                osat.stat(os.fsencode(other), dir_fd=fd, follow_symlinks=False)
                 return True
     finally:
         # What cannot be removed now goes with a later collection.
         with contextlib.suppress(OSError):
-            os.unlink(os.fsencode(name), dir_fd=fd)
+            osat.unlink(os.fsencode(name), dir_fd=fd)
     return False

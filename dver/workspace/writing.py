@@ -19,6 +19,7 @@ from dver.base import fsio
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX
 from dver.base.oid import OID_SIZE, Oid
+from dver.base.osat import NATIVE, NOFOLLOW, osat
 from dver.formats.statindex import NO_ROW, ROW_SIZE, STAT_FIELDS, Buffer
 from dver.formats.tree import EXECUTABLE
 from dver.store.store import Store
@@ -29,7 +30,7 @@ from dver.workspace.reading import read_small
 from dver.workspace.safedir import SafeRoot
 from dver.workspace.state import CTIME, Row, stat_row
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | OPEN_FLAGS | NOFOLLOW
 #: Content up to this length (bytes) is read whole, anything longer in pieces.
 _WHOLE = 1 << 20
 
@@ -126,12 +127,13 @@ class GroupWriter:
         if content is not None and len(content) == group.sizes[i]:
             return _write_whole(dir_fd, group, i, content)
         if self._modes and self._link(dir_fd, name, group, i):
-            return stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
+            return stat_row(osat.stat(name, dir_fd=dir_fd, follow_symlinks=False))
         fd = self._copy(dir_fd, name, group, i, content)
         try:
-            return stat_row(os.fstat(fd))
+            row = stat_row(os.fstat(fd))
         finally:
             os.close(fd)
+        return row if NATIVE else _closed_row(dir_fd, name)
 
     def _replace(self, dir_fd: int, group: Group, i: int, content: Buffer | None) -> Row:
         """Give a name to a new file, if the name still has what was planned for."""
@@ -143,20 +145,23 @@ class GroupWriter:
             if self._modes and self._link(dir_fd, temp, group, i):
                 check_unchanged(dir_fd, name, old)
                 _rename(dir_fd, temp, name)
-                return stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
+                return stat_row(osat.stat(name, dir_fd=dir_fd, follow_symlinks=False))
             fd = self._copy(dir_fd, temp, group, i, content)
             before = stat_row(os.fstat(fd))
             check_unchanged(dir_fd, name, old)
+            if not NATIVE:  # an open file has to keep its name there
+                os.close(fd)
+                fd = -1
             _rename(dir_fd, temp, name)
             # Renaming moves the ctime; anything else that moved was not done here.
-            after = stat_row(os.fstat(fd))
+            after = stat_row(os.fstat(fd)) if NATIVE else _closed_row(dir_fd, name)
             return after if before[:CTIME] == after[:CTIME] else (*after[:CTIME], _NEVER)
         finally:
             if fd >= 0:
                 os.close(fd)
             # Two hardlinks of one file are not renamed over each other, and an error leaves it.
             with contextlib.suppress(OSError):
-                os.unlink(temp, dir_fd=dir_fd)
+                osat.unlink(temp, dir_fd=dir_fd)
 
     def _link(self, dir_fd: int, name: bytes, group: Group, i: int) -> bool:
         cache, oid, executable = self._cache, group.oid(i), group.kinds[i] == EXECUTABLE
@@ -184,7 +189,7 @@ class GroupWriter:
             raise _wrong_size(group.oid(i), size)
         fsio.step("create")
         mode = 0o777 if group.kinds[i] == EXECUTABLE else 0o666
-        fd = os.open(name, _CREATE, mode, dir_fd=dir_fd)
+        fd = osat.open(name, _CREATE, mode, dir_fd=dir_fd)
         try:
             if content is not None:
                 fsio.write_all(fd, content, group.shown(i))
@@ -193,7 +198,7 @@ class GroupWriter:
         except BaseException:
             os.close(fd)
             with contextlib.suppress(OSError):
-                os.unlink(name, dir_fd=dir_fd)
+                osat.unlink(name, dir_fd=dir_fd)
             raise
         return fd
 
@@ -203,24 +208,31 @@ def _write_whole(dir_fd: int, group: Group, i: int, content: Buffer) -> Row:
     name = group.names[i]
     fsio.step("create")
     mode = 0o777 if group.kinds[i] == EXECUTABLE else 0o666
-    fd = os.open(name, _CREATE, mode, dir_fd=dir_fd)
+    fd = osat.open(name, _CREATE, mode, dir_fd=dir_fd)
     try:
-        fsio.write_all(fd, content, name)
-        return stat_row(os.fstat(fd))
+        try:
+            fsio.write_all(fd, content, name)
+            row = stat_row(os.fstat(fd))
+        finally:
+            os.close(fd)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=dir_fd)
+            osat.unlink(name, dir_fd=dir_fd)
         if isinstance(error, SystemFailure) and isinstance(error.__cause__, OSError):
             raise fsio.failure(error.__cause__, "write", group.shown(i)) from error.__cause__
         raise
-    finally:
-        os.close(fd)
+    return row if NATIVE else _closed_row(dir_fd, name)
+
+
+def _closed_row(dir_fd: int, name: bytes) -> Row:
+    """Return the stat row of a file that was written and closed: on Windows closing moves times."""
+    return stat_row(osat.stat(name, dir_fd=dir_fd, follow_symlinks=False))
 
 
 def check_unchanged(dir_fd: int, name: bytes, expected: Row | None) -> None:
     """Raise RefusedError unless a name still has the planned stat row, or nothing for None."""
     try:
-        found = stat_row(os.stat(name, dir_fd=dir_fd, follow_symlinks=False))
+        found = stat_row(osat.stat(name, dir_fd=dir_fd, follow_symlinks=False))
     except FileNotFoundError:
         return
     # A hardlink's ctime moves with every other name that is made for the file.
@@ -231,7 +243,7 @@ def check_unchanged(dir_fd: int, name: bytes, expected: Row | None) -> None:
 
 def _rename(dir_fd: int, temp: bytes, name: bytes) -> None:
     fsio.step("rename")
-    os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    osat.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
 
 def _wrong_size(oid: Oid, size: int) -> CorruptError:
@@ -285,6 +297,7 @@ class Worker:
         root, identity, store_directory, modes = setup
         self._root = SafeRoot(root)
         if self._root.identity() != identity:
+            self._root.close()
             raise RefusedError(f"{fsio.show(root)} was replaced during the checkout")
         self._write = GroupWriter(self._root, Store.open(LocalStorage(store_directory)), modes)
 

@@ -1,0 +1,215 @@
+"""This system made to look like one whose Python takes no open directories, as on Windows.
+
+``pytest -p tests.support.elsewhere TESTS`` runs tests so; what tests POSIX itself fails there, of
+course. It is no Windows: paths, encodings and file names stay what they are. What it takes away
+are ``dir_fd``, descriptors of directories, ``fcntl``, the calls and modes that Windows lacks, and
+the right to rename or delete what this process has open or mapped.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
+import os
+import shutil
+import stat
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+#: Calls that Windows does not have.
+_MISSING = (
+    "fchmod", "fchown", "chown", "lchown", "geteuid", "getegid", "statvfs",
+    "fstatvfs", "pread", "preadv", "pwrite", "pwritev", "writev", "readv", "posix_fadvise",
+    "posix_fallocate", "sched_getaffinity", "sendfile", "copy_file_range", "mkfifo", "fork",
+    "killpg", "getpgid", "setsid", "uname", "sysconf", "sync", "getloadavg", "nice",
+)  # fmt: skip
+#: Calls that take a directory, or a descriptor for a path, elsewhere only.
+_TAKES_DIRECTORY = (
+    "open", "stat", "lstat", "mkdir", "unlink", "remove", "rmdir", "rename", "replace", "link",
+    "symlink", "readlink", "chmod", "utime", "access",
+)  # fmt: skip
+_TAKES_NO_DESCRIPTOR = ("listdir", "scandir", "chdir", "utime", "chmod")
+#: Calls that Windows refuses for what is open.
+_MOVES = ("unlink", "remove", "rename", "replace", "rmdir")
+
+#: What a worker process runs first.
+BOOT = (
+    "import sys; sys.path.insert(0, {tests!r}); sys.path.insert(0, sys.argv[1]);"
+    "from tests.support import elsewhere; elsewhere.become({pinning!r});"
+)
+
+_real = types.SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
+
+
+def become(pinning: bool, patch: pytest.MonkeyPatch | None = None) -> None:
+    """Make this process and the workers that it starts such a system; ``patch`` undoes it."""
+    patch = patch or pytest.MonkeyPatch()
+    for name in _MISSING:
+        patch.delattr(os, name, raising=False)
+    for name in {*_TAKES_DIRECTORY, *_TAKES_NO_DESCRIPTOR}:
+        patch.setattr(os, name, _without_directories(name, getattr(_real, name)))
+    patch.setattr(os, "supports_dir_fd", set())
+    patch.setattr(shutil, "_use_fd_functions", False)
+    patch.setattr(ctypes, "byref", lambda fields: fields)
+    patch.setattr(ctypes, "get_last_error", lambda: 33, raising=False)
+    patch.setitem(sys.modules, "msvcrt", _msvcrt())
+    patch.setitem(sys.modules, "fcntl", None)
+    patch.setitem(sys.modules, "_winapi", _winapi() if pinning else None)
+    _turn(patch, pinning)
+
+
+def _turn(patch: pytest.MonkeyPatch, pinning: bool) -> None:
+    """Give the modules of dver that are loaded what they would have got there."""
+    from dver.base import bytelocks, fsio, locking, osat, pathwise, workers
+
+    patch.setattr(osat, "NATIVE", False)
+    patch.setattr(osat, "HAS_MODES", False)
+    patch.setattr(osat, "osat", pathwise)
+    patch.setattr(osat, "stat_fields", pathwise.stat_fields)
+    patch.setattr(pathwise, "_PAUSES", (0.0, 0.001))
+    patch.setattr(fsio, "pread", _pread)
+    patch.setattr(locking, "_try_lock", bytelocks.try_lock)
+    patch.setattr(locking, "_unlock", bytelocks.unlock)
+    patch.setattr(bytelocks, "_kernel", lambda: (_Kernel, lambda *fields: fields))
+    patch.setattr(fsio, "sync_dir", lambda path: None)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    boot = BOOT.format(tests=root, pinning=pinning)
+    if "elsewhere" not in workers._BOOT:
+        patch.setattr(workers, "_BOOT", boot + workers._BOOT)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("dver.") and isinstance(module, types.ModuleType):
+            for attribute in ("NATIVE", "HAS_MODES", "osat", "stat_fields", "pread"):
+                source = fsio if attribute == "pread" else osat
+                if module is not osat and hasattr(module, attribute):
+                    value = getattr(module, attribute)
+                    if not isinstance(value, types.ModuleType) or value is os:
+                        patch.setattr(module, attribute, getattr(source, attribute))
+
+
+def _pread(fd: int, length: int, offset: int, /) -> bytes:
+    return _real.pread(fd, length, offset)
+
+
+def _without_directories(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for key in ("dir_fd", "src_dir_fd", "dst_dir_fd"):
+            if kwargs.get(key) is not None:
+                raise NotImplementedError(f"{key} unavailable on this platform")
+        if name in _TAKES_NO_DESCRIPTOR and args and isinstance(args[0], int):
+            raise TypeError(f"{name}: path should be string, bytes or os.PathLike, not int")
+        if name == "open" and _is_directory(args[0]):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), args[0])
+        if name in _MOVES and any(map(_is_held, args[:2])):
+            raise PermissionError(errno.EACCES, "it is open", args[-1])
+        if name == "rename" and os.path.lexists(args[1]):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), args[1])
+        if name in ("unlink", "remove", "replace") and _is_read_only(args[-1]):
+            raise PermissionError(errno.EACCES, "it is read-only", args[-1])
+        return real(*args, **kwargs)
+
+    return call
+
+
+def _is_directory(path: Any) -> bool:
+    return not isinstance(path, int) and os.path.isdir(path)
+
+
+def _is_read_only(path: Any) -> bool:
+    with contextlib.suppress(OSError):
+        mode = _real.lstat(path).st_mode
+        return stat.S_ISREG(mode) and not mode & stat.S_IWUSR
+    return False
+
+
+def _is_held(path: Any) -> bool:
+    """Say whether this process has a file open or mapped, or a directory in it pinned."""
+    try:
+        found = _real.lstat(path)
+    except OSError:
+        return False
+    if stat.S_ISDIR(found.st_mode):
+        whole = os.path.join(os.path.abspath(os.fsencode(path)), b"")
+        return any(os.path.join(one, b"").startswith(whole) for one in _pinned.values())
+    if not stat.S_ISREG(found.st_mode):
+        return False
+    for fd in _real.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(found, _real.stat(f"/proc/self/fd/{fd}")):
+                return True
+    with builtins.open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x} {found.st_ino} "
+        return any(device in line for line in file)
+
+
+_pinned: dict[int, bytes] = {}
+
+
+def _winapi() -> types.ModuleType:
+    """Return what CPython has of Windows' calls, as far as directories are pinned with it."""
+    module = types.ModuleType("_winapi")
+
+    def create(
+        name: str, access: int, share: int, sec: int, how: int, flags: int, like: int
+    ) -> int:
+        assert (access, sec, how, like) == (1, 0, 3, 0) and flags & 0x0200_0000
+        path = os.path.abspath(os.fsencode(name))
+        _real.lstat(path)
+        if share == 0 and path in _pinned.values():
+            error = PermissionError(errno.EACCES, "it is in use", name)
+            error.winerror = 32  # type: ignore[attr-defined]
+            raise error
+        handle = max(_pinned, default=99) + 1
+        _pinned[handle] = path
+        return handle
+
+    module.CreateFile = create  # type: ignore[attr-defined]
+    module.CloseHandle = _pinned.__delitem__  # type: ignore[attr-defined]
+    return module
+
+
+class _Kernel:
+    """The locks of Windows: of bytes, bound to what opened the file."""
+
+    @staticmethod
+    def LockFileEx(  # noqa: N802 - as Windows has it
+        fd: int, flags: int, zero: int, low: int, high: int, place: tuple[Any, ...]
+    ) -> int:
+        assert (zero, low, high, place) == (0, 1, 0, (0, 0, 1 << 20, 0, None)) and flags & 1
+        try:
+            fcntl.flock(fd, fcntl.LOCK_NB | (fcntl.LOCK_EX if flags & 2 else fcntl.LOCK_SH))
+        except BlockingIOError:
+            return 0
+        return 1
+
+    @staticmethod
+    def UnlockFileEx(  # noqa: N802 - as Windows has it
+        fd: int, zero: int, low: int, high: int, place: tuple[Any, ...]
+    ) -> int:
+        assert (zero, low, high, place) == (0, 1, 0, (0, 0, 1 << 20, 0, None))
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return 1
+
+
+def _msvcrt() -> types.ModuleType:
+    module = types.ModuleType("msvcrt")
+    module.get_osfhandle = lambda fd: fd  # type: ignore[attr-defined]
+    return module
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run every test there, where this module is loaded as a plugin."""
+    become(pinning=os.environ.get("DVER_TEST_PINNING", "1") == "1", patch=monkeypatch)
+    yield
+    left = dict(_pinned)
+    _pinned.clear()
+    assert not left, f"still pinned: {left}"
