@@ -97,7 +97,7 @@ def test_an_old_git_is_a_problem(dver: Dver, tmp_path: Path) -> None:
 
 def test_the_report_can_be_pasted_in_public(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    repo = GitRepo.init(home / "work" / "fraud")
+    repo = GitRepo.init(home / "projects" / "fraud")
     dver = Dver(repo.path)
     env = {
         "HOME": str(home),
@@ -108,6 +108,6 @@ def test_the_report_can_be_pasted_in_public(tmp_path: Path) -> None:
     text = dver("doctor", env=env).stdout
     assert "wJalrXUtnFEMI" not in text
     assert str(home) not in text
-    assert "~/work/fraud" in text
+    assert "~/projects/fraud" in text
     assert "AWS_SECRET_ACCESS_KEY, " in text
     assert ", DVER_CORE_JOBS" in text
