@@ -32,6 +32,7 @@ from dver.ops.sharing.pull import PullOptions, PullResult, pull
 from dver.ops.sharing.sourcerepo import Access
 from dver.ops.sharing.update import UpdateOptions, UpdateResult, update
 from tests.imports.conftest import TRAIN
+from tests.support.cli import Dver
 from tests.support.datarepo import DataRepo
 
 
@@ -275,6 +276,43 @@ def test_gone_there(here: DataRepo, upstream: DataRepo) -> None:
     with pytest.raises(NotFoundError):
         move(here, "model")
     assert (here.path / "model").read_text() == "weights 1"
+
+
+def test_one_that_cannot_be_read_leaves_the_others(
+    here: DataRepo, upstream: DataRepo, tmp_path: Path
+) -> None:
+    """A broken origin, a source that is gone, and one that nobody agreed to."""
+    other = tmp_path / "other"
+    shutil.copytree(upstream.path, other, symlinks=True)
+    third = tmp_path / "third"
+    shutil.copytree(upstream.path, third, symlinks=True)
+    bring(here, upstream.path, "model")
+    bring(here, upstream.path, "model", output="broken")
+    bring(here, other, "model", output="away")
+    bring(here, third, "model", output="unknown")
+    here.commit("imports")
+    text = pointer_text(here, "broken").replace(b"origin: 1", b"origin: 7")
+    (here.path / "broken.dver").write_bytes(text)
+    trusted = here.path / ".git/dver/trusted-sources"
+    lines = trusted.read_text().splitlines(keepends=True)
+    trusted.write_text("".join(line for line in lines if str(third) not in line))
+    shutil.rmtree(other)
+    upstream.version("two", model="weights 2")
+    looked = move(here, all=True, check=True)
+    assert looked.has_moved and looked.failure
+    assert {one.path: one.state for one in move(here, all=True).targets} == {
+        "away": "failed",
+        "broken": "failed",
+        "model": "moved",
+        "unknown": "failed",
+    }
+    assert (here.path / "model").read_text() == "weights 2"
+    told = Dver(here.path)("update", "--all", code=looked.failure)
+    assert "failed: unknown: unknown says that it comes from" in told.stderr
+    assert "hint: if you know that place: dver update --trust unknown" in told.stderr
+    assert "failed: broken: " in told.stderr and "version '7'" in told.stderr
+    with pytest.raises(DverError):
+        move(here, "away", "unknown")
 
 
 def test_what_was_changed_here_is_not_overwritten(here: DataRepo, upstream: DataRepo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -289,13 +290,17 @@ def bucket(moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     return moto_s3.new_bucket()
 
 
-def put(server: S3Server, bucket: str, key: str, data: bytes) -> None:
+def put(server: S3Server, bucket: str, key: str, data: bytes | None) -> None:
+    """Write an object, or with None remove it."""
     from dver.storage.s3.wire import body_of
 
     wire = server.wire(bucket)
-    status, _, _ = wire.small("write", "PUT", key, body=body_of(data))
+    if data is None:
+        status, _, _ = wire.small("remove", "DELETE", key)
+    else:
+        status, _, _ = wire.small("write", "PUT", key, body=body_of(data))
     wire.close()
-    assert status == 200
+    assert status in (200, 204)
 
 
 def versioned(server: S3Server, bucket: str) -> None:
@@ -349,6 +354,49 @@ def test_a_prefix_of_s3(here: DataRepo, moto_s3: S3Server, bucket: str) -> None:
         bring(here, f"s3://{bucket}/nothing/")
     with pytest.raises(ObjectNotFound):
         bring(here, f"s3://{bucket}/nothing")
+
+
+@pytest.mark.parametrize("clone", ["the same", "another"])
+def test_only_what_changed_below_a_prefix_comes_again(
+    here: DataRepo,
+    moto_s3: S3Server,
+    bucket: str,
+    clone: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By size and ETag; where nothing is noted, by MD5. The tree is the one of a whole download."""
+    for name in ("a", "sub/b", "sub/c", "gone/d", "sub/deep/e"):
+        put(moto_s3, bucket, f"top/{name}", name.encode())
+    bring(here, f"s3://{bucket}/top/")
+    here.commit("import")
+    if clone == "another":
+        shutil.rmtree(here.path / ".git/dver/listings")
+    read: list[str] = []
+    before = S3Plain.read
+
+    def reading(plain: S3Plain, facts: Facts, start: int = 0) -> Iterator[bytes | memoryview]:
+        read.append(facts.name)
+        return before(plain, facts, start)
+
+    monkeypatch.setattr(S3Plain, "read", reading)
+    put(moto_s3, bucket, "top/sub/b", b"SUB/B")
+    put(moto_s3, bucket, "top/new", b"new")
+    put(moto_s3, bucket, "top/gone/d", None)
+    move(here, "top")
+    assert sorted(read) == ["new", "sub/b"]
+    assert {str(p.relative_to(here.path / "top")) for p in (here.path / "top").rglob("*")} == {
+        *("a", "new", "sub", "sub/b", "sub/c", "sub/deep", "sub/deep/e")
+    }
+    read.clear()
+    bring(here, f"s3://{bucket}/top/", output="whole")
+    assert len(read) == 5
+    updated, whole = (pointer_text(here, name).splitlines() for name in ("top", "whole"))
+    assert updated == whole
+    # What was removed there and put back is here.
+    put(moto_s3, bucket, "top/new", None)
+    read.clear()
+    move(here, "top")
+    assert not read and not (here.path / "top/new").exists()
 
 
 def test_a_server_that_ignores_conditions(

@@ -24,6 +24,7 @@ _STYLES: dict[str, Style] = {
     "moved": "yellow",
     "pinned": "dim",
     "gone": "red",
+    "failed": "red",
 }
 
 
@@ -80,7 +81,9 @@ def command(
     """Move imported data to a newer version of its source.
 
     What was imported from a branch, or from a URL, moves to what is there now. A tag or a commit
-    stays; --rev takes another. Data that was changed here is not overwritten.
+    stays; --rev takes another. Data that was changed here is not overwritten. Of several imports
+    those that can be read are done; what is wrong with the others is told, and the exit code is
+    that of the first of them.
 
     The source of a pointer is asked only if you have named it in this clone with 'dver import', or
     agreed to it with --trust: who writes a pointer can name any place.
@@ -99,11 +102,20 @@ def command(
     )
     result = update(app.repo, asked, app.reporter)
     negative = check and result.has_moved
-    return app.finish(result, _render, exit_code=EXIT_NEGATIVE if negative else 0)
+    return app.finish(
+        result, _render, exit_code=result.failure or (EXIT_NEGATIVE if negative else 0)
+    )
 
 
 def _render(console: Console, result: UpdateResult) -> None:
     for one in result.targets:
+        if one.state == "failed":
+            word = console.style("failed:", "red", on="err")
+            console.complain(f"{word} {show(one.path)}: {printable(one.note)}")
+            if one.hint:
+                word = console.style("hint:", "cyan", on="err")
+                console.complain(f"{word} {printable(one.hint)}")
+            continue
         word = console.style(f"{'updated' if one.updated else one.state:9}", _style(one))
         before, after = _version(one.old), _version(one.new)
         move = f" ({before} -> {after})" if before != after else f" ({before})" if before else ""

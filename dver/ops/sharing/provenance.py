@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from dver.base.errors import ConfigError, FormatError, RefusedError, UsageError
+from dver.base.errors import ConfigError, DverError, FormatError, RefusedError, UsageError
 from dver.base.fsio import show
 from dver.config import sources
 from dver.formats import origin as origins
@@ -89,11 +89,14 @@ def origin_of(repo: Repo, target: Target) -> Origin | None:
         ) from error
 
 
-def imported_targets(repo: Repo, typed: Sequence[str]) -> list[Imported]:
+def imported_targets(
+    repo: Repo, typed: Sequence[str], broken: dict[bytes, DverError] | None = None
+) -> list[Imported]:
     """Return the imported targets at or below some typed paths, by path; of all without any.
 
     Raises NotFoundError for a path that nothing is tracked at, and RefusedError for a target that
-    was typed and is not imported.
+    was typed and is not imported. What is wrong with a pointer that was not typed itself goes into
+    ``broken``, if that is given.
     """
     paths = [typed_path(repo, arg) for arg in typed]
     targets = present_targets(load_targets(repo, paths or [b""]))
@@ -107,10 +110,18 @@ def imported_targets(repo: Repo, typed: Sequence[str]) -> list[Imported]:
                 "nothing is tracked at", path, str(repo.root), targets, repo.display
             )
         for one in chosen:
-            origin = origin_of(repo, targets[one])
+            try:
+                origin = origin_of(repo, targets[one])
+                if origin is not None:
+                    found[one] = Imported(targets[one], usable(repo, targets[one]), origin)
+            except DverError as error:
+                if broken is None or holder is not None:
+                    raise
+                broken[one] = error
+                continue
             if origin is not None:
-                found[one] = Imported(targets[one], usable(repo, targets[one]), origin)
-            elif holder is not None:
+                continue
+            if holder is not None:
                 raise RefusedError(
                     f"{show(repo.display(one))} was not imported",
                     hint="'dver import' brings data from elsewhere and notes where it came from",

@@ -28,12 +28,14 @@ from dver.base.fsio import show
 from dver.base.locking import Lock
 from dver.base.oid import oid_of
 from dver.base.reporter import Reporter, Task
+from dver.foreign.adopting import Contents, build_directory
 from dver.formats import names
 from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY
 from dver.ops.data.materialise import remove_all
 from dver.ops.sharing.importshape import HEADER, Shape
+from dver.ops.sharing.unchanged import Known, files_of, note, unchanged
 from dver.storage.plain.base import Facts, Plain, listing_etag, new_md5
 from dver.storage.plain.opening import open_plain
 from dver.store import walk
@@ -159,34 +161,82 @@ def shape(store: Store, old: Pointer, there: Upstream) -> Shape:
 
 
 def bring(
-    repo: Repo, plain: Plain, upstream: Upstream, reporter: Reporter, *, jobs: int | None = None
+    repo: Repo,
+    plain: Plain,
+    upstream: Upstream,
+    reporter: Reporter,
+    *,
+    jobs: int | None = None,
+    before: Origin | None = None,
 ) -> Pointer:
     """Download into the local store, whose lock the caller holds, and return the pointer.
 
-    Each file has the length, and where the server gives one the MD5, that was announced. Raises
-    RemoteError or CorruptError otherwise; what came until then is kept for the next attempt.
+    Of a directory only those files come that are not the ones imported ``before``. Each has the
+    length, and where the server gives one the MD5, that was announced. Raises RemoteError or
+    CorruptError otherwise; what came until then is kept for the next attempt.
     """
+    here: Known = {}
+    if before is not None and upstream.is_directory:
+        here = unchanged(repo, before, upstream.files)
+    pointer = _bring(repo, plain, upstream, here, reporter, jobs or _JOBS)
+    if upstream.is_directory:
+        note(repo, replace(upstream.origin, oid=pointer.oid), upstream.files)
+    return pointer
+
+
+def _bring(
+    repo: Repo, plain: Plain, upstream: Upstream, here: Known, reporter: Reporter, jobs: int
+) -> Pointer:
     from dver.lineage.keeping import keep_outside
 
+    store = repo.store
+    wanted = [one for one in upstream.files if os.fsencode(one.name) not in here]
+    if upstream.is_directory and not wanted:
+        return _joined(store, here)
     home = repo.common_state_dir / "imports"
     fsio.make_dirs(os.fspath(home))
     _tidy(home)
     place = home / _name(upstream)
     label = f"Downloading {plain.description}"
-    total = upstream.size or None
+    total = sum(one.size or 0 for one in wanted) if upstream.is_directory else upstream.size
     # Another process may be after the same.
     with Lock(home / f"{place.name}.lock", exclusive=True, timeout=_PATIENCE):
-        with reporter.task(label, unit="bytes", total=total) as task:
+        if place.is_dir():
+            _keep_only(place, wanted)
+        with reporter.task(label, unit="bytes", total=total or None) as task:
             if upstream.is_directory:
-                _download_all(plain, upstream.files, place, task, jobs or _JOBS)
+                _download_all(plain, wanted, place, task, jobs)
             else:
                 _download(plain, upstream.facts, place, task, threading.Event())
-        store = repo.store
         with store.writer() as writer:
             item = keep_outside(place, "download", writer, store)
             writer.commit()
         remove_all(place)
+    if here:
+        return _joined(store, {**here, **files_of(store, item.oid)})
     return Pointer(item.kind, item.oid, item.size, item.files)
+
+
+def _keep_only(place: Path, wanted: Sequence[Facts]) -> None:
+    """Remove what came for an attempt that wanted more files."""
+    names_wanted = {os.fspath(place / one.name) for one in wanted}
+    for directory, _, files in os.walk(place):
+        for name in files:
+            path = os.path.join(directory, name)
+            if path not in names_wanted:
+                os.unlink(path)
+
+
+def _joined(store: Store, files: Known) -> Pointer:
+    """Store the trees of a directory of which all files are here."""
+    paths = sorted(files)
+    contents = Contents("md5", bytes(16 * len(paths)))
+    for i, path in enumerate(paths):
+        contents.put(i, *files[path])
+    with store.writer() as writer:
+        pointer = build_directory(paths, contents, writer)
+        writer.commit()
+    return pointer
 
 
 def head(plain: Plain, there: Upstream) -> bytes:

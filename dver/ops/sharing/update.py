@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from dver.base.errors import NotFoundError, RefusedError, RepositoryError, UsageError
+from dver.base.errors import (
+    ConfigError,
+    CorruptError,
+    DverError,
+    MissingContentError,
+    NotFoundError,
+    ObjectNotFound,
+    RefusedError,
+    RemoteError,
+    RepositoryError,
+    UsageError,
+)
 from dver.base.fsio import show
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
@@ -33,6 +44,7 @@ from dver.ops.sharing.provenance import (
     agree,
     as_seen,
     imported_targets,
+    is_agreed,
     require_agreed,
     told,
     write_import,
@@ -43,7 +55,9 @@ from dver.ops.targets import worktree
 if TYPE_CHECKING:
     from dver.repo import Repo
 
-State = Literal["current", "moved", "pinned", "gone"]
+State = Literal["current", "moved", "pinned", "gone", "failed"]
+#: What is wrong with one source, and not with what was asked or with this machine.
+_OF_ONE = (ConfigError, CorruptError, MissingContentError, NotFoundError, RemoteError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,7 @@ class UpdatedTarget:
     - pinned: a tag or a commit was asked for, which does not move; ``note`` tells if it did all the
       same, which nobody should have done
     - gone: the source has nothing of that name any more
+    - failed: the source could not be asked or read; ``note`` says why, ``hint`` what helps
 
     ``old`` and ``new`` are the origins. ``oid`` is the text form of the content that is tracked
     after the command, None if nobody has seen it. ``shape`` says how the content differs, as far as
@@ -95,21 +110,29 @@ class UpdatedTarget:
     files: int
     shape: Shape | None = None
     note: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
-    """All imported targets that were looked at, by path; ``dry_run`` if nothing was changed."""
+    """All imported targets that were looked at, by path; ``dry_run`` if nothing was changed.
+
+    ``failure`` is the exit code of the first that could not be done, 0 if all could.
+    """
 
     targets: tuple[UpdatedTarget, ...]
     dry_run: bool
     to_stage: tuple[str, ...]
     staged: bool
+    failure: int = 0
 
     @property
     def has_moved(self) -> bool:
         """Whether a source has something else than what was imported, or nothing any more."""
-        return any(one.state in ("moved", "gone") or one.note for one in self.targets)
+        return any(
+            one.state in ("moved", "gone") or (one.note and one.state != "failed")
+            for one in self.targets
+        )
 
 
 @dataclass(slots=True)
@@ -124,6 +147,12 @@ class _Case:
     note: str = ""
     updated: bool = False
     refusal: RefusedError | None = None
+    failure: DverError | None = None
+
+    def fail(self, error: DverError) -> None:
+        """Note that it cannot be done."""
+        self.state, self.origin, self.failure = "failed", self.one.origin, error
+        self.pointer, self.shape, self.note = None, None, error.message
 
     def require_clean(self) -> None:
         """Raise RefusedError if taking the source's version would lose something."""
@@ -137,6 +166,7 @@ def update(repo: Repo, options: UpdateOptions, reporter: Reporter) -> UpdateResu
     All sources are asked first, then all content is brought, and only then does anything in the
     workspace change. Raises RefusedError, with nothing changed, if data was changed here;
     ConfigError for a source that nobody has agreed to in this clone; and what reading it raises.
+    Of several targets, those that can be done are done, and the result tells of the others.
     """
     repo.require_init()
     if repo.git.is_bare:
@@ -145,8 +175,11 @@ def update(repo: Repo, options: UpdateOptions, reporter: Reporter) -> UpdateResu
         raise UsageError(
             "nothing to update was named", hint="dver update PATH..., or dver update --all"
         )
-    found = imported_targets(repo, options.paths)
+    broken: dict[bytes, DverError] = {}
+    found = imported_targets(repo, options.paths, broken)
     if not found:
+        for error in broken.values():
+            raise error
         raise NotFoundError(
             "nothing here was imported", hint="'dver import' brings data from elsewhere"
         )
@@ -154,7 +187,8 @@ def update(repo: Repo, options: UpdateOptions, reporter: Reporter) -> UpdateResu
         raise UsageError("--rev is for data of another repository")
     if options.trust:
         agree(repo, [one.origin for one in found])
-    require_agreed(repo, found, "dver update")
+    if not any(is_agreed(repo, one.origin) for one in found):
+        require_agreed(repo, found, "dver update")
     looking = options.check or options.dry_run
     edited = {} if looking or options.force else _edited(repo, found, reporter)
     with repo.store.hold():
@@ -169,11 +203,15 @@ def update(repo: Repo, options: UpdateOptions, reporter: Reporter) -> UpdateResu
                 staged = worktree.stage(repo, changed, options.stage)
     if options.download and not looking:
         _check_out(repo, cases, options, reporter)
+    targets = [_told(repo, case) for case in cases]
+    targets += [_broken(repo, path, error) for path, error in broken.items()]
+    failures = [*broken.values(), *(case.failure for case in cases if case.failure is not None)]
     return UpdateResult(
-        tuple(_told(repo, case) for case in cases),
+        tuple(sorted(targets, key=lambda one: one.path)),
         looking,
         () if staged else tuple(repo.display(one) for one in changed),
         staged,
+        failures[0].exit_code if failures else 0,
     )
 
 
@@ -220,15 +258,25 @@ def _look(
     ):
         for case in cases:
             try:
+                require_agreed(repo, [case.one], "dver update")
                 case.refusal = edited.get(case.one.path)
                 if case.one.origin.repository:
                     _look_there(repo, case, others, options, bring=bring)
                 else:
                     _look_at_url(repo, case, options, reporter, bring=bring)
-            except NotFoundError as error:
-                if bring:
+            except _OF_ONE as error:
+                is_gone = isinstance(error, NotFoundError | ObjectNotFound)
+                if len(cases) == 1 and (bring or not isinstance(error, NotFoundError)):
                     raise
-                case.state, case.origin, case.note = "gone", case.one.origin, error.message
+                case.fail(error)
+                if is_gone:
+                    case.state = "gone"
+                if is_gone and not bring:
+                    case.failure = None
+    if all(case.failure is not None for case in cases):
+        for case in cases:
+            if case.failure is not None:
+                raise case.failure
 
 
 def _look_there(
@@ -302,7 +350,9 @@ def _look_at_url(
         if not options.download:
             case.pointer, case.origin = there.pointer(), replace(there.origin, oid=None)
             return
-        case.pointer = sourceurl.bring(repo, plain, there, reporter, jobs=options.access.jobs)
+        case.pointer = sourceurl.bring(
+            repo, plain, there, reporter, jobs=options.access.jobs, before=before
+        )
         case.origin = as_seen(there.origin, case.pointer)
         if case.pointer.oid == case.one.pointer.oid:
             # Written again there, with the same content.
@@ -363,4 +413,20 @@ def _told(repo: Repo, case: _Case) -> UpdatedTarget:
         files=pointer.files,
         shape=case.shape,
         note=case.note,
+        hint="" if case.failure is None else case.failure.hint or "",
+    )
+
+
+def _broken(repo: Repo, path: bytes, error: DverError) -> UpdatedTarget:
+    return UpdatedTarget(
+        path=repo.display(path),
+        state="failed",
+        updated=False,
+        old=Told(),
+        new=Told(),
+        oid=None,
+        size=0,
+        files=0,
+        note=error.message,
+        hint=error.hint or "",
     )
