@@ -68,7 +68,8 @@ def command(
     """Write any version of some data anywhere.
 
     Neither the workspace nor the pointers change. What is not in the local store is read from the
-    remote; of a tracked directory only the part that was asked for.
+    remote; of a tracked directory only the part that was asked for. With REPO_URL, files that git
+    itself tracks there come too, from git.
     """
     if len(arguments) > 2:
         raise UsageError("get takes one PATH, or REPO_URL and PATH", hint="dver get --help")

@@ -25,6 +25,8 @@ from dver.ops.targets.scope import Scope
 from dver.ops.targets.versions import Located, Version, entry_at, locate, typed_path, version_at
 
 if TYPE_CHECKING:
+    from dver.ops.looking.elsewhere import Elsewhere
+    from dver.ops.looking.gitfiles import InGit
     from dver.repo import Repo
     from dver.store.store import Store
 
@@ -34,13 +36,13 @@ class GetOptions:
     """What to get, and where to.
 
     ``path`` is a target or a path inside a tracked directory; with ``url`` it is relative to that
-    repository's root. ``url`` is a git URL or the path of another local repository. ``rev`` None
-    means the pointers in the work tree, or with ``url`` that repository's HEAD. ``output`` is
-    a path as the user typed it; None means the path's own last name in the current directory, and
-    so does a directory that ends with ``/`` or ``.``, in there. ``force`` allows replacing an
-    existing file or directory. ``remote`` names the remote to read from; with ``url`` it is one of
-    that repository's, ``remote_url`` is used in place of any, and ``settings`` are settings of the
-    user's that beat its own, as (key, value).
+    repository's root, and may be what git itself tracks there. ``url`` is a git URL or the path of
+    another local repository. ``rev`` None means the pointers in the work tree, or with ``url`` that
+    repository's HEAD. ``output`` is a path as the user typed it; None means the path's own last
+    name in the current directory, and so does a directory that ends with ``/`` or ``.``, in there.
+    ``force`` allows replacing an existing file or directory. ``remote`` names the remote to read
+    from; with ``url`` it is one of that repository's, ``remote_url`` is used in place of any, and
+    ``settings`` are settings of the user's that beat its own, as (key, value).
     """
 
     path: str
@@ -114,6 +116,9 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
         url = where if os.path.isdir(where) else url
         overrides = options.overrides
         with open_elsewhere(url, options.rev, scratch, environment(), overrides=overrides) as other:
+            plain = _in_git(other, options)
+            if plain is not None:
+                return _write_plain(other, plain, options, output, scratch, reporter)
             source = _Source.of(other.repo, options, rev=other.commit)
             if other.store is not None and is_here(
                 other.repo, source.version, source.located, other.store
@@ -125,6 +130,41 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
                 return _write(source, store, options, output, scratch, fetched, reporter)
             finally:
                 store.close()
+
+
+def _in_git(other: Elsewhere, options: GetOptions) -> InGit | None:
+    """Return what the options name if dver has nothing there, and git itself tracks it."""
+    from dver.ops.looking.gitfiles import in_git
+
+    path = typed_path(other.repo, options.path)
+    version = version_at(other.repo, other.commit, Scope([path]), older=False)
+    return None if not path or version.pointers else in_git(other, path)
+
+
+def _write_plain(
+    other: Elsewhere,
+    found: InGit,
+    options: GetOptions,
+    output: _Output,
+    scratch: Path,
+    reporter: Reporter,
+) -> GetResult:
+    from dver.lineage.keeping import keep_outside
+    from dver.ops.looking.gitfiles import write_out
+    from dver.storage.local import LocalStorage
+    from dver.store.store import Store
+
+    written = scratch / "plain"
+    write_out(other, found, written)
+    store = Store.create(LocalStorage(scratch / "store"))
+    try:
+        with store.writer() as writer:
+            item = keep_outside(written, "plain", writer, store)
+            writer.commit()
+        entry = Entry(found.kind, b"plain", item.size, item.oid)
+        return _put(store, entry, other.commit, options, output, scratch, 0, reporter)
+    finally:
+        store.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +230,20 @@ def _write(
     reporter: Reporter,
 ) -> GetResult:
     entry = entry_at(source.repo, source.version, source.located, store)
+    commit = source.version.commit
+    return _put(store, entry, commit, options, output, scratch, fetched, reporter)
+
+
+def _put(
+    store: Store,
+    entry: Entry,
+    commit: str | None,
+    options: GetOptions,
+    output: _Output,
+    scratch: Path,
+    fetched: int,
+    reporter: Reporter,
+) -> GetResult:
     materialise(
         store,
         entry,
@@ -202,7 +256,7 @@ def _write(
     return GetResult(
         path=options.path,
         output=output.shown,
-        commit=source.version.commit,
+        commit=commit,
         kind=kind_word(entry.kind),
         oid=format_oid(entry.oid),
         size=entry.size,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,29 +16,25 @@ from dver.base.errors import (
     MissingContentError,
     NotFoundError,
     RefusedError,
-    RepositoryError,
 )
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
-from dver.formats import names
 from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry, Tree
-from dver.git.process import split_nul
 from dver.ops.looking.bringing import bring, is_here
 from dver.ops.looking.elsewhere import GIVEN, Elsewhere, open_elsewhere
+from dver.ops.looking.gitfiles import InGit, in_git, write_out
 from dver.ops.sharing.importshape import beginning
 from dver.ops.sharing.provenance import checked_url
 from dver.ops.targets.versions import Located, Version, entry_at, find_located, version_of
-from dver.storage import files
 from dver.store.store import Store
 from dver.store.walk import Layered, TreeSource
 
 if TYPE_CHECKING:
     from dver.repo import Repo
 
-_LFS = b"version https://git-lfs.github.com/spec/"
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -203,7 +198,10 @@ class Repositories:
         name = upstream.origin.path.rpartition(b"/")[2]
         place = self._scratch / os.urandom(8).hex() / os.fsdecode(name)
         fsio.make_dirs(os.fspath(place.parent))
-        _write_out(upstream, place)
+        found = InGit(
+            upstream.origin.path, upstream.entry.kind, upstream.blob, upstream.origin.shown
+        )
+        write_out(upstream.other, found, place)
         store = self._repo.store
         with store.writer() as writer:
             item = keep_outside(place, os.fsdecode(name), writer, store)
@@ -246,91 +244,17 @@ def find(other: Elsewhere, repository: str, path: bytes, rev: str, source: TreeS
             hint="import what you need of it, one by one",
             paths=[os.fsdecode(one) for one in sorted(version.pointers)],
         )
-    kind, blob = _in_git(other, path)
-    if not blob:
-        raise NotFoundError(
-            f"there is no {shown}", hint="'git ls-remote' lists its branches and tags"
-        )
-    entry = Entry(kind, path.rpartition(b"/")[2], 0, UNSEEN)
-    return Upstream(other, version, None, entry, origin, blob)
-
-
-def _in_git(other: Elsewhere, path: bytes) -> tuple[int, str]:
-    """Return the kind and id of what git has at a path, (0, "") if nothing."""
     if not path:
         raise RefusedError(
             "a whole repository cannot be imported", hint="name a file or directory of it"
         )
-    args = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree", other.commit, "--", path)
-    with other.repo.git.pipe(*args) as out:
-        for line in split_nul(out):
-            facts, _, name = line.partition(b"\t")
-            mode, kind, blob = facts.split(b" ")
-            if name == path:
-                if kind == b"tree":
-                    return DIRECTORY, blob.decode()
-                if mode in (b"100644", b"100664", b"100755"):
-                    return EXECUTABLE if mode == b"100755" else 1, blob.decode()
-                what = "a symlink" if mode == b"120000" else "another repository"
-                raise RefusedError(f"{show(path)} is {what} there, which is not followed")
-    return 0, ""
-
-
-def _write_out(upstream: Upstream, place: Path) -> None:
-    """Write what git tracks at a path to a place that is free."""
-    git = upstream.other.repo.git
-    if upstream.entry.kind != DIRECTORY:
-        _write_blob(upstream, upstream.blob, place, executable=upstream.entry.kind == EXECUTABLE)
-        return
-    found: list[tuple[bytes, bytes, str]] = []
-    args = ("ls-tree", "-r", "-z", "--full-tree", upstream.blob)
-    with git.pipe(*args) as out:
-        for line in split_nul(out):
-            facts, _, name = line.partition(b"\t")
-            mode, _, blob = facts.split(b" ")
-            if mode not in (b"100644", b"100664", b"100755"):
-                raise RefusedError(
-                    f"{show(upstream.origin.path + b'/' + name)} is a symlink or another repository"
-                    " there, which is not followed",
-                    hint="import the other paths one by one",
-                )
-            names.check_path(name)
-            found.append((mode, name, blob.decode()))
-    _prefetch(upstream, [blob for _, _, blob in found])
-    fsio.make_dirs(os.fspath(place))
-    for mode, name, text in found:
-        inner = place / os.fsdecode(name)
-        fsio.make_dirs(os.fspath(inner.parent))
-        _write_blob(upstream, text, inner, executable=mode == b"100755")
-
-
-def _prefetch(upstream: Upstream, blobs: Sequence[str]) -> None:
-    """Let git fetch in one go what a clone without contents lacks, rather than one by one."""
-    git = upstream.other.repo.git
-    if upstream.other.store is not None or len(blobs) < 2:
-        return
-    with contextlib.suppress(RepositoryError):
-        git.run(
-            *("-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-tags"),
-            *("--no-write-fetch-head", "--filter=blob:none", "--stdin", "origin"),
-            stdin="\n".join(dict.fromkeys(blobs)).encode(),
+    found = in_git(other, path)
+    if found is None:
+        raise NotFoundError(
+            f"there is no {shown}", hint="'git ls-remote' lists its branches and tags"
         )
-
-
-def _write_blob(upstream: Upstream, blob: str, place: Path, *, executable: bool) -> None:
-    git = upstream.other.repo.git
-    first = True
-    with files.created(place) as fd, git.pipe("cat-file", "blob", blob) as out:
-        while piece := out.read(1 << 20):
-            if first and piece.startswith(_LFS):
-                raise RefusedError(
-                    f"{upstream.origin.shown} is kept by git-lfs, and git has a stub of it",
-                    hint="clone that repository with git-lfs, and 'dver add' a copy",
-                )
-            first = False
-            fsio.write_all(fd, piece, place)
-        if executable:
-            os.fchmod(fd, 0o700)
+    entry = Entry(found.kind, path.rpartition(b"/")[2], 0, UNSEEN)
+    return Upstream(other, version, None, entry, origin, found.blob)
 
 
 class _Distant:

@@ -268,6 +268,42 @@ def test_from_a_git_url(
     assert os.listdir(tmp_path / "here") == ["out"]
 
 
+@pytest.mark.parametrize("how", ["path", "url"])
+def test_what_git_itself_tracks_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Also of a repository that never saw dver; links and submodules are not followed."""
+    made = GitRepo.init(tmp_path / "code")
+    made.write("src/tool.sh", "#!/bin/sh\n").chmod(0o755)
+    made.write("src/deep/a", "A")
+    made.write("stub", "version https://git-lfs.github.com/spec/v1\n")
+    (made.path / "link").symlink_to("stub")
+    made.commit("code")
+    made.write("src/deep/a", "changed")
+    made.commit("later")
+    url = str(made.path)
+    if how == "url":
+        GitRepo.clone(made.path, tmp_path / "bare.git", "--bare")
+        monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+        monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{tmp_path}/.insteadOf")
+        monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://example.invalid/")
+        url = "https://example.invalid/bare.git"
+    here = tmp_path / "here"
+    result = elsewhere(monkeypatch, here, url, "src", rev="main~1")
+    assert (result.kind, result.files, result.size) == ("directory", 2, 11)
+    assert laid_out(here / "src") == {"tool.sh": "#!/bin/sh\n x", "deep/": "", "deep/a": "A"}
+    assert elsewhere(monkeypatch, here, url, "src/deep/a", output="b").kind == "file"
+    assert (here / "b").read_text() == "changed"
+    with pytest.raises(RefusedError, match="exists"):
+        elsewhere(monkeypatch, here, url, "src/deep/a", output="b")
+    for path, said in (("link", "a symlink"), ("stub", "kept by git-lfs")):
+        with pytest.raises(RefusedError, match=said):
+            elsewhere(monkeypatch, here, url, path, output="c")
+    with pytest.raises(NotFoundError):
+        elsewhere(monkeypatch, here, url, "src/none")
+    assert sorted(os.listdir(here)) == ["b", "src"]
+
+
 def test_the_settings_are_those_of_the_revision(
     data: DataRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
