@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 from pathlib import Path
 
 import pytest
 
 from dver.base import fsio
-from dver.base.errors import (
-    DverError,
-    FormatError,
-    MissingContentError,
-    NotFoundError,
-    RefusedError,
-    RepositoryError,
-    UsageError,
-)
+from dver.base.errors import NotFoundError, RefusedError, UsageError
 from dver.base.oid import oid_of
 from dver.formats.pointer import Pointer
 from dver.formats.tree import EMPTY_OID
 from dver.ops.data import recording
 from dver.ops.data.add import AddOptions, add
 from dver.repo import Repo
-from dver.store import walk
 from dver.store.store import Store
 from dver.workspace.state import Scan
-from tests.support.gitrepo import GitRepo
+from tests.ops.data.listings import listing
 from tests.support.workrepo import WorkRepo
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return WorkRepo.create(tmp_path_factory.mktemp("template") / "repo").path
-
-
-@pytest.fixture
-def repo(template: Path, tmp_path: Path) -> WorkRepo:
-    shutil.copytree(template, tmp_path / "repo", symlinks=True)
-    return WorkRepo(tmp_path / "repo")
-
-
-def listing(repo: WorkRepo, path: str) -> dict[str, bytes | None]:
-    """Return what a pointer records: content by path, None for an empty directory."""
-    store = repo.open().store
-    found: dict[str, bytes | None] = {}
-    for directory, oid, tree in walk.walk(store, repo.pointer(path).oid):
-        if oid == EMPTY_OID and directory:
-            found[os.fsdecode(directory)] = None
-        for entry in tree:
-            name = os.fsdecode(walk.join(directory, entry.name))
-            if entry.kind != ord("d"):
-                found[name] = store.read(entry.oid)
-            if entry.kind == ord("x"):
-                found[name + " (x)"] = b""
-    return found
-
 
 # -- what is recorded --------------------------------------------------------------------------
 
@@ -335,121 +297,6 @@ def test_update_of_an_unknown_path(repo: WorkRepo) -> None:
         repo.add("here", update=True)
 
 
-# -- parts of a tracked directory --------------------------------------------------------------
-
-
-@pytest.fixture
-def tracked(repo: WorkRepo) -> WorkRepo:
-    for name in ("d/a", "d/s/x", "d/s/y", "d/t/z"):
-        repo.write(name, name.encode())
-    repo.add("d")
-    return repo
-
-
-def test_a_part_changes_only_that_part(tracked: WorkRepo) -> None:
-    tracked.write("d/a", b"changed, not added")
-    tracked.write("d/s/x", b"new x")
-    tracked.write("d/s/n", b"n")
-    tracked.write("d/u/v", b"v")
-    result = tracked.add("d/s/x", "d/u")
-    (target,) = result.targets
-    assert (target.path, target.change, target.parts) == ("d", "updated", ("d/s/x", "d/u"))
-    assert listing(tracked, "d") == {
-        "a": b"d/a",
-        "s/x": b"new x",
-        "s/y": b"d/s/y",
-        "t/z": b"d/t/z",
-        "u/v": b"v",
-    }
-    assert tracked.pointer("d").files == 5
-    assert tracked.ignored() == ["/d"]
-    assert tracked.untracked() == [".gitignore", "d.dver"]
-
-
-def test_parts_that_are_gone_are_taken_out(tracked: WorkRepo) -> None:
-    (tracked.path / "d/a").unlink()
-    (tracked.path / "d/t/z").unlink()
-    (tracked.path / "d/t").rmdir()
-    tracked.add("d/t", "d/a")
-    assert listing(tracked, "d") == {"s/x": b"d/s/x", "s/y": b"d/s/y"}
-
-
-def test_a_part_equals_adding_the_whole(tracked: WorkRepo) -> None:
-    tracked.write("d/s/x", b"new")
-    (tracked.path / "d/s/y").unlink()
-    tracked.write("d/s/deep/er/file", b"1")
-    tracked.add("d/s")
-    part = tracked.pointer("d")
-    assert tracked.add("d").targets[0].change == "unchanged"
-    assert tracked.pointer("d") == part
-
-
-def test_a_part_given_from_inside(tracked: WorkRepo) -> None:
-    tracked.write("d/s/x", b"new")
-    assert tracked.add("x", below="d/s").targets[0].path == ".."
-    assert listing(tracked, "d")["s/x"] == b"new"
-
-
-def test_a_part_with_the_whole_is_the_whole(tracked: WorkRepo) -> None:
-    tracked.write("d/a", b"new")
-    tracked.write("d/s/x", b"new")
-    assert tracked.add("d/a", "d").targets[0].parts == ()
-    assert listing(tracked, "d")["s/x"] == b"new"
-
-
-def test_an_unchanged_part_changes_nothing(tracked: WorkRepo) -> None:
-    before = tracked.snapshot()
-    assert tracked.add("d/s", "d/a").targets[0].change == "unchanged"
-    assert tracked.snapshot() == before
-
-
-def test_a_part_that_nobody_knows(tracked: WorkRepo) -> None:
-    before = tracked.snapshot()
-    with pytest.raises(NotFoundError, match="d/s/nope is neither"):
-        tracked.add("d/s/nope")
-    assert tracked.snapshot() == before
-
-
-def test_a_part_whose_directory_was_a_file(tracked: WorkRepo) -> None:
-    (tracked.path / "d/a").unlink()
-    tracked.write("d/a/b", b"in a directory now")
-    tracked.add("d/a")
-    assert listing(tracked, "d")["a/b"] == b"in a directory now"
-
-
-def test_below_what_was_a_file_there_is_a_hint(tracked: WorkRepo) -> None:
-    (tracked.path / "d/a").unlink()
-    tracked.write("d/a/b", b"in a directory now")
-    with pytest.raises(RefusedError, match="d/a is recorded as a file") as caught:
-        tracked.add("d/a/b")
-    assert caught.value.hint == "dver add d/a"
-
-
-def test_a_part_of_what_is_tracked_as_a_file(repo: WorkRepo) -> None:
-    repo.write("x", b"file")
-    repo.add("x")
-    (repo.path / "x").unlink()
-    repo.write("x/in", b"dir")
-    with pytest.raises(RefusedError, match="tracked as a file"):
-        repo.add("x/in")
-
-
-def test_a_part_needs_the_recorded_listing(tracked: WorkRepo) -> None:
-    for part in ("packs", "index"):
-        for where, _, files in os.walk(tracked.path / ".git/dver" / part):
-            for name in files:
-                os.unlink(os.path.join(where, name))
-    with pytest.raises(MissingContentError) as caught:
-        tracked.add("d/a")
-    assert caught.value.hint == "dver fetch d"
-
-
-def test_a_part_needs_a_pointer_that_can_be_read(tracked: WorkRepo) -> None:
-    tracked.write("d.dver", b"dver: 1\nkind: tree\n")
-    with pytest.raises(FormatError, match=r"d\.dver is broken"):
-        tracked.add("d/a")
-
-
 # -- lists and patterns ------------------------------------------------------------------------
 
 
@@ -495,171 +342,6 @@ def test_a_pattern_inside_a_tracked_directory(repo: WorkRepo) -> None:
         repo.write(name, b"2")
     repo.add("d/*.csv")
     assert listing(repo, "d") == {"a.csv": b"2", "b.csv": b"2", "c.txt": b"1"}
-
-
-# -- what is refused; nothing changes then -----------------------------------------------------
-
-
-def refuse(repo: WorkRepo, error: type[DverError], match: str, *paths: str, below: str = "") -> str:
-    before = repo.snapshot()
-    with pytest.raises(error, match=match) as caught:
-        repo.add(*paths, below=below)
-    assert repo.snapshot() == before
-    return caught.value.hint or ""
-
-
-def test_what_git_tracks(repo: WorkRepo) -> None:
-    repo.commit_files({"code.py": "1", "d/readme": "2", "d/more": "3"})
-    hint = refuse(repo, RefusedError, "git already tracks code.py", "code.py")
-    assert hint == "git rm -r --cached -- code.py && dver add code.py"
-    refuse(repo, RefusedError, "git already tracks files in d", "d")
-    # The advice works.
-    repo.git("rm", "-r", "-q", "--cached", "--", "d")
-    repo.add("d")
-    assert listing(repo, "d") == {"readme": b"2", "more": b"3"}
-
-
-def test_one_bad_path_changes_nothing(repo: WorkRepo) -> None:
-    repo.write("good", b"1")
-    hint = refuse(repo, NotFoundError, "no file or directory goood", "good", "goood")
-    assert hint == "did you mean good?"
-
-
-@pytest.mark.parametrize("where", ["", "sub"])
-def test_the_repository_root(repo: WorkRepo, where: str) -> None:
-    (repo.path / "sub").mkdir()
-    hint = refuse(repo, UsageError, "whole repository", ".." if where else ".", below=where)
-    assert "dver add -u" in hint
-
-
-@pytest.mark.parametrize(
-    ("path", "match"),
-    [
-        (".git/config", "git directory"),
-        (".dver/config.yaml", "own files"),
-        (".dver", "own files"),
-        ("../elsewhere", "outside the repository"),
-        ("f.dver", "pointer file"),
-        ("NUL", "Windows"),
-        ("d/GIT~1/x", "own files"),
-    ],
-)
-def test_places_where_no_data_may_be(repo: WorkRepo, path: str, match: str) -> None:
-    repo.write("f", b"1")
-    repo.add("f")
-    refuse(repo, UsageError, match, path)
-
-
-def test_overlapping_targets(repo: WorkRepo) -> None:
-    repo.write("d/a", b"1")
-    repo.write("d/b", b"2")
-    repo.add("d/a")
-    refuse(repo, RefusedError, "tracked by itself", "d")
-    repo.rm("d/a", keep_data=True)
-    repo.add("d")
-    assert listing(repo, "d") == {"a": b"1", "b": b"2"}
-
-
-def test_symlinks(repo: WorkRepo, tmp_path: Path) -> None:
-    repo.write("real/f", b"1")
-    (repo.path / "link").symlink_to("real")
-    (repo.path / "out").symlink_to(tmp_path)
-    refuse(repo, RefusedError, "is a symlink", "link")
-    refuse(repo, RefusedError, "beyond the symlink link", "link/f")
-    refuse(repo, RefusedError, "beyond the symlink out", "out/x")
-
-
-def test_special_files(repo: WorkRepo) -> None:
-    os.mkfifo(repo.path / "pipe")
-    refuse(repo, RefusedError, "named pipe", "pipe")
-    (repo.path / "d").mkdir()
-    here = Path.cwd()
-    os.chdir(repo.path / "d")
-    try:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind("sock")
-            refuse(repo, RefusedError, "a socket", "d")
-    finally:
-        os.chdir(here)
-
-
-def test_repositories_inside(repo: WorkRepo) -> None:
-    GitRepo.init(repo.path / "d/inner").write("f", b"1")
-    before = repo.untracked()
-    for path in ("d", "d/inner"):
-        with pytest.raises(RefusedError, match=r"git repository|own files"):
-            repo.add(path)
-    with pytest.raises(RefusedError, match="lies in another git repository"):
-        repo.add("d/inner/f")
-    assert repo.untracked() == before
-
-
-def test_names_inside_that_are_refused(repo: WorkRepo) -> None:
-    repo.write("d/sub/aux.txt", b"1")
-    refuse(repo, RefusedError, r"d/sub/aux\.txt", "d")
-
-
-def test_a_pointer_that_git_would_ignore(repo: WorkRepo) -> None:
-    repo.write(".gitignore", "/out\n*.dver\n")
-    repo.write("out/f", b"1")
-    repo.write("f", b"1")
-    hint = refuse(repo, RefusedError, "could never be committed", "f")
-    assert "check-ignore -v f.dver" in hint
-    refuse(repo, RefusedError, "could never be committed", "out/f")
-
-
-def test_data_that_git_would_not_ignore(repo: WorkRepo) -> None:
-    repo.write("sub/f", b"1")
-    repo.write("sub/.gitignore", "!f\n")
-    repo.add("sub/f")  # the new line comes last and wins
-    repo.write("g", b"1")
-    repo.git("config", "core.excludesFile", str(repo.path / "rules"))
-    repo.write("rules", "!g\n")
-    repo.add("g")
-
-
-def test_an_unreadable_file(repo: WorkRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    repo.write("d/a", b"1")
-    repo.write("d/b", b"1")
-    real = os.open
-
-    def denied(path: object, *args: object, **kwargs: object) -> int:
-        if isinstance(path, bytes) and path.endswith(b"/d/b"):
-            raise PermissionError(13, "Permission denied")
-        return real(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "open", denied)
-    refuse(repo, DverError, "permission denied", "d")
-
-
-def test_a_file_that_changes_while_it_is_added(
-    repo: WorkRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = repo.write("d/growing", b"1")
-    real = os.fstat
-    seen = []
-
-    def fstat(fd: int) -> os.stat_result:
-        if real(fd).st_ino == path.stat().st_ino:
-            seen.append(1)
-            with path.open("ab") as file:
-                file.write(b"more")
-        return real(fd)
-
-    monkeypatch.setattr(os, "fstat", fstat)
-    before = repo.untracked()
-    with pytest.raises(RefusedError, match="changed while it was being added"):
-        repo.add("d")
-    # Once since the scan, and then again before and after another reading.
-    assert len(seen) == 3
-    assert repo.untracked() == before
-
-
-def test_not_set_up(git_repo: GitRepo) -> None:
-    git_repo.write("f", b"1")
-    with pytest.raises(RepositoryError) as caught:
-        add(Repo.open(git_repo.path), AddOptions(("f",)), WorkRepo(git_repo.path).heard)
-    assert caught.value.hint == "dver init"
 
 
 # -- order of writes ---------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -47,12 +46,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         repo.commit(tag)
         repo.git("tag", tag)
     return repo.path
-
-
-@pytest.fixture
-def repo(template: Path, tmp_path: Path) -> WorkRepo:
-    shutil.copytree(template, tmp_path / "repo", symlinks=True)
-    return WorkRepo(tmp_path / "repo")
 
 
 def is_clean(repo: WorkRepo) -> bool:

@@ -32,12 +32,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repo.path
 
 
-@pytest.fixture
-def repo(template: Path, tmp_path: Path) -> WorkRepo:
-    shutil.copytree(template, tmp_path / "repo", symlinks=True)
-    return WorkRepo(tmp_path / "repo")
-
-
 def test_a_file_gets_another_name(repo: WorkRepo) -> None:
     pointer = repo.pointer("f")
     result = repo.mv("f", "g")

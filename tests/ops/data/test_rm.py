@@ -21,12 +21,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repo.path
 
 
-@pytest.fixture
-def repo(template: Path, tmp_path: Path) -> WorkRepo:
-    shutil.copytree(template, tmp_path / "repo", symlinks=True)
-    return WorkRepo(tmp_path / "repo")
-
-
 def test_pointer_line_and_data_go(repo: WorkRepo) -> None:
     result = repo.rm("f", "d")
     assert [(t.path, t.pointer, t.kind, t.data, t.size, t.files) for t in result.targets] == [
