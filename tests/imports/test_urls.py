@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dver.base import clock
@@ -34,6 +38,7 @@ from dver.storage.plain.http import HttpPlain
 from dver.storage.plain.s3 import S3Plain
 from tests.imports.conftest import Web
 from tests.imports.test_repositories import bring, move, origin, pointer_text, pulled, state
+from tests.support.cli import Dver
 from tests.support.datarepo import DataRepo
 from tests.support.s3server import S3Server
 
@@ -84,6 +89,53 @@ def test_update_asks_with_the_etag_and_downloads_only_what_changed(
     del web.files["/iris.csv"]
     with pytest.raises(ObjectNotFound):
         move(here, "iris.csv")
+
+
+def parquet(**columns: list[object]) -> bytes:
+    table = pa.table(columns)
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
+def record(repo: DataRepo, data: bytes) -> None:
+    (repo.path / "t.parquet").write_bytes(data)
+    Dver(repo.path)("add", "t.parquet")
+    repo.commit("a table")
+
+
+def test_columns_of_parquet_files_are_compared(
+    here: DataRepo, upstream: DataRepo, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the end of the new file is read for it, and its types count as well."""
+    many = list(range(200_000))
+    old = parquet(id=many, price=many, gone=["x"] * len(many))
+    new = parquet(id=many, price=[float(one) for one in many], new=many)
+    url = web.put("/t.parquet", old, "v1")
+    bring(here, url)
+    record(upstream, old)
+    bring(here, upstream.path, "t.parquet", output="there.parquet")
+    here.commit("imports")
+    web.put("/t.parquet", new, "v2")
+    record(upstream, new)
+    web.asked.clear()
+    for name in ("t.parquet", "there.parquet"):
+        shape = move(here, name, check=True).targets[0].shape
+        assert shape is not None
+        assert (shape.columns_added, shape.columns_removed) == (("new",), ("gone",))
+        assert shape.columns_changed == ("price (int64 -> double)",)
+    (first,) = (headers for method, _, headers in web.asked if method == "GET")
+    assert first["range"] == f"bytes={len(new) - (64 << 10)}-"
+    told = Dver(here.path)("update", "--check", "t.parquet", code=1).stdout
+    assert "; new columns: new; lost columns: gone; retyped columns: price (int64" in told
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    shape = move(here, "t.parquet", check=True).targets[0].shape
+    assert shape is not None and not shape.columns_added
+    assert shape.note == "columns not compared, since pyarrow is not installed"
+    monkeypatch.undo()
+    web.put("/t.parquet", b"PAR1" + b"\xff" * 50_000 + b"\x10\0\0\0PAR1", "v3")
+    shape = move(here, "t.parquet", check=True).targets[0].shape
+    assert shape is not None and not shape.columns_added
 
 
 def test_a_download_that_breaks_goes_on(here: DataRepo, web: Web) -> None:

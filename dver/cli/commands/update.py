@@ -143,9 +143,17 @@ def _shape(shape: Shape) -> str:
     if shape.modified is None:
         parts.append("content modified")
     parts.append(f"{size(shape.old_size)} -> {size(shape.size)}")
-    for word, columns in (("new", shape.columns_added), ("lost", shape.columns_removed)):
+    told = (
+        ("new", shape.columns_added),
+        ("lost", shape.columns_removed),
+        ("retyped", shape.columns_changed),
+    )
+    for word, columns in told:
         if columns:
-            listed = ", ".join(show(one) for one in columns[:_SHOWN])
+            name = printable if word == "retyped" else show
+            listed = ", ".join(name(one) for one in columns[:_SHOWN])
             more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
             parts.append(f"{word} columns: {listed}{more}")
+    if shape.note:
+        parts.append(printable(shape.note))
     return "; ".join(parts)

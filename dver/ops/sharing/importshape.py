@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dver.base.errors import MissingContentError
+from dver.base.errors import DverError, MissingContentError
 from dver.base.oid import Oid
+from dver.formats.chunklist import ChunkList
 from dver.formats.origin import UNSEEN
 from dver.formats.pointer import Pointer
+from dver.store.codec import Buffer
+from dver.store.localchunks import LocalChunks
+from dver.store.ranged import ChunkCache, ObjectReader, Wanted
 from dver.store.store import Store
 from dver.store.treediff import diff_trees
 from dver.store.walk import Layered, TreeSource
 
-#: A header is looked for in so many bytes.
+#: Reads the bytes of a file from one position to another.
+Read = Callable[[int, int], bytes]
+
+#: A header, or the description at the end of a file, is looked for in so many bytes.
 HEADER = 64 << 10
 _MOST_COLUMNS = 10_000
+_PARQUET = (b".parquet", b".pq")
+_MAGIC, _FOOTER, _MOST_FOOTER = b"PAR1", 8, 64 << 20
+_CACHE = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What differs: counts of files, None where that cannot be told without downloading.
 
-    ``old_size`` and ``size`` are in bytes. ``columns_added`` and ``columns_removed`` are names in
-    the header of a CSV file.
+    ``old_size`` and ``size`` are in bytes. ``columns_added`` and ``columns_removed`` are names of
+    columns of a CSV or Parquet file, ``columns_changed`` those whose type is another, with both.
+    ``note`` says why columns could not be compared.
     """
 
     added: int | None
@@ -33,6 +45,8 @@ class Shape:
     size: int
     columns_added: tuple[str, ...] = ()
     columns_removed: tuple[str, ...] = ()
+    columns_changed: tuple[str, ...] = ()
+    note: str = ""
 
 
 def shape_of(here: TreeSource, old: Pointer, new: Pointer, there: TreeSource) -> Shape:
@@ -51,14 +65,54 @@ def shape_of(here: TreeSource, old: Pointer, new: Pointer, there: TreeSource) ->
     return Shape(0, 0, 1 if same_kind else None, old.size, new.size)
 
 
-def has_header(name: bytes) -> bool:
-    """Tell whether a file of that name begins with the names of its columns."""
-    return name.lower().endswith((b".csv", b".tsv"))
+def has_columns(name: bytes) -> bool:
+    """Tell whether a file of that name says what its columns are: CSV, TSV or Parquet."""
+    return name.lower().endswith((b".csv", b".tsv", *_PARQUET))
 
 
-def header_of(data: bytes, name: bytes) -> tuple[str, ...]:
-    """Return the columns that the beginning of a CSV or TSV file names, () if it names none."""
-    if not has_header(name) or b"\n" not in data:
+def with_columns(
+    shape: Shape, name: bytes, old: tuple[int, Read | None], new: tuple[int, Read | None]
+) -> Shape:
+    """Return a shape that also tells which columns came, went and changed.
+
+    ``old`` and ``new`` are the size of each file, and what reads a range of it, None if it cannot
+    be read. What cannot be told is left out, and where that is for want of a library, noted.
+    """
+    (old_size, old_read), (new_size, new_read) = old, new
+    if old_read is None or new_read is None:
+        return shape
+    try:
+        before, after = columns_of(name, old_size, old_read), columns_of(name, new_size, new_read)
+    except _NoLibraryError:
+        return replace(shape, note="columns not compared, since pyarrow is not installed")
+    except DverError as error:
+        return replace(shape, note=f"columns not compared: {error.message}")
+    if not before or not after:
+        return shape
+    return replace(
+        shape,
+        columns_added=tuple(one for one in after if one not in before),
+        columns_removed=tuple(one for one in before if one not in after),
+        columns_changed=tuple(
+            f"{one} ({before[one]} -> {kind})"
+            for one, kind in after.items()
+            if one in before and before[one] != kind
+        ),
+    )
+
+
+def columns_of(name: bytes, size: int, read: Read) -> dict[str, str]:
+    """Return the columns of a file with their types, "" where it tells none; {} if it tells none.
+
+    Of a CSV or TSV file the beginning is read, of a Parquet file the end.
+    """
+    if name.lower().endswith(_PARQUET):
+        return _parquet(size, read)
+    return dict.fromkeys(_header(read(0, min(HEADER, size)), name), "")
+
+
+def _header(data: bytes, name: bytes) -> tuple[str, ...]:
+    if b"\n" not in data:
         return ()
     tabs = name.lower().endswith(b".tsv")
     try:
@@ -69,27 +123,52 @@ def header_of(data: bytes, name: bytes) -> tuple[str, ...]:
     return tuple(found) if len(found) <= _MOST_COLUMNS else ()
 
 
-def with_columns(shape: Shape, old: tuple[str, ...], new: tuple[str, ...]) -> Shape:
-    """Return a shape that also tells which columns came and went."""
-    if not old or not new:
-        return shape
-    return replace(
-        shape,
-        columns_added=tuple(one for one in new if one not in old),
-        columns_removed=tuple(one for one in old if one not in new),
-    )
+class _NoLibraryError(Exception):
+    """What reads Parquet is not installed."""
 
 
-def beginning(store: Store | None, oid: Oid) -> bytes:
-    """Return the beginning of a file's content in a store, b"" if it is not there."""
-    data = b""
-    if store is None or oid == UNSEEN:
-        return data
+def _parquet(size: int, read: Read) -> dict[str, str]:
+    # The last eight bytes tell how long the part is that describes the columns.
+    end = read(max(0, size - HEADER), size)
+    if len(end) < _FOOTER or not end.endswith(_MAGIC):
+        return {}
+    length = int.from_bytes(end[-_FOOTER:-4], "little") + _FOOTER
+    if length > min(size, _MOST_FOOTER):
+        return {}
+    if length > len(end):
+        end = read(size - length, size)
     try:
-        for piece in store.stream(oid):
-            data += bytes(piece)
-            if len(data) >= HEADER:
-                break
-    except MissingContentError:
-        return b""
-    return data[:HEADER]
+        import pyarrow as pa  # type: ignore[import-untyped]  # it comes without types
+        from pyarrow import parquet
+    except ImportError:
+        raise _NoLibraryError from None
+    try:
+        schema = parquet.read_schema(pa.BufferReader(_MAGIC + end[-length:]))
+    except (pa.ArrowException, OSError, ValueError):
+        return {}
+    return {field.name: str(field.type) for field in schema}
+
+
+def here(store: Store, pointer: Pointer) -> Read | None:
+    """Return what reads ranges of a file in a local store, None if it is not there."""
+    if pointer.oid == UNSEEN or pointer.kind != "file" or not store.has(pointer.oid):
+        return None
+    try:
+        return ObjectReader(_Here(store), ChunkCache(_CACHE), pointer.oid, pointer.size).read
+    except DverError:
+        return None
+
+
+class _Here:
+    """The chunks of a local store, and of nothing behind it."""
+
+    def __init__(self, store: Store) -> None:
+        self._chunks = LocalChunks(store)
+
+    def chunk_list(self, oid: Oid) -> ChunkList | None:
+        """Return the list under an oid; see ChunkSource."""
+        return self._chunks.chunk_list(oid)
+
+    def fill(self, wanted: Sequence[Wanted]) -> list[Buffer]:
+        """Return chunks. Raises MissingContentError for what is not here."""
+        return self._chunks.fill(wanted, self._chunks.places(wanted))

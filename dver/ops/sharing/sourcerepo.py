@@ -24,9 +24,10 @@ from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry, Tree
 from dver.ops.looking.bringing import bring, is_here
+from dver.ops.looking.contents import Contents
 from dver.ops.looking.elsewhere import GIVEN, Elsewhere, open_elsewhere
 from dver.ops.looking.gitfiles import InGit, in_git, write_out
-from dver.ops.sharing.importshape import beginning
+from dver.ops.sharing.importshape import Read, here
 from dver.ops.sharing.provenance import checked_url
 from dver.ops.targets.versions import Located, Version, entry_at, find_located, version_of
 from dver.store.store import Store
@@ -175,14 +176,18 @@ class Repositories:
             return Pointer("tree", entry.oid, entry.size, source.read_tree(entry.oid).files)
         return Pointer("file", entry.oid, entry.size, 1, entry.kind == EXECUTABLE)
 
-    def head(self, upstream: Upstream, pointer: Pointer) -> bytes:
-        """Return the beginning of a file's content, b"" if it is not to be had."""
+    def reader(self, upstream: Upstream, pointer: Pointer) -> Read | None:
+        """Return what reads ranges of a file there, None if it is not to be had."""
+        found = here(self._repo.store, pointer)
+        if found is not None:
+            return found
         other = upstream.other
-        for store in (self._repo.store, other.store):
-            data = beginning(store, pointer.oid)
-            if data:
-                return data
-        return beginning(_Distant(other, self._access.name).reader(), pointer.oid)
+        contents = Contents(other.repo, other.store, self._access.name)
+        self._stack.callback(contents.close)
+        try:
+            return contents.reader(pointer.oid, pointer.size).read
+        except DverError:
+            return None
 
     def source(self, upstream: Upstream) -> TreeSource:
         """Return what lists of files, here and there, can be read from."""

@@ -34,7 +34,7 @@ from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY
 from dver.ops.data.materialise import remove_all
-from dver.ops.sharing.importshape import HEADER, Shape
+from dver.ops.sharing.importshape import Read, Shape
 from dver.ops.sharing.unchanged import Known, files_of, note, unchanged
 from dver.storage.plain.base import Facts, Plain, listing_etag, new_md5
 from dver.storage.plain.opening import open_plain
@@ -239,15 +239,20 @@ def _joined(store: Store, files: Known) -> Pointer:
     return pointer
 
 
-def head(plain: Plain, there: Upstream) -> bytes:
-    """Return the beginning of a file at a URL, which may still turn out to be damaged."""
-    data = b""
-    if not there.is_directory:
-        for piece in plain.read(there.facts):
+def reader(plain: Plain, there: Upstream) -> Read | None:
+    """Return what reads ranges of a file at a URL, which may still turn out to be damaged."""
+    if there.is_directory:
+        return None
+
+    def read(start: int, end: int) -> bytes:
+        data = bytearray()
+        for piece in plain.read(there.facts, start):
             data += piece
-            if len(data) >= HEADER:
+            if len(data) >= end - start:
                 break
-    return data[:HEADER]
+        return bytes(data[: end - start])
+
+    return read
 
 
 def _listed(plain: Plain) -> tuple[Facts, ...]:

@@ -30,14 +30,7 @@ from dver.ops.data.checkout import CheckoutOptions, checkout
 from dver.ops.data.materialise import scratch_beside
 from dver.ops.data.status import StatusOptions, status
 from dver.ops.sharing import sourceurl
-from dver.ops.sharing.importshape import (
-    Shape,
-    beginning,
-    has_header,
-    header_of,
-    shape_of,
-    with_columns,
-)
+from dver.ops.sharing.importshape import Shape, has_columns, here, shape_of, with_columns
 from dver.ops.sharing.provenance import (
     Imported,
     Told,
@@ -318,11 +311,11 @@ def _shape_there(
     repo: Repo, case: _Case, new: Pointer, others: Repositories, there: Upstream
 ) -> Shape:
     shape = shape_of(repo.store, case.one.pointer, new, others.source(there))
-    name = there.origin.path
-    if new.kind != "file" or not has_header(name):
+    name, old = there.origin.path, case.one.pointer
+    if new.kind != "file" or not has_columns(name):
         return shape
-    before = header_of(beginning(repo.store, case.one.pointer.oid), name)
-    return with_columns(shape, before, header_of(others.head(there, new), name))
+    before = old.size, here(repo.store, old)
+    return with_columns(shape, name, before, (new.size, others.reader(there, new)))
 
 
 def _look_at_url(
@@ -340,10 +333,11 @@ def _look_at_url(
             case.state = "moved"
             case.shape = sourceurl.shape(repo.store, case.one.pointer, there)
             name = os.fsencode(urlsplit(before.url).path)
-            if not there.is_directory and has_header(name):
-                old = header_of(beginning(repo.store, case.one.pointer.oid), name)
-                new = header_of(sourceurl.head(plain, there), name)
-                case.shape = with_columns(case.shape, old, new)
+            if not there.is_directory and has_columns(name):
+                old = case.one.pointer
+                then = old.size, here(repo.store, old)
+                now = there.size, sourceurl.reader(plain, there)
+                case.shape = with_columns(case.shape, name, then, now)
         if not bring:
             return
         case.require_clean()
