@@ -9,9 +9,12 @@ import pytest
 from dver.base import clock
 from dver.base.clock import Clock
 from dver.base.reporter import SILENT, Reporter
+from dver.formats.notice import Unused
+from dver.formats.root import RootObject
 from dver.storage.base import Storage
+from dver.store import layout
 from dver.transfer.gc.collect import Collected, Kept, Policy, collect
-from tests.transfer.world import Clone
+from tests.transfer.world import Clone, many, noise
 
 DAY = 86400
 GRACE = 14 * DAY
@@ -91,3 +94,35 @@ class AtRequest:
         self._left -= 1
         if self._left == -1:
             self._action()
+
+
+@pytest.fixture
+def garbage(alice: Clone, bucket: Storage) -> list[str]:
+    """Packs of a push that died before its root; returns their keys."""
+    alice.push(alice.add("dead", many(40, seed=3)))
+    found = keys(bucket, "packs/")
+    forget_roots(bucket)
+    return found
+
+
+def trashed(bucket: Storage) -> list[str]:
+    return [key for key in keys(bucket, "trash/") if not key.endswith(layout.RETIRED)]
+
+
+def packs_of(unused: tuple[Unused, ...]) -> list[str]:
+    return sorted(layout.pack_key(one.name) for one in unused)
+
+
+def mixed(alice: Clone, bucket: Storage) -> RootObject:
+    """Make the remote need a small part of one pack; return that part."""
+    small = alice.add("small", noise(1, 2000))
+    with alice.store.writer() as writer:
+        large = [writer.add(noise(number, 9000)) for number in range(20, 30)]
+        small_again = writer.add(noise(2, 2000))
+        writer.commit()
+    objects = [RootObject(f"l{n}", "file", oid, 9000) for n, oid in enumerate(large)]
+    part = RootObject("part", "file", small_again, 2000)
+    pushed = alice.push(part, small, *objects)
+    session = str(pushed.session)
+    gc(alice, policy=lambda roots, ages: {session: Kept((part, small))})
+    return part
