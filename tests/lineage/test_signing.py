@@ -1,4 +1,4 @@
-"""Signed records: with real keys, and everything that somebody might do to them."""
+"""Signed records, with real keys: who may sign, and whom to trust."""
 
 from __future__ import annotations
 
@@ -11,76 +11,26 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from dver.base.oid import Oid, oid_of
 from dver.formats import recordpath
-from dver.lineage.signing import dsse, judging, signers, sshkeys
+from dver.lineage.signing import dsse, judging, signers
 from tests.lineage.conftest import Project
+from tests.lineage.signed import (
+    line_of,
+    model,
+    pem_key,
+    signature_file,
+    signed,
+    ssh_key,
+    trust,
+    verdict,
+)
 from tests.support.cli import Done, Dver
 from tests.support.gitrepo import GitRepo
 
-
-def ssh_key(project: Project, name: str = "key", kind: str = "ed25519") -> str:
-    """Make an ssh key outside of the repository; return its path."""
-    path = project.path.parent / name
-    args = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", name, "-f", str(path)]
-    subprocess.run(args, check=True, capture_output=True)
-    return str(path)
-
-
-def pem_key(project: Project, key: Any, name: str = "key.pem", password: bytes = b"") -> str:
-    path = project.path.parent / name
-    how = BestAvailableEncryption(password) if password else NoEncryption()
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how))
-    return str(path)
-
-
-def line_of(key: str, who: str = "ada@example.com", options: str = "") -> str:
-    kind, text = Path(f"{key}.pub").read_text().split()[:2]
-    return f"{who} {options} {kind} {text}\n"
-
-
-def trust(project: Project, *lines: str) -> None:
-    """Let the main branch, on which we are, trust some keys."""
-    project.write(".dver/allowed_signers", "# who may sign\n" + "".join(lines))
-    project.commit("trust")
-
-
-def verdict(project: Project, code: int, target: str = "model.json", **more: Any) -> Any:
-    found = project.dver("verify", "--json", target, code=code, **more).json["result"]
-    words = {0: ("good",), 1: ("unsigned", "untrusted"), 7: ("bad",)}
-    assert found["verdict"] in words[code]
-    return found
-
-
-def signature_file(project: Project) -> Path:
-    (path,) = (project.path / ".dver/records").rglob("*.dsse.json")
-    return path
-
-
-@pytest.fixture
-def model(project: Project) -> Project:
-    project.train()
-    project.commit("model")
-    return project
-
-
-def signed(model: Project) -> str:
-    """Sign with a key that is trusted; return it."""
-    key = ssh_key(model)
-    trust(model, line_of(key))
-    done = model.dver("sign", "--json", "--ssh-key", key, "model.json").result
-    assert done["trusted"]
-    model.commit("signed")
-    return key
+__all__ = ["model"]
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
@@ -157,130 +107,6 @@ def test_the_statement_is_what_lineage_prints(model: Project) -> None:
     signed(model)
     payload = json.loads(dsse.decode(signature_file(model).read_bytes()).payload)
     assert payload == json.loads(model.dver("lineage", "--format", "in-toto", "model.json").stdout)
-
-
-# forgeries
-
-
-def forge(project: Project, **changes: Any) -> str:
-    """Write a record that says something else, with the signatures of the real one."""
-    (path,) = [
-        one for one in (project.path / ".dver/records").rglob("*.json") if "dsse" not in one.name
-    ]
-    fields = json.loads(path.read_bytes()) | changes
-    data = json.dumps(fields, sort_keys=True, indent=1).encode() + b"\n"
-    forged_id = oid_of(data)
-    place = project.path / recordpath.path_of(forged_id).decode()
-    place.parent.mkdir(exist_ok=True)
-    place.write_bytes(data)
-    signatures = place.with_name(f"{forged_id.hex()}.dsse.json")
-    signatures.write_bytes(signature_file(project).read_bytes())
-    return forged_id.hex()
-
-
-def test_a_forged_record_with_the_signature_of_another(model: Project) -> None:
-    signed(model)
-    forged_id = forge(model, reason="approved by everybody")
-    model.commit("forged")
-    found = verdict(model, 7, forged_id)
-    assert found["reason"] == "what was signed is another record"
-
-
-def test_an_altered_record_file(model: Project) -> None:
-    signed(model)
-    record_id = verdict(model, 0)["record"]
-    path = model.path / recordpath.path_of(Oid(bytes.fromhex(record_id))).decode()
-    path.write_bytes(path.read_bytes().replace(b'"rate"', b'"Rate"'))
-    assert "was altered" in verdict(model, 7)["reason"]
-
-
-def test_an_altered_model(model: Project) -> None:
-    signed(model)
-    model.write("model.json", "{}")
-    assert "is not what its pointer names" in verdict(model, 7)["reason"]
-    verdict(model, 0, "model.json@HEAD")
-    (model.path / "model.json").unlink()
-    verdict(model, 0)
-
-
-def test_an_altered_statement(model: Project) -> None:
-    signed(model)
-    path = signature_file(model)
-    envelope = dsse.decode(path.read_bytes())
-    for change in (b'"rate"', b'"sha256"'):
-        payload = envelope.payload.replace(change, change.upper(), 1)
-        path.write_bytes(dsse.encode(dsse.Envelope(payload, envelope.signatures)))
-        found = verdict(model, 7)
-        assert found["signatures"][0]["verdict"] == "bad"
-
-
-def test_a_statement_that_hides_an_output(model: Project) -> None:
-    key = signed(model)
-    path = signature_file(model)
-    fields = json.loads(dsse.decode(path.read_bytes()).payload)
-    fields["subject"] = fields["subject"][:1]
-    payload = json.dumps(fields).encode()
-    data = sshkeys.sign(key, dsse.Envelope(payload, ()).signed, {"PATH": "/usr/bin:/bin"})
-    path.write_bytes(dsse.encode(dsse.Envelope(payload, (dsse.Signature("", data),))))
-    found = verdict(model, 7)
-    assert found["signatures"][0]["verdict"] == "good"
-    assert found["reason"] == "what was signed does not name the output metrics.json"
-
-
-def test_a_replaced_signature(model: Project) -> None:
-    signed(model)
-    record_id = verdict(model, 0)["record"]
-    path = signature_file(model)
-    good = dsse.decode(path.read_bytes())
-    other = ssh_key(model, "other")
-    model.write("params.json", '{"rate": 4}')
-    again = model.train().json["result"]["record"]
-    model.dver("sign", "-q", "--ssh-key", str(model.path.parent / "key"), again)
-    foreign = dsse.decode(
-        (model.path / ".dver/records" / again[:2] / f"{again}.dsse.json").read_bytes()
-    )
-    # Of the right key, over something else.
-    path.write_bytes(dsse.encode(dsse.Envelope(good.payload, foreign.signatures)))
-    assert verdict(model, 7, record_id)["reason"] == "a signature does not fit what was signed"
-    # The right one over the right thing, for another record.
-    path.write_bytes(dsse.encode(foreign))
-    assert verdict(model, 7, record_id)["reason"] == "what was signed is another record"
-    # Of a key that nobody trusts.
-    path.write_bytes(dsse.encode(dsse.Envelope(good.payload, ())))
-    assert verdict(model, 1, record_id)["verdict"] == "unsigned"
-    model.dver("sign", "-q", "--ssh-key", other, record_id)
-    assert verdict(model, 1, record_id)["verdict"] == "untrusted"
-
-
-NO_ENVELOPES = [
-    b"",
-    b"[]",
-    b"{}",
-    b'{"payloadType": "text/plain", "payload": "", "signatures": []}',
-    b'{"payloadType": "application/vnd.in-toto+json", "payload": "!", "signatures": []}',
-    b'{"payloadType": "application/vnd.in-toto+json", "payload": "", "signatures": [1]}',
-    b'{"payloadType": "application/vnd.in-toto+json", "payload": "", "signatures": {}}',
-    b'{"payloadType": "application/vnd.in-toto+json", "payload": "e30=", "signatures": []}',
-    b"[" * 100_000,
-]
-
-
-def test_what_is_no_envelope(model: Project) -> None:
-    key = signed(model)
-    for data in NO_ENVELOPES:
-        signature_file(model).write_bytes(data)
-        verdict(model, 7)
-    model.dver("sign", "--ssh-key", key, "model.json", code=7)
-    assert signature_file(model).read_bytes() == NO_ENVELOPES[-1]
-
-
-def test_signatures_that_are_none(model: Project) -> None:
-    signed(model)
-    path = signature_file(model)
-    payload = dsse.decode(path.read_bytes()).payload
-    for data in (b"SSHSIG", b"SSHSIG" + b"\0" * 40, b"SSHSIG" + b"\xff" * 40, b"x", b""):
-        path.write_bytes(dsse.encode(dsse.Envelope(payload, (dsse.Signature("SHA256:x", data),))))
-        assert verdict(model, 7 if data.startswith(b"SSHSIG") else 1)["verdict"] != "good"
 
 
 # whom to trust
