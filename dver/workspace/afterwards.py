@@ -61,6 +61,8 @@ def scan_after(
 
 def distrust(state: DirState, moment: int) -> None:
     """Forget the stat rows of entries touched too late to tell a later change."""
+    if state.remembered is not None:
+        return  # rows are remembered only if they will do
     for column in (MTIME, CTIME):
         values = state.stats[column::STAT_FIELDS]
         if values and max(values) >= moment:

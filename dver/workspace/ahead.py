@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Self
@@ -66,7 +65,7 @@ class Ahead:
             self._worker.kill()
         self._thread.join()
 
-    def take(self, path: bytes) -> tuple[list[bytes], array[int]] | None:
+    def take(self, path: bytes) -> Listed:
         """Return the names in a directory and their stat rows, or None to have the scan look."""
         at = self._position.get(path)
         if at is None:
@@ -78,12 +77,7 @@ class Ahead:
             self._first = self._end
             while path not in self._found and not self._ended:
                 self._changed.wait()
-            listed = self._found.pop(path, None)
-        if listed is None:
-            return None
-        stats: array[int] = array("Q")
-        stats.frombytes(listed[1])
-        return listed[0].split(b"\0")[:-1], stats
+            return self._found.pop(path, None)
 
     def _jobs(self) -> Iterator[list[bytes]]:
         while True:

@@ -367,6 +367,8 @@ def _bytes_since(state: Scan | FileState | None, moment: int) -> int:
         return 0 if _is_settled(state.row, state.oid, moment) else state.size
     late = 0
     for one in state.dirs if state is not None else ():
+        if one.remembered is not None:
+            continue
         times = one.stats[CTIME::STAT_FIELDS]
         if times and max(times) >= moment:
             late += sum(

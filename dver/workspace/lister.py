@@ -12,7 +12,8 @@ from dver.base.osat import NATIVE, OPEN_DIR, osat, stat_fields
 
 _BLOCK = 4096
 
-#: Names in ascending order, each ended by NUL, and their stat rows; None if anything went wrong.
+#: Names in ascending order, each ended by NUL, and their stat rows, in the order of this machine's
+#: bytes; None if anything went wrong.
 Listed = tuple[bytes, bytes] | None
 
 

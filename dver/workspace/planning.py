@@ -128,7 +128,7 @@ class _Planner:
         elif self._clear(b"", base_oid, in_the_way=wanted is not None) and wanted is not None:
             self._write(directory, wanted, DIR_ROW)
         self.close_batch()
-        there = sum(len(one.names) - one.kinds.count(DIRECTORY) for one in scan.dirs)
+        there = sum(len(one.kinds) - one.kinds.count(DIRECTORY) for one in scan.dirs)
         plan.unchanged = there - self._touched
 
     def _directory(

@@ -172,11 +172,17 @@ class _Scanner:
     ) -> tuple[DirState, IgnoreRules, Iterator[bytes]]:
         """List one directory, and return its state and the names of its directories."""
         known = self._known.get(path)
-        found = self.ahead.take(path) if self.ahead is not None else None
-        try:
-            names = list_names(fd) if found is None else found[0]
-        except OSError as error:
-            raise failure(error, "read the directory", self._show(path)) from error
+        block, rows = self._look(fd, path)
+        if known is not None and known.ignore == rules.digest and _is_leaf(known):
+            if rows is None and block == bytes(known.names):
+                rows = self._rows(fd, block)
+            # Where bytes are in the other order this is never so, and entries are compared below.
+            if rows == bytes(known.stats) and block == bytes(known.names):
+                self._task.advance(len(known.kinds))
+                state = DirState.as_remembered(known)
+                self.scan.dirs.append(state)
+                return state, rules, iter(())
+        names = block.split(b"\0")[:-1]
         self._task.advance(len(names))
         self._leave_out_temporaries(names, path)
         rules = self._extend_rules(fd, names, path, rules)
@@ -185,9 +191,9 @@ class _Scanner:
         block = b"\0".join(names) + b"\0" if names else b""
         if known is None or block != bytes(known.names):
             names = self._check_names(block, names, path)
-        stats = found[1] if found is not None else None
-        if stats is not None and len(stats) != STAT_FIELDS * len(names):
-            stats = None  # some of them are left out
+        stats = None
+        if rows is not None and len(rows) == ROW_SIZE * len(names):  # otherwise some are left out
+            stats = array("Q", rows)
         state = self._state(fd, names, path, stats)
         state.ignore = rules.digest
         symlinks = _positions(state.kinds, SYMLINK)
@@ -199,6 +205,23 @@ class _Scanner:
         # A copy: an entry that vanishes is taken out of the columns on the way.
         subdirs = [state.names[i] for i in _positions(state.kinds, DIRECTORY)]
         return state, rules, iter(subdirs)
+
+    def _look(self, fd: int, path: bytes) -> tuple[bytes, bytes | None]:
+        """Return the names in a directory, each ended by NUL, and their stat rows if known."""
+        found = self.ahead.take(path) if self.ahead is not None else None
+        if found is not None:
+            return found
+        try:
+            names = list_names(fd)
+        except OSError as error:
+            raise failure(error, "read the directory", self._show(path)) from error
+        return b"\0".join(names) + b"\0" if names else b"", None
+
+    def _rows(self, fd: int, block: bytes) -> bytes | None:
+        try:
+            return stat_names(fd, block.split(b"\0")[:-1]).tobytes()
+        except (OSError, OverflowError):
+            return None  # whoever needs them finds out which of them it is
 
     def _state(
         self, fd: int, names: list[bytes], path: bytes, stats: array[int] | None = None
@@ -327,6 +350,12 @@ class _Scanner:
 
     def _show(self, path: bytes) -> str:
         return os.fsdecode(os.path.join(self.scan.root, path))
+
+
+def _is_leaf(known: KnownDir) -> bool:
+    """Tell whether a directory had nothing but files."""
+    kinds = bytes(known.kinds)
+    return kinds.find(DIRECTORY) < 0 and kinds.find(SYMLINK) < 0
 
 
 def _recall(state: DirState, block: bytes, known: KnownDir) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.osat import stat_fields
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK
-from dver.formats.statindex import NO_OID, STAT_FIELDS, Buffer
+from dver.formats.statindex import NO_OID, STAT_FIELDS, Buffer, KnownDir
 
 if TYPE_CHECKING:
     from dver.formats.tree import Tree
@@ -64,6 +64,11 @@ def little(values: array[int]) -> bytes:
     return values.tobytes()
 
 
+def little_view(values: array[int]) -> Buffer:
+    """Return integers as little-endian bytes, which are the integers themselves if they can be."""
+    return little(values) if sys.byteorder == "big" else memoryview(values).cast("B")
+
+
 def from_little(data: Buffer) -> array[int]:
     """Return the integers of little-endian bytes."""
     values: array[int] = array("Q")
@@ -91,6 +96,10 @@ class DirState:
     a tree. ``oids`` holds 32 bytes per entry, zeros while unknown; ``stats`` five integers per
     entry, ``sizes`` bytes. ``tree`` is the oid of the directory's tree once it is known, and only
     then ``size`` and ``files`` count all below. ``ignore`` stands for the ignore rules in force.
+
+    A directory in which nothing changed only refers to what is ``remembered`` of it. Whoever asks
+    for more than its kinds gets columns, made in that moment, and ``remembered`` is None from then
+    on: of a million files that are as they were nothing is in memory twice.
     """
 
     path: bytes
@@ -103,11 +112,34 @@ class DirState:
     size: int = 0
     files: int = 0
     ignore: int = 0
+    remembered: KnownDir | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def empty(cls, path: bytes) -> DirState:
         """Return a directory without entries."""
         return cls(path, [], bytearray(), array("Q"), bytearray(), array("Q"))
+
+    @classmethod
+    def as_remembered(cls, known: KnownDir) -> DirState:
+        """Return a directory in which nothing changed."""
+        state = cls.__new__(cls)
+        state.path, state.ignore, state.remembered = known.path, known.ignore, known
+        state.tree = None if known.tree == NO_OID else known.tree
+        state.size, state.files = (known.size, known.files) if state.tree is not None else (0, 0)
+        return state
+
+    def __getattr__(self, name: str) -> object:
+        # Python comes here for slots that are empty, which only as_remembered leaves.
+        known = self.remembered
+        if known is None or name not in ("names", "kinds", "sizes", "oids", "stats"):
+            raise AttributeError(f"a directory has no {name}")
+        self.kinds = bytearray(known.kinds)
+        if name != "kinds":
+            self.names = bytes(known.names).split(b"\0")[:-1]
+            self.sizes, self.stats = from_little(known.sizes), from_little(known.stats)
+            self.oids = bytearray(known.oids)
+            self.remembered = None
+        return object.__getattribute__(self, name)
 
     def oid(self, i: int) -> Oid:
         """Return the oid of the i-th entry, NO_OID while it is unknown."""

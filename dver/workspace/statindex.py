@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dver.base import fsio
@@ -31,6 +31,7 @@ from dver.formats.statindex import (
     ROW_SIZE,
     STAT_FIELDS,
     TREE,
+    Buffer,
     KnownDir,
     KnownFile,
     KnownTree,
@@ -38,7 +39,7 @@ from dver.formats.statindex import (
 from dver.workspace.editing import edit
 from dver.workspace.fsclock import trusted_before
 from dver.workspace.stamp import is_stamped
-from dver.workspace.state import CTIME, MTIME, DirState, FileState, Scan, from_little, little
+from dver.workspace.state import CTIME, MTIME, DirState, FileState, Scan, little, little_view
 
 _TABLE = "files"
 
@@ -111,13 +112,14 @@ class StatIndex:
         """
         if not scan.start:
             self._trees.pop(target, None)
-            dirs = {state.path: _known_dir(state, moment) for state in scan.dirs}
+            dirs = {state.path: _known_dir(state, moment, kept=False) for state in scan.dirs}
             self._write(self._path(target), form.tree_pieces(KnownTree(dirs, base, stored)))
             return
         whole = known or KnownTree()
         whole.base, whole.stored = base, 0
         _forget_below(whole, scan.start)
-        whole.dirs.update((state.path, _known_dir(state, moment)) for state in scan.dirs)
+        for state in scan.dirs:
+            whole.dirs[state.path] = _known_dir(state, moment, kept=True)
         self._trees[target] = whole
 
     def save_entry(
@@ -134,11 +136,11 @@ class StatIndex:
         known.base, known.stored = base, 0
         path, _, name = inner.rpartition(b"/")
         if path not in known.dirs and state is not None:
-            known.dirs[path] = _known_dir(DirState.empty(path), moment)
+            known.dirs[path] = _known_dir(DirState.empty(path), moment, kept=True)
         if path in known.dirs:
-            columns = dir_state(known.dirs[path])
+            columns = DirState.as_remembered(known.dirs[path])
             edit(columns, {name: state})
-            known.dirs[path] = _known_dir(columns, moment)
+            known.dirs[path] = _known_dir(columns, moment, kept=True)
         _forget_below(known, inner)
         self._trees[target] = known
 
@@ -251,37 +253,25 @@ def _forget_below(known: KnownTree, inner: bytes) -> None:
         del known.dirs[path]
 
 
-def dir_state(known: KnownDir) -> DirState:
-    """Return a remembered directory in the form of a scanned one."""
-    names = bytes(known.names).split(b"\0")[:-1]
-    return DirState(
-        known.path,
-        names,
-        bytearray(known.kinds),
-        from_little(known.sizes),
-        bytearray(known.oids),
-        from_little(known.stats),
-        None if known.tree == NO_OID else known.tree,
-        known.size,
-        known.files,
-        known.ignore,
-    )
-
-
-def _known_dir(state: DirState, moment: int) -> KnownDir:
-    stats = bytearray(little(state.stats))
+def _known_dir(state: DirState, moment: int, *, kept: bool) -> KnownDir:
+    """Return what to remember of a directory. Unless it is ``kept``, it shares the columns."""
+    if state.remembered is not None:
+        return state.remembered
+    hold: Callable[[Buffer], Buffer] = bytes if kept else memoryview
+    stats = hold(little_view(state.stats))
     tree = state.tree or NO_OID
-    for i in _untrusted(state, moment):
-        stats[i * ROW_SIZE : (i + 1) * ROW_SIZE] = NO_ROW
-        tree = NO_OID
-    names = b"\0".join(state.names) + b"\0" if state.names else b""
+    untrusted = _untrusted(state, moment)
+    if untrusted:
+        stats, tree = bytearray(stats), NO_OID
+        for i in untrusted:
+            stats[i * ROW_SIZE : (i + 1) * ROW_SIZE] = NO_ROW
     return KnownDir(
         state.path,
-        names,
-        bytes(state.kinds),
-        little(state.sizes),
+        b"\0".join(state.names) + b"\0" if state.names else b"",
+        hold(state.kinds),
+        hold(little_view(state.sizes)),
         stats,
-        bytes(state.oids),
+        hold(state.oids),
         tree,
         state.size if tree != NO_OID else 0,
         state.files if tree != NO_OID else 0,

@@ -31,7 +31,7 @@ def forget_unstored(scan: Scan, store: Store) -> None:
     count = 0
     for state in scan.dirs:
         group.append(state)
-        count += len(state.names)
+        count += len(state.kinds)
         if count >= _AT_ONCE:
             _forget_absent(group, store)
             group, count = [], 0
@@ -54,4 +54,5 @@ def _forget_absent(group: Sequence[DirState], store: Store) -> None:
 
 
 def _oids(state: DirState) -> Iterator[Oid]:
-    return itertools.chain.from_iterable(_OID.iter_unpack(state.oids))
+    oids = state.oids if state.remembered is None else state.remembered.oids
+    return itertools.chain.from_iterable(_OID.iter_unpack(oids))

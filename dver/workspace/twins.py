@@ -31,12 +31,13 @@ def refuse_twins(plan: CheckoutPlan, safe: SafeRoot) -> None:
     there = {}
     if isinstance(plan.current, Scan):
         prefix = plan.path[: len(plan.path) - len(plan.current.start)].rstrip(b"/")
-        there = {join(prefix, one.path).rstrip(b"/"): one.names for one in plan.current.dirs}
+        there = {join(prefix, one.path).rstrip(b"/"): one for one in plan.current.dirs}
     pairs = []
     for batch in plan.all_batches():
         names = batch.names
         if batch.replaces is not None:
-            names = sorted({*names, *there.get(batch.path, ())})
+            before = there.get(batch.path)
+            names = sorted({*names, *(before.names if before is not None else ())})
         pairs += [(batch.path, *pair) for pair in find_twins(names)]
     if pairs:
         raise _refusal(pairs)

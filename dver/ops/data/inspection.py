@@ -267,6 +267,8 @@ def forget_guesses(scan: Scan) -> None:
     """Make the entries of a scan that have such oids unknown again."""
     guessed: set[bytes] = set()
     for state in scan.dirs:
+        if state.remembered is not None:
+            continue
         at = state.oids.find(_GUESS)
         while at >= 0:
             if at % OID_SIZE == 0:

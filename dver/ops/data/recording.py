@@ -168,6 +168,8 @@ class Recorder:
 
     def _warn_of_twins(self, target: bytes, scan: Scan, known: KnownTree | None) -> None:
         for state in scan.dirs:
+            if state.remembered is not None:
+                continue
             before = known.dirs.get(state.path) if known is not None else None
             if before is not None and bytes(before.names)[:-1] == b"\0".join(state.names):
                 continue  # they were warned of when they were new

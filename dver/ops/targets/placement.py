@@ -12,7 +12,6 @@ from dver.formats.statindex import STAT_FIELDS, KnownTree
 from dver.store.walk import TreeSource, find
 from dver.workspace.editing import edit
 from dver.workspace.state import DirState, FileState, Scan
-from dver.workspace.statindex import dir_state
 
 _NO_STAT = (0,) * STAT_FIELDS
 
@@ -58,7 +57,7 @@ def keep_vanished(scan: Scan, known: KnownTree) -> None:
     """
     here = {state.path: state for state in scan.dirs}
     for path, one in known.dirs.items():
-        old = dir_state(one)
+        old = DirState.as_remembered(one)
         state = here.get(path)
         if state is None:
             state = DirState.empty(path)
