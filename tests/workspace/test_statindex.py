@@ -381,7 +381,7 @@ def test_margins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_single_files_follow_the_same_rule(bench: Workbench) -> None:
     bench.write({b"f": b"1"}, under=b"")
-    bench.add(b"f")
+    bench.add(b"f", moment=1)
     state = bench.current(b"f")
     known = bench.index.load_file(b"f")
     assert known is not None
