@@ -19,8 +19,10 @@ from dver.config import document
 from dver.formats import notice, pack, pointer, root, storeinfo, tree
 from dver.storage.s3.answers import NotS3Error, parse_error, parse_page
 from dver.store.packfile import open_frame
-from tests.security import fuzz
-from tests.security.fuzz import Tally, Target, campaign, targets
+from tests.formats import samples
+from tests.security import fuzz, parsers
+from tests.security.fuzz import Tally, campaign
+from tests.security.parsers import Target, targets
 
 TARGETS = targets()
 SHORT = 800
@@ -62,7 +64,7 @@ def test_the_campaign_finds_what_it_looks_for(
 
 
 def test_another_spelling_is_a_finding() -> None:
-    target = Target("bad", fuzz.same(bytes.strip, bytes), (FormatError,), [b" x"])
+    target = Target("bad", parsers.same(bytes.strip, bytes), (FormatError,), [b" x"])
     assert campaign(target, 1, 1, []).findings
 
 
@@ -154,7 +156,7 @@ ALIASES = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 def test_yaml_that_means_harm(text: str, part: str) -> None:
     def read() -> None:
-        fuzz.read_settings(text.encode())
+        parsers.read_settings(text.encode())
 
     with pytest.raises(ConfigError) as caught:
         read()
@@ -232,7 +234,7 @@ def test_what_a_server_says_of_regions_is_only_taken_as_a_name() -> None:
     "data",
     [
         b'{"chunker":{},"chunker":{}}',
-        fuzz.samples.FILES["format.json"]().replace(b'"hash"', b'"hash": "md5", "hash"', 1),
+        samples.FILES["format.json"]().replace(b'"hash"', b'"hash": "md5", "hash"', 1),
         b"\xff\xfe{\x00}\x00",
         b"[" * 60_000,
     ],
@@ -262,7 +264,7 @@ def test_lengths_are_compared_before_anything_is_allocated() -> None:
     refused(lambda: tree.decode(lie), FormatError, memory=1 << 20)
     comments = b"#" * (1 << 22)
     refused(lambda: pointer.decode(comments), FormatError, memory=1 << 20)
-    fields = json.loads(fuzz.samples.FILES["root.json"]())
+    fields = json.loads(samples.FILES["root.json"]())
     fields["objects"] = [["x" * (1 << 15), "file", "blake3:" + "0" * 64, 1]]
     long = json.dumps(fields).encode()
     refused(lambda: root.decode(long), FormatError, memory=4 << 20)
@@ -298,5 +300,5 @@ def test_patterns_that_people_write(pattern: str) -> None:
 def test_a_key_as_long_as_the_file_is_not_repeated_whole() -> None:
     text = "remote:\n  origin:\n    " + "x" * 900_000 + ": y\n"
     with pytest.raises(ConfigError) as caught:
-        fuzz.read_settings(text.encode())
+        parsers.read_settings(text.encode())
     assert len(caught.value.message + (caught.value.hint or "")) < 300
