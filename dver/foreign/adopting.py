@@ -7,13 +7,13 @@ not what its name promises is told and never stored.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dver.base.clearing import clear_away
 from dver.base.errors import FormatError, MissingContentError
 from dver.base.fsio import TEMP_PREFIX, make_dirs
 from dver.base.oid import OID_SIZE, Oid, oid_of
@@ -201,7 +201,7 @@ class Adopter:
                 good = set(got) - {got[n] for n in wrong}
                 left += [i for n, i in enumerate(some) if n not in good]
             finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+                clear_away(scratch, ignore_errors=True)
         return left
 
     def _scratch(self) -> Path:
@@ -237,7 +237,7 @@ class Adopter:
                     return dvcfiles.read_listing(data, what)
                 damaged = f"; what {places.looked_in[-1]} has under its name is damaged"
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            clear_away(scratch, ignore_errors=True)
         raise MissingContentError(
             f"{what} is not to be had from {places.described}{damaged}",
             hint=places.hints[0]

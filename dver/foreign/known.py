@@ -7,7 +7,6 @@ Losing it costs time only. Whether the store still has an object must be asked o
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import NamedTuple, Self
 from dver.base.errors import SystemFailure
 from dver.base.fsio import make_dirs
 from dver.base.oid import OID_SIZE, Oid
+from dver.base.osat import osat
 from dver.store.sums import LENGTHS
 
 NAME = "foreign.db"
@@ -72,7 +72,7 @@ class Known:
         except sqlite3.DatabaseError:
             # It is damaged.
             with contextlib.suppress(OSError):
-                os.unlink(self._path)
+                osat.unlink(self._path)
             try:
                 self._base = self._open()
             except sqlite3.Error as error:

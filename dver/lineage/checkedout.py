@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import MissingContentError
+from dver.base.osat import osat
 from dver.base.reporter import SILENT
 from dver.formats.record import Record
 from dver.formats.tree import Entry
@@ -107,7 +108,7 @@ def _unpack(repo: Repo, archive: Entry, work: Path) -> None:
             raise error
         for one in sorted(os.listdir(os.path.join(scratch, "code"))):
             fsio.step("rename")
-            os.rename(os.path.join(scratch, "code", one), work / one)
+            osat.rename(os.path.join(scratch, "code", one), work / one)
 
 
 def _kept(repo: Repo, value: Record) -> Entry | None:

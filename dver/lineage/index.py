@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from dver.base import fsio
 from dver.base.errors import FormatError, SystemFailure
 from dver.base.oid import Oid, oid_of
+from dver.base.osat import osat
 from dver.formats import record, recordpath
 from dver.formats.record import Record
 from dver.lineage.finding import record_files
@@ -79,7 +80,7 @@ class LineageIndex:
             # It is damaged.
             self._base.close()
             with contextlib.suppress(OSError):
-                os.unlink(self._path)
+                osat.unlink(self._path)
             self._start()
         return self
 

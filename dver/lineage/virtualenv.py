@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from dver.base import fsio
+from dver.base.clearing import clear_away
 from dver.base.locking import Lock
 from dver.base.oid import oid_of
 from dver.base.redact import printable, redact
@@ -211,4 +212,4 @@ def _names(told: str) -> Iterator[str]:
 def _discard(directory: Path) -> None:
     if directory.exists():
         with fsio.explained("remove", directory):
-            shutil.rmtree(directory)
+            clear_away(directory)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import shutil
 import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dver.base.clearing import clear_away
 from dver.base.errors import RepositoryError
 from dver.base.reporter import SILENT
 from dver.config.load import environment
@@ -196,7 +196,7 @@ def _scratch() -> Iterator[Path]:
 
     def remove() -> None:
         if os.getpid() == owner:
-            shutil.rmtree(directory, ignore_errors=True)
+            clear_away(directory, ignore_errors=True)
 
     atexit.register(remove)
     yield Path(directory)

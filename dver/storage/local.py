@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import AlreadyExists, CorruptError, ObjectNotFound, SystemFailure
+from dver.base.osat import osat
 from dver.base.regular import open_regular
 from dver.storage import files
 from dver.storage.base import Entry, Facts, Storage, check_key, valid_key
@@ -164,7 +165,7 @@ class LocalStorage(Storage):
             placed = fsio.publish(temp, final, replace=not if_absent)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temp)
+                osat.unlink(temp)
             raise
         fsio.sync_dir(directory)
         if not placed:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from dver.base import fsio
 from dver.base.oid import OID_SIZE, Hasher, Oid, finish
+from dver.base.osat import osat
 from dver.base.workers import Worker
 from dver.formats.chunklist import Row
 from dver.formats.pack import MAX_FRAME
@@ -272,7 +273,7 @@ class _Elsewhere:
 def _drop(path: str) -> None:
     # Windows keeps a file that is still mapped; collection finds it later.
     with contextlib.suppress(OSError):
-        os.unlink(path)
+        osat.unlink(path)
 
 
 def _window(memory: mmap.mmap, number: int) -> memoryview:

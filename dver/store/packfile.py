@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError
 from dver.base.oid import Checksummer, Oid, checksum, list_name_of, oid_of
+from dver.base.osat import osat
 from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.store.codec import Buffer, decompress
@@ -112,7 +113,7 @@ class PackBuilder:
                 self._synced.result()
         self._close()
         with contextlib.suppress(OSError):
-            os.unlink(self.temp)
+            osat.unlink(self.temp)
 
     def _close(self) -> None:
         if self._fd >= 0:

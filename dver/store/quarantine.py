@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dver.base import clock, fsio
 from dver.base.errors import ObjectNotFound
+from dver.base.osat import osat
 from dver.storage.base import Storage
 
 DIRECTORY = "quarantine"
@@ -41,7 +42,7 @@ def set_aside(top: str, key: str) -> str:
         target = os.path.join(top, f"{new}.{number}")
     with fsio.explained("move aside", source):
         fsio.step("rename")
-        os.rename(source, target)
+        osat.rename(source, target)
     fsio.sync_dir(os.path.dirname(target))
     fsio.sync_dir(os.path.dirname(source))
     return os.path.relpath(target, top).replace(os.sep, "/")
@@ -99,11 +100,11 @@ def remove(storage: Storage, key: str) -> None:
     if path is None:
         storage.delete(key)
     elif os.path.isdir(path) and not os.path.islink(path):
-        import shutil
-
         with fsio.explained("remove", path):
             fsio.step("unlink")
-            shutil.rmtree(path)
+            from dver.base.clearing import clear_away
+
+            clear_away(path)
     else:
         fsio.remove(path)
 

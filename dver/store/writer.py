@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from dver.base import fsio
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid, list_name_of, oid_of
+from dver.base.osat import osat
 from dver.formats import chunklist, pack, segment
 from dver.store import layout
 from dver.store.chunking import cut
@@ -222,7 +223,7 @@ class Writer:
         self.packs.abandon()
         for one in self._adopted:
             with contextlib.suppress(OSError):
-                os.unlink(one.temp)
+                osat.unlink(one.temp)
         self._adopted.clear()
         self._held.close()
 
@@ -251,7 +252,7 @@ class Writer:
             self._store.refresh()
         for one in self._adopted:
             with contextlib.suppress(OSError):
-                os.unlink(one.temp)
+                osat.unlink(one.temp)
         self._adopted.clear()
 
 
@@ -274,7 +275,7 @@ def publish_packs(directory: str, finished: Sequence[FinishedPack]) -> None:
     except BaseException:
         for one in finished:
             with contextlib.suppress(OSError):
-                os.unlink(one.temp)
+                osat.unlink(one.temp)
         raise
 
 

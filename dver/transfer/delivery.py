@@ -15,6 +15,7 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import CorruptError, ObjectNotFound, RemoteError, TransientError
 from dver.base.oid import OID_SIZE, Oid
+from dver.base.osat import osat
 from dver.base.reporter import Task
 from dver.formats import pack
 from dver.formats.segment import Place
@@ -233,7 +234,7 @@ class Delivery:
             fsio.publish(temp, path, replace=True)
         finally:
             with contextlib.suppress(OSError):
-                os.unlink(temp)
+                osat.unlink(temp)
 
     # second chances
 

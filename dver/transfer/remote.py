@@ -24,6 +24,7 @@ from dver.base.errors import (
     RemoteError,
 )
 from dver.base.oid import Oid
+from dver.base.osat import osat
 from dver.formats import root as roots_format
 from dver.formats import storeinfo
 from dver.formats.root import Root
@@ -232,7 +233,7 @@ class Remote:
             self._remember_root(root, data)
         for session in self.roots.keys() - known.keys():
             with contextlib.suppress(OSError):
-                os.unlink(self.cache / "roots" / session)
+                osat.unlink(self.cache / "roots" / session)
         self.roots = known
         self.has_fresh_roots = True
 
@@ -405,11 +406,11 @@ class Remote:
                     self._root_sizes[session] = len(data)
 
     def _forget(self) -> None:
-        import shutil
-
         if self.cache.exists():
             with fsio.explained("remove", self.cache):
-                shutil.rmtree(self.cache)
+                from dver.base.clearing import clear_away
+
+                clear_away(self.cache)
         self.roots = {}
         self._format_tag = ""
         self.has_fresh_roots = False

@@ -10,6 +10,7 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
 from dver.base.oid import Oid, checksum
+from dver.base.osat import osat
 from dver.base.regular import open_regular
 from dver.formats.segment import Place, columns
 from dver.storage.base import Entry, Storage
@@ -183,7 +184,7 @@ class RemoteIndex:
         """Drop what is remembered of lost segments, once all they held was seen to."""
         for name in self.lost:
             with contextlib.suppress(OSError):
-                os.unlink(self._directory / name.hex())
+                osat.unlink(self._directory / name.hex())
         self.lost = frozenset()
 
     def put_aside(self, name: bytes, data: bytes) -> None:
@@ -254,7 +255,7 @@ class RemoteIndex:
             fsio.publish(temp, path, replace=True)
         finally:
             with contextlib.suppress(OSError):
-                os.unlink(temp)
+                osat.unlink(temp)
         return Segment.map(str(path), name)
 
     def _open_distant(self, name: bytes) -> DistantSegment:
@@ -298,7 +299,7 @@ class RemoteIndex:
                     gone = name is not None and (name not in self.names or name in superseded)
                     if gone and name not in self.lost:
                         with contextlib.suppress(OSError):
-                            os.unlink(directory / text)
+                            osat.unlink(directory / text)
 
 
 def _read_head(path: Path) -> bytes:

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from dver.base import fsio
+from dver.base.clearing import clear_away
 from dver.base.errors import CorruptError, LockedError
 from dver.base.locking import Lock
 from dver.base.oid import Hasher
+from dver.base.osat import osat
 from dver.base.regular import read_regular
 from dver.formats import pack
 from dver.store import layout
@@ -64,7 +65,7 @@ class Spool:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None or not any(self.packs()):
-            shutil.rmtree(self.directory, ignore_errors=True)
+            clear_away(self.directory, ignore_errors=True)
         self._held.close()
 
     def _take_over(self, other: Path) -> None:
@@ -75,7 +76,7 @@ class Spool:
                 for path in other.iterdir():
                     if path.suffix in (_PACK, _ROWS):
                         path.rename(self.directory / path.name)
-                shutil.rmtree(other, ignore_errors=True)
+                clear_away(other, ignore_errors=True)
 
     def packs(self) -> Iterator[Spooled]:
         """Yield what is in the spool, in order of names."""
@@ -103,7 +104,7 @@ class Spool:
     def drop(self, name: bytes) -> None:
         """Remove a pack."""
         with contextlib.suppress(OSError):
-            os.unlink(self.pack_path(name))
+            osat.unlink(self.pack_path(name))
 
     def _rows_path(self, name: bytes, size: int) -> Path:
         return self.directory / f"{name.hex()}-{size}{_ROWS}"

@@ -138,23 +138,26 @@ class _Scanner:
             fd = osat.open(where, OPEN_DIR)
         except OSError as error:
             raise failure(error, "read the directory", where) from error
-        stack = [(fd, *self._enter(fd, scan.start, rules))]
+        opened = [fd]
         try:
+            stack = [self._enter(fd, scan.start, rules)]
             while stack:
-                fd, state, rules, subdirs = stack[-1]
+                state, rules, subdirs = stack[-1]
                 name = next(subdirs, None)
                 if name is None:
-                    osat.close(stack.pop()[0])
+                    stack.pop()
+                    osat.close(opened.pop())
                     continue
                 path = state.path + b"/" + name if state.path else name
                 if path.count(b"/") + 1 >= MAX_DEPTH:
                     self._refuse(path, f"it lies more than {MAX_DEPTH} directories deep")
                     continue
-                inner = self._open(fd, name, state, path)
+                inner = self._open(opened[-1], name, state, path)
                 if inner >= 0:
-                    stack.append((inner, *self._enter(inner, path, rules)))
+                    opened.append(inner)
+                    stack.append(self._enter(inner, path, rules))
         finally:
-            for fd, *_ in stack:
+            for fd in opened:
                 osat.close(fd)
 
     def _open(self, fd: int, name: bytes, state: DirState, path: bytes) -> int:

@@ -21,6 +21,7 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, SystemFailure
 from dver.base.oid import oid_of
+from dver.base.osat import osat
 from dver.base.regular import open_regular
 from dver.formats import statindex as form
 from dver.formats.pointer import Pointer
@@ -76,7 +77,7 @@ class StatIndex:
         finally:
             os.close(fd)
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                osat.unlink(path)
 
     # targets that are directories
 
@@ -202,7 +203,7 @@ class StatIndex:
         """Forget a target as a directory, since it is a file now."""
         self._trees.pop(target, None)
         with contextlib.suppress(OSError):
-            os.unlink(self._path(target))
+            osat.unlink(self._path(target))
 
     def rename(self, old: bytes, new: bytes) -> None:
         """Take over what is remembered of a target to its new path."""
@@ -213,7 +214,7 @@ class StatIndex:
         if old in self._trees:
             self._trees[new] = self._trees.pop(old)
         with contextlib.suppress(OSError):
-            os.replace(self._path(old), self._path(new))
+            osat.replace(self._path(old), self._path(new))
 
     def save(self) -> None:
         """Write everything that was kept until now."""

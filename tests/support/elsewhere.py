@@ -22,7 +22,10 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import pytest
+try:
+    import pytest
+except ImportError:  # a bare worker has the standard library only
+    pytest = None  # type: ignore[assignment]
 
 #: Calls that Windows does not have.
 _MISSING = (
@@ -49,15 +52,30 @@ BOOT = (
 _real = types.SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})
 
 
-def become(pinning: bool, patch: pytest.MonkeyPatch | None = None) -> None:
+class _Forever:
+    """What takes a monkeypatch's place in a worker, where nothing is undone."""
+
+    def setattr(self, target: Any, name: str, value: Any, raising: bool = True) -> None:
+        setattr(target, name, value)
+
+    def delattr(self, target: Any, name: str, raising: bool = True) -> None:
+        if hasattr(target, name):
+            delattr(target, name)
+
+    def setitem(self, target: Any, name: str, value: Any) -> None:
+        target[name] = value
+
+
+def become(pinning: bool, patch: Any = None) -> None:
     """Make this process and the workers that it starts such a system; ``patch`` undoes it."""
-    patch = patch or pytest.MonkeyPatch()
+    patch = patch or _Forever()
     for name in _MISSING:
         patch.delattr(os, name, raising=False)
     for name in {*_TAKES_DIRECTORY, *_TAKES_NO_DESCRIPTOR}:
         patch.setattr(os, name, _without_directories(name, getattr(_real, name)))
     patch.setattr(os, "supports_dir_fd", set())
     patch.setattr(shutil, "_use_fd_functions", False)
+    patch.setattr(shutil, "disk_usage", _disk_usage)
     patch.setattr(ctypes, "byref", lambda fields: fields)
     patch.setattr(ctypes, "get_last_error", lambda: 33, raising=False)
     patch.setitem(sys.modules, "msvcrt", _msvcrt())
@@ -66,7 +84,7 @@ def become(pinning: bool, patch: pytest.MonkeyPatch | None = None) -> None:
     _turn(patch, pinning)
 
 
-def _turn(patch: pytest.MonkeyPatch, pinning: bool) -> None:
+def _turn(patch: Any, pinning: bool) -> None:
     """Give the modules of dver that are loaded what they would have got there."""
     from dver.base import bytelocks, fsio, locking, osat, pathwise, workers
 
@@ -92,6 +110,11 @@ def _turn(patch: pytest.MonkeyPatch, pinning: bool) -> None:
                     value = getattr(module, attribute)
                     if not isinstance(value, types.ModuleType) or value is os:
                         patch.setattr(module, attribute, getattr(source, attribute))
+
+
+def _disk_usage(path: Any) -> Any:
+    found = _real.statvfs(path)
+    return types.SimpleNamespace(free=found.f_bavail * found.f_frsize)
 
 
 def _pread(fd: int, length: int, offset: int, /) -> bytes:
@@ -205,11 +228,13 @@ def _msvcrt() -> types.ModuleType:
     return module
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run every test there, where this module is loaded as a plugin."""
-    become(pinning=os.environ.get("DVER_TEST_PINNING", "1") == "1", patch=monkeypatch)
-    yield
-    left = dict(_pinned)
-    _pinned.clear()
-    assert not left, f"still pinned: {left}"
+if pytest is not None:
+
+    @pytest.fixture(autouse=True)
+    def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Run every test there, where this module is loaded as a plugin."""
+        become(pinning=os.environ.get("DVER_TEST_PINNING", "1") == "1", patch=monkeypatch)
+        yield
+        left = dict(_pinned)
+        _pinned.clear()
+        assert not left, f"still pinned: {left}"

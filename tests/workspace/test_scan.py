@@ -294,3 +294,11 @@ def test_twins() -> None:
     ]
     assert find_twins(["\u00c9".encode(), "e\u0301".encode()])
     assert find_twins(["stra\u00dfe".encode(), b"strasse"])
+
+
+def test_a_scan_that_fails_leaves_nothing_open(bench: Workbench) -> None:
+    bench.write({b"deep/.git/config": b"1"})
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(RefusedError):
+        bench.scan()
+    assert len(os.listdir("/proc/self/fd")) == len(before)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from dver.base import fsio
+from dver.base.clearing import clear_away
 from dver.base.errors import FormatError, RefusedError, SystemFailure
 from dver.base.fsio import explained, show
+from dver.base.osat import osat
 from dver.base.reporter import Reporter
 from dver.formats import names
 from dver.formats.tree import DIRECTORY, SYMLINK, Entry
@@ -56,7 +57,7 @@ def remove_all(path: Path) -> None:
             with contextlib.suppress(OSError):
                 if not os.path.islink(inner):
                     os.chmod(inner, 0o700)
-    shutil.rmtree(path, ignore_errors=True)
+    clear_away(path, ignore_errors=True)
 
 
 def refuse_existing(path: Path, shown: str) -> None:
@@ -141,16 +142,16 @@ def _place(made: Path, output: Path, scratch: Path, kind: int, *, force: bool) -
         aside = scratch / f"{fsio.TEMP_PREFIX}replaced"
         fsio.step("rename")
         with explained("replace", output):
-            os.rename(output, aside)
+            osat.rename(output, aside)
             try:
-                os.rename(made, output)
+                osat.rename(made, output)
             except OSError:
-                os.rename(aside, output)
+                osat.rename(aside, output)
                 raise
         return True
     if kind in (DIRECTORY, SYMLINK):
         fsio.step("rename")
         with explained("write", output):
-            os.rename(made, output)
+            osat.rename(made, output)
         return True
     return fsio.publish(made, output, replace=force)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from dver.base import fsio
 from dver.base.errors import DverError, NotFoundError, RefusedError, RepositoryError, UsageError
 from dver.base.fsio import show
+from dver.base.osat import osat
 from dver.base.reporter import Reporter
 from dver.git import ignorefile
 from dver.git.pointers import data_path, is_pointer_path, pointer_path
@@ -256,7 +257,7 @@ def _write_pointer(repo: Repo, path: bytes, raw: bytes) -> None:
 def _rename(repo: Repo, move: _Move) -> None:
     fsio.step("rename")
     try:
-        os.rename(repo.absolute(move.source), repo.absolute(move.goal))
+        osat.rename(repo.absolute(move.source), repo.absolute(move.goal))
     except OSError as error:
         if error.errno == errno.EXDEV:
             raise RefusedError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dver.base.clearing import clear_away
 from dver.base.errors import RemoteError
 from dver.git.clone import clone_bare
 from dver.repo import Repo
@@ -116,7 +116,7 @@ def _clone(url: str, rev: str | None, where: Path, env: Mapping[str, str]) -> No
         except RemoteError:
             if rev is None:
                 raise
-            shutil.rmtree(where, ignore_errors=True)
+            clear_away(where, ignore_errors=True)
         else:
             return
     clone_bare(url, where, environ=env)

@@ -16,6 +16,7 @@ from dver.base import fsio
 from dver.base.errors import DverError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid, oid_of
+from dver.base.osat import osat
 from dver.base.reporter import SILENT
 from dver.formats.statindex import ROW_SIZE, KnownFile
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry
@@ -145,9 +146,9 @@ def _publish(made: Path, final: Path, scratch: Path) -> None:
     fsio.step("rename")
     with fsio.explained("write", final):
         if final.exists():
-            os.rename(final, scratch / "old")
+            osat.rename(final, scratch / "old")
         try:
-            os.rename(made, final)
+            osat.rename(made, final)
         except OSError:
             # Another process was faster; what it made is the same.
             if not final.exists():

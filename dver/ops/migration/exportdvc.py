@@ -15,6 +15,7 @@ from dver.base import fsio
 from dver.base.errors import NotFoundError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.osat import osat
 from dver.base.reporter import Reporter, Task
 from dver.foreign.dvcfiles import read_dvc_file
 from dver.foreign.dvcsteps import quoted
@@ -250,7 +251,7 @@ class _Cache:
             self._publish(temp, made.hexdigest(), length)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temp)
+                osat.unlink(temp)
             raise
         return made.hexdigest()
 
@@ -268,7 +269,7 @@ class _Cache:
             self._publish(temp, name, sum(map(len, pieces)))
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temp)
+                osat.unlink(temp)
             raise
 
     def _publish(self, temp: str, name: str, length: int) -> None:

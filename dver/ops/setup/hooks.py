@@ -14,6 +14,7 @@ from dver.base import fsio
 from dver.base.errors import RefusedError, RepositoryError, UsageError
 from dver.base.fsio import show
 from dver.base.locking import Lock
+from dver.base.osat import osat
 from dver.git import drivers
 from dver.git.drivers import DRIVER, DRIVERS
 from dver.git.hookdir import Found, HookDir
@@ -208,7 +209,7 @@ def _clean_up(repo: Repo) -> None:
         _remove_cache(repo.common_state_dir / "textconv")
     for data in _read(repo.common_state_dir / _MADE).split(b"\0"):
         if data and os.path.isdir(data) and not os.listdir(data):
-            os.rmdir(data)
+            osat.rmdir(data)
     hooks = _own_directory(repo).popitem()[1]
     left = any(hooks.look(name, b"").state == "outdated" for name in HOOKS)
     if not configured and not left:
@@ -219,7 +220,7 @@ def _remove_cache(directory: Path) -> None:
     if directory.is_dir():
         for name in os.listdir(directory):
             fsio.remove(directory / name)
-        os.rmdir(directory)
+        osat.rmdir(directory)
 
 
 def _told(repo: Repo, hooks: HookDir, parts: Sequence[str], changed: Sequence[str]) -> HooksResult:

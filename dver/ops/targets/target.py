@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dver.base import fsio
 from dver.base.errors import FormatError, RefusedError, SystemFailure
+from dver.base.osat import osat
 from dver.formats import names
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
@@ -195,5 +196,5 @@ def _replace(directory: str, final: str, data: bytes) -> None:
         fsio.publish(temp, final, replace=True)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temp)
+            osat.unlink(temp)
         raise

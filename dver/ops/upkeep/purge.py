@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dver.base import clock, fsio
+from dver.base.clearing import clear_away
 from dver.base.errors import DverError, NotFoundError, RemoteError, UsageError
 from dver.base.oid import Oid, format_oid, parse_oid
 from dver.base.reporter import Reporter
@@ -265,7 +265,7 @@ def _remove(path: str) -> None:
     if os.path.isdir(path):
         with fsio.explained("remove", path):
             fsio.step("unlink")
-            shutil.rmtree(path)
+            clear_away(path)
     else:
         fsio.remove(path)
 

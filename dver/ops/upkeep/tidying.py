@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dver.base import clock, fsio
+from dver.base.clearing import clear_away
 from dver.base.reporter import Reporter
 from dver.ops.upkeep.temporaries import stale_temporaries
 from dver.repo import Repo
@@ -113,6 +113,6 @@ def _remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         with fsio.explained("remove", path):
             fsio.step("unlink")
-            shutil.rmtree(path)
+            clear_away(path)
     else:
         fsio.remove(path)
