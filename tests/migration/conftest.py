@@ -86,3 +86,23 @@ def lfs(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
         _made["lfs"] = made.path
     shutil.copytree(_made["lfs"], tmp_path / "lfs", symlinks=True)
     return Project(tmp_path / "lfs")
+
+
+TARGETS = ["curve.csv", "data", "made-one.txt", "made-two.txt", "model.bin", "out.txt"]
+
+
+def drop_cache(dvc: Project) -> None:
+    shutil.rmtree(dvc.path / ".dvc/cache")
+
+
+def drop_data(dvc: Project) -> None:
+    shutil.rmtree(dvc.path / "data")
+    for name in TARGETS:
+        if name != "data":
+            (dvc.path / name).unlink()
+
+
+def cached(dvc: Project, content: bytes) -> Path:
+    """Return the file of DVC's cache that holds some content."""
+    files = [path for path in (dvc.path / ".dvc/cache").rglob("*") if path.is_file()]
+    return next(path for path in files if path.read_bytes() == content)

@@ -5,34 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from dver.base import fsio
 from dver.formats import origin as origins
 from dver.lineage import pipelinefile
-from dver.storage.s3 import S3Storage
-from dver.storage.s3.settings import resolve
-from tests.migration.conftest import Project, run_dvc
+from tests.migration.conftest import TARGETS, Project, cached, drop_cache, drop_data, run_dvc
 from tests.support.gitrepo import GitRepo
-from tests.support.s3server import S3Server
-
-TARGETS = ["curve.csv", "data", "made-one.txt", "made-two.txt", "model.bin", "out.txt"]
-
-
-def drop_cache(dvc: Project) -> None:
-    shutil.rmtree(dvc.path / ".dvc/cache")
-
-
-def drop_data(dvc: Project) -> None:
-    shutil.rmtree(dvc.path / "data")
-    for name in TARGETS:
-        if name != "data":
-            (dvc.path / name).unlink()
 
 
 def everything(top: Path) -> dict[str, bytes]:
@@ -45,12 +26,6 @@ def everything(top: Path) -> dict[str, bytes]:
             if not name.endswith((".dver", ".dverignore", "dver.yaml")):
                 found[str(path.relative_to(top))] = path.read_bytes()
     return found
-
-
-def cached(dvc: Project, content: bytes) -> Path:
-    """Return the file of DVC's cache that holds some content."""
-    files = [path for path in (dvc.path / ".dvc/cache").rglob("*") if path.is_file()]
-    return next(path for path in files if path.read_bytes() == content)
 
 
 def test_takes_over_and_leaves_dvc_alone(dvc: Project, tmp_path: Path) -> None:
@@ -93,44 +68,6 @@ def test_a_dry_run_tells_all_that_the_run_writes(dvc: Project) -> None:
     assert {one["path"] for one in plan["targets"]} == set(TARGETS)
 
 
-def test_old_revisions_are_read_through_dvc(dvc: Project, tmp_path: Path) -> None:
-    dvc.dver("migrate", "dvc")
-    dvc.commit("moved to dver")
-    shutil.rmtree(dvc.path / "data")
-    assert dvc.dver("cat", "--rev", "v1", "data/sub/b.txt").stdout == "beta\n"
-    # One file was asked for, and only that was read.
-    assert dvc.dver("ls", "--rev", "v1", "data/a.txt", "--json").result["files"] == 1
-    listed = dvc.dver("ls", "--rev", "v1", "-R").stdout.splitlines()
-    assert listed == [
-        *("curve.csv", "data/a.txt", "data/old.txt", "data/same.txt", "data/sub/b.txt"),
-        "data/sub/deep/ü ö.txt",
-        *("made-one.txt", "made-two.txt", "model.bin", "out.txt"),
-    ]
-    dvc.dver("get", "--rev", "v1", "data", "-o", str(tmp_path / "old"))
-    assert (tmp_path / "old/sub/b.txt").read_text() == "beta\n"
-    told = dvc.dver("diff", "v1", "v2", "data").stdout
-    assert sorted(line.split()[:2] for line in told.splitlines()[1:-1]) == [
-        ["D", "data/old.txt"],
-        ["M", "data/a.txt"],
-        ["R", "data/sub/b.txt"],
-    ]
-    log = dvc.dver("log", "data", "--json").result["entries"]
-    assert [(one["subject"], one["change"], one["files"]) for one in log] == [
-        ("v2", "modified", 4),
-        ("v1", "added", 5),
-    ]
-    dvc.dver("checkout", "v1", "data")
-    assert (dvc.path / "data/sub/b.txt").read_text() == "beta\n"
-    assert (dvc.path / "data/a.txt").read_text() == "alpha\n"
-
-
-def test_log_reads_nothing(dvc: Project) -> None:
-    dvc.dver("migrate", "dvc", "model.bin")
-    dvc.commit("partly")
-    told = dvc.dver("log", "data").stdout
-    assert "DVC has it as md5" in told
-
-
 @pytest.mark.parametrize("where", ["cache", "remote"])
 def test_data_that_is_not_in_the_workspace(dvc: Project, where: str) -> None:
     drop_data(dvc)
@@ -141,138 +78,6 @@ def test_data_that_is_not_in_the_workspace(dvc: Project, where: str) -> None:
     assert (dvc.path / "data/moved.txt").read_text() == "beta\n"
     assert os.access(dvc.path / "model.bin", os.X_OK)
     assert dvc.dver("cat", "--rev", "v1", "data/a.txt").stdout == "alpha\n"
-
-
-def test_a_remote_on_s3_with_credentials_of_its_own(
-    dvc: Project, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bucket = moto_s3.new_bucket()
-    storage = S3Storage(resolve(bucket, "deep", moto_s3.options, moto_s3.environ))
-    remote = dvc.path.parent / "remote"
-    for path in remote.rglob("*"):
-        if path.is_file():
-            storage.put(path.relative_to(remote).as_posix(), path.read_bytes())
-    storage.close()
-    config = dvc.path / ".dvc/config"
-    config.chmod(0o644)
-    config.write_text(
-        f"[core]\n    remote = s\n['remote \"s\"']\n    url = s3://{bucket}/deep\n"
-        f"    endpointurl = {moto_s3.endpoint}\n"
-    )
-    (dvc.path / ".dvc/config.local").write_text(
-        "['remote \"s\"']\n"
-        f"    access_key_id = {moto_s3.access_key}\n    secret_access_key = {moto_s3.secret_key}\n"
-    )
-    dvc.commit("on S3")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    drop_cache(dvc)
-    drop_data(dvc)
-    place = f"s3://{bucket}/deep at {moto_s3.endpoint}"
-    refused = dvc.dver("migrate", "dvc", "data", "model.bin", code=6).stderr
-    assert f"{place} comes from .dvc/config" in refused
-    assert "hint: if you know that place: dver migrate dvc --trust" in refused
-    done = dvc.dver("migrate", "dvc", "--trust", "data", "model.bin")
-    assert f"may be read from now on in this clone: {place}" in done.stdout
-    dvc.dver("checkout", "data")
-    assert (dvc.path / "data/a.txt").read_text() == "alpha again\n"
-    secret = moto_s3.secret_key.encode()
-    for directory, _, files in os.walk(dvc.path):
-        for name in files:
-            if name != "config.local":
-                assert secret not in Path(directory, name).read_bytes()
-
-
-def test_a_remote_that_is_down_takes_only_what_it_has(
-    dvc: Project, moto_s3: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is here is taken over, the rest is told, and another run goes on with it."""
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setattr("dver.base.clock.sleep", lambda _seconds: None)
-    bucket = moto_s3.new_bucket()
-    storage = S3Storage(resolve(bucket, "deep", moto_s3.options, moto_s3.environ))
-    for path in (dvc.path.parent / "remote").rglob("*"):
-        if path.is_file():
-            key = path.relative_to(dvc.path.parent / "remote").as_posix()
-            storage.put(key, path.read_bytes())
-    storage.close()
-    good = (
-        f"['remote \"store\"']\n    url = s3://{bucket}/deep\n"
-        f"    endpointurl = {moto_s3.endpoint}\n"
-        f"    access_key_id = {moto_s3.access_key}\n    secret_access_key = {moto_s3.secret_key}\n"
-    )
-    local = dvc.path / ".dvc/config.local"
-    local.write_text(good.replace(moto_s3.endpoint, "http://127.0.0.1:9"))
-    shutil.rmtree(dvc.path.parent / "remote")
-    cached(dvc, b"gamma\n").unlink()
-    cached(dvc, b"m" * 5000).unlink()
-    shutil.rmtree(dvc.path / "data")
-    (dvc.path / "model.bin").unlink()
-    done = dvc.dver("migrate", "dvc", code=6)
-    assert "not taken: data: sub/deep/ü ö.txt is not to be had from" in done.stderr
-    assert "not taken: model.bin: its content is not to be had from" in done.stderr
-    assert "store: " in done.stderr
-    assert (dvc.path / "out.txt.dver").exists() and not (dvc.path / "data.dver").exists()
-    first = set((dvc.path / ".dver/records").rglob("*.json"))
-    local.write_text(good)
-    dry = dvc.dver("migrate", "dvc", "--dry-run", "--json").result
-    assert "dver.yaml" not in dry["writes"]
-    done = dvc.dver("migrate", "dvc")
-    assert done.stderr == ""
-    assert {"data.dver", "model.bin.dver"} <= dvc.changed()
-    # The records that wanted for this data are made up for.
-    second = set((dvc.path / ".dver/records").rglob("*.json"))
-    assert first < second and len(second - first) == dry["records"]
-    dvc.commit("moved to dver")
-    assert dvc.dver("migrate", "dvc", "--dry-run", "--json").result["writes"] == []
-
-
-class _Asked(BaseHTTPRequestHandler):
-    """A server that has nothing and notes what it is asked for."""
-
-    paths: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.paths.append(self.path)
-        self.send_error(404)
-
-    do_HEAD = do_GET  # noqa: N815  the name that the library looks for
-
-    def log_message(self, *_args: object) -> None:
-        """Say nothing."""
-
-
-def test_only_who_was_named_here_is_asked(dvc: Project) -> None:
-    """Old revisions too ask no machine that only the committed settings lead to."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Asked)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/x"
-    config = dvc.path / ".dvc/config"
-    config.chmod(0o644)
-    config.write_text(f"[core]\n    remote = s\n['remote \"s\"']\n    url = {url}\n")
-    dvc.commit("v3")
-    dvc.git("tag", "v3")
-    dvc.dver("migrate", "dvc", "model.bin")
-    shutil.rmtree(dvc.path / ".dvc")
-    shutil.rmtree(dvc.path / ".git/dver")
-    for path in (*dvc.path.glob("*.dvc"), dvc.path / "dvc.lock"):
-        path.unlink()
-    dvc.commit("dver alone")
-    done = dvc.dver("ls", "--rev", "v3", "data", code=6)
-    assert f"{url} comes from .dvc/config" in done.stderr and not _Asked.paths
-    # The settings of before are meant: nothing of DVC is left in the work tree.
-    assert url in dvc.dver("migrate", "dvc", "--trust").stdout
-    dvc.dver("ls", "--rev", "v3", "data", code=6)
-    assert _Asked.paths
-    server.shutdown()
-    server.server_close()
-
-
-def test_settings_that_cannot_be_read_leave_the_cache(dvc: Project) -> None:
-    config = dvc.path / ".dvc/config"
-    config.chmod(0o644)
-    config.write_text("core\n")
-    dvc.dver("migrate", "dvc")
-    assert (dvc.path / "model.bin.dver").exists()
 
 
 def test_a_damaged_file_of_the_cache_is_told_and_not_taken(dvc: Project) -> None:
@@ -461,23 +266,6 @@ def test_killed_half_way_it_can_be_run_again(dvc: Project) -> None:
         assert again.dver("fsck").exit_code == 0
 
 
-def test_history_is_rewritten_into_new_branches_only(dvc: Project) -> None:
-    before = dvc.git("for-each-ref")
-    done = dvc.dver("migrate", "dvc", "--rewrite-history")
-    assert "made the branch dver/main" in done.stdout
-    after = dvc.git("for-each-ref").splitlines()
-    assert [line for line in after if "refs/heads/dver/main" not in line] == before.splitlines()
-    assert dvc.git("log", "--format=%an %s", "dver/main") == dvc.git("log", "--format=%an %s")
-    listed = dvc.git("ls-tree", "-r", "--name-only", "dver/main~1").splitlines()
-    assert {"data.dver", "model.bin.dver", ".dver/config.yaml", "data.dvc"} <= set(listed)
-    shutil.rmtree(dvc.path / ".dvc/cache")
-    shutil.rmtree(dvc.path.parent / "remote")
-    assert dvc.dver("cat", "--rev", "dver/main~1", "data/a.txt").stdout == "alpha\n"
-    assert dvc.git("fsck", "--strict", "--no-dangling") == ""
-    refused = dvc.dver("migrate", "dvc", "--rewrite-history", code=5)
-    assert "there is a branch dver/main already" in refused.stderr
-
-
 def test_where_there_is_nothing(git_repo: GitRepo) -> None:
     done = Project(git_repo.path).dver("migrate", "dvc", code=4)
     assert "there is nothing of DVC here" in done.stderr
@@ -503,66 +291,6 @@ def test_hostile_listings_write_nothing(dvc: Project) -> None:
         done = dvc.dver("migrate", "dvc", "evil", code=6)
         assert "not taken: evil: " in done.stderr
         assert not (dvc.path / "evil.dver").exists()
-
-
-def test_only_who_asks_for_an_old_version_reads_it(dvc: Project, tmp_path: Path) -> None:
-    dvc.dver("init")
-    dvc.dver("remote", "add", "origin", str(tmp_path / "ours"))
-    dvc.dver("push")
-    dvc.dver("status")
-    assert not (dvc.path / ".git/dver/foreign.db").exists()
-    dvc.commit("dver is set up")
-    dvc.dver("push", "--rev", "v1")
-    shutil.rmtree(dvc.path / ".git/dver/packs")
-    shutil.rmtree(dvc.path / ".git/dver/index")
-    drop_cache(dvc)
-    shutil.rmtree(dvc.path.parent / "remote")
-    assert list((tmp_path / "ours/packs").rglob("*"))
-
-
-def test_programs_read_old_versions_too(dvc: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dver
-
-    dvc.dver("migrate", "dvc")
-    dvc.commit("moved to dver")
-    monkeypatch.chdir(dvc.path)
-    assert dver.read("data/old.txt", rev="v1") == b"only in v1\n"
-
-
-def test_only_remotes_that_have_it_are_asked(dvc: Project) -> None:
-    """The default one, and those that an out names; not one that is out of reach and no use."""
-    shutil.rmtree(dvc.path / ".dvc/cache")
-    shutil.copytree(dvc.path.parent / "remote", dvc.path.parent / "other")
-    shutil.rmtree(dvc.path.parent / "remote")
-    config = dvc.path / ".dvc/config"
-    config.chmod(0o644)
-    text = config.read_text()
-    config.write_text(
-        f"{text}['remote \"other\"']\n    url = ../../other\n"
-        "['remote \"far\"']\n    url = s3://nowhere/x\n    endpointurl = http://127.0.0.1:9\n"
-    )
-    (dvc.path / "model.bin").unlink()
-    dvc.dver("migrate", "dvc", "model.bin", code=6)
-    pointer = dvc.path / "model.bin.dvc"
-    pointer.chmod(0o644)
-    pointer.write_text(pointer.read_text() + "  remote: other\n")
-    dvc.dver("migrate", "dvc", "model.bin")
-    assert (dvc.path / "model.bin.dver").exists()
-
-
-def test_merges_keep_their_parents(dvc: Project) -> None:
-    dvc.git("checkout", "-q", "-b", "side", "v1")
-    dvc.commit("aside", notes="aside")
-    dvc.git("checkout", "-q", "main")
-    dvc.git("merge", "-q", "--no-edit", "side")
-    dvc.dver("migrate", "dvc", "--rewrite-history")
-    assert dvc.git("log", "--format=%s %p|%T", "main").count("|") == 4
-    shape = [len(line.split()) for line in dvc.git("log", "--format=%p", "dver/main").splitlines()]
-    assert shape == [len(line.split()) for line in dvc.git("log", "--format=%p").splitlines()]
-    assert dvc.git("show", "dver/main:notes") == "aside"
-    shallow = Project.clone(f"file://{dvc.path}", dvc.path.parent / "shallow", "--depth=1")
-    done = Project(shallow.path).dver("migrate", "dvc", "--rewrite-history", "--dry-run", code=5)
-    assert "git fetch --unshallow" in done.stderr
 
 
 def test_stages_of_old_dvc_files_are_no_imports(dvc: Project) -> None:
