@@ -13,6 +13,7 @@ from dver.base.fsio import show
 from dver.base.redact import printable, redact
 from dver.base.reporter import Reporter
 from dver.config import remotes, schema
+from dver.config.load import check_url
 from dver.config.remotes import RemoteSettings
 from dver.config.schema import Level
 from dver.repo import Repo
@@ -176,6 +177,8 @@ def _refuse_own_store(repo: Repo, name: str, url: str, level: FileLevel) -> None
     """Raise RefusedError if a URL as it was typed leads into the local store."""
     if not url.strip() or not (remotes.is_directory(url) or url.lower().startswith(_LOCAL)):
         return
+    # Before any error can repeat a secret.
+    check_url(f"remote.{name}.url", url)
     written = remotes.normal_url(repo.config, url, level=level, cwd=repo.cwd)
     repo.refuse_own_store(remotes.location_of(repo.config, name, written, level))
 
