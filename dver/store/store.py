@@ -20,7 +20,7 @@ from dver.base.errors import (
     RepositoryError,
 )
 from dver.base.locking import Lock
-from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of, oid_of
+from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of
 from dver.base.regular import OpenFile, OpenFiles
 from dver.formats import pack, storeinfo
 from dver.formats.segment import Place
@@ -56,6 +56,8 @@ class Store:
         self.info = info
         self.index = index
         self._packs = OpenFiles(_MAX_OPEN_PACKS)
+        #: Where whole objects were found sound, of which the index has other copies too.
+        self._settled: dict[Oid, Place] = {}
 
     @classmethod
     def create(cls, storage: Storage, chunker: Chunker | None = None) -> Store:
@@ -114,6 +116,7 @@ class Store:
             except OSError as error:
                 raise fsio.failure(error, "read", os.path.join(directory, text)) from error
         segments.sort(key=len, reverse=True)
+        self._settled.clear()
         self.index = Index(segments, *self._odd_packs(segments))
 
     def _odd_packs(self, segments: Iterable[Segment]) -> tuple[frozenset[bytes], frozenset[bytes]]:
@@ -167,7 +170,7 @@ class Store:
 
     def place(self, oid: Oid) -> Place | None:
         """Return where an object is, or None if the index does not have it."""
-        return self.index.find(oid)
+        return self._settled.get(oid) or self.index.find(oid)
 
     def has(self, oid: Oid) -> bool:
         """Say whether the index has an object (for a list: the list, not yet its parts)."""
@@ -179,7 +182,7 @@ class Store:
 
     def size(self, oid: Oid) -> int:
         """Return the length of an object's content in bytes."""
-        place = self._find(oid)
+        place = self.find(oid)
         if place.kind in LIST_KINDS:
             return self._read_list(oid, place).size
         return place.raw
@@ -190,12 +193,12 @@ class Store:
         What a list names is yielded once for each distinct list. Raises MissingContentError at the
         first part that the index does not have.
         """
-        place = self._find(oid)
+        place = self.find(oid)
         yield oid, place
         if place.kind in LIST_KINDS:
             for one in self._walk_lists(oid, place, seen=set()):
                 for row, _ in one.rows:
-                    part = self._find(row)
+                    part = self.find(row)
                     yield row, part
                     if not one.level and part.kind in LIST_KINDS:
                         raise CorruptError(
@@ -204,7 +207,7 @@ class Store:
 
     def leaves(self, oid: Oid) -> Iterator[tuple[Oid, int]]:
         """Yield (oid, bytes) of a chunked object's chunks as its list names them, not looked up."""
-        lists = self._walk_lists(oid, self._find(oid))
+        lists = self._walk_lists(oid, self.find(oid))
         return chain.from_iterable(one.rows for one in lists if not one.level)
 
     def gather(self, oid: Oid, lists: set[bytes], chunks: set[bytes]) -> None:
@@ -212,12 +215,12 @@ class Store:
 
         What was added before an error stays.
         """
-        for one in self._walk_lists(oid, self._find(oid), seen=set()):
+        for one in self._walk_lists(oid, self.find(oid), seen=set()):
             (lists if one.level else chunks).update([row for row, _ in one.rows])
 
     def list_name(self, oid: Oid) -> Oid:
         """Return the hash of a chunked object's top list: it binds all lists and chunks below."""
-        return list_name_of(self._open(oid, self._find(oid)))
+        return list_name_of(self._open(oid, self.find(oid)))
 
     def chunk_list(self, oid: Oid) -> ChunkList | None:
         """Return the chunk list that is stored under an oid, or None for what is stored whole.
@@ -225,7 +228,7 @@ class Store:
         A list below the top is checked against its name. The top one cannot be, so what it names
         is only known to be the object once all of it was hashed.
         """
-        place = self._find(oid)
+        place = self.find(oid)
         return self._read_list(oid, place) if place.kind in LIST_KINDS else None
 
     def expect(self, lists: Sequence[Oid]) -> None:
@@ -248,11 +251,17 @@ class Store:
         ``limit`` bounds the memory (bytes); a longer object is a CorruptError, since its pointer
         or tree promised less.
         """
-        place = self._find(oid)
+        try:
+            return self._read(oid, limit)
+        except CorruptError:
+            if not self.settle(oid):
+                raise
+            return self._read(oid, limit)
+
+    def _read(self, oid: Oid, limit: int) -> bytes:
+        place = self.find(oid)
         if place.kind not in LIST_KINDS:
             data = self._open(oid, place)
-            if oid_of(data) != oid:
-                raise self._damaged(oid, place)
             return data if isinstance(data, bytes) else bytes(data)
         if self._read_list(oid, place).size > limit:
             raise CorruptError(f"the object {format_oid(oid)} is longer than {limit} bytes")
@@ -275,29 +284,47 @@ class Store:
         The pieces are checked against accidents one by one, and against people when the last
         one was taken: the content counts only if the iteration ends without CorruptError.
         """
-        place = self._find(oid)
+        # What was taken cannot be taken back, so it is found out first which copy counts.
+        self.settle(oid)
+        place = self.find(oid)
         if place.kind not in LIST_KINDS:
-            yield self.read(oid)
+            yield self._read(oid, READ_LIMIT)
             return
         whole = Hasher()
-        for row, part in self.chunks(oid):
+        for row, part in self.chunks_at(oid, place):
             data = self._open(row, part)
             whole.update(data)
             yield data
         if finish(whole) != oid:
-            raise self._damaged(oid, place)
+            raise self.damaged(oid, place)
+
+    def settle(self, oid: Oid) -> bool:
+        """If copies of an object contradict each other, find the right one; say if that is new."""
+        if len(self.index.segments) < 2 or oid in self._settled or not self.storage.facts.local:
+            return False
+        from dver.store.othercopies import sound_copy
+
+        place = sound_copy(self, oid)
+        if place is not None:
+            self._settled[oid] = place
+        return place is not None and place != self.index.find(oid)
 
     def chunks(self, oid: Oid) -> Iterator[tuple[Oid, Place]]:
         """Yield the chunks of a chunked object in order, each as long as its list says."""
-        rows = self.leaves(oid)
+        return self.chunks_at(oid, self.find(oid))
+
+    def chunks_at(self, oid: Oid, place: Place) -> Iterator[tuple[Oid, Place]]:
+        """Yield what :meth:`chunks` does, of the list that lies at a place."""
+        lists = self._walk_lists(oid, place)
+        rows = chain.from_iterable(one.rows for one in lists if not one.level)
         while batch := list(islice(rows, _CHUNKS)):
             places = self.index.places({row for row, _ in batch})
             for row, size in batch:
-                part = places.get(row) or self._find(row)
+                part = places.get(row) or self.find(row)
                 if part.kind in LIST_KINDS or part.raw != size:
-                    raise CorruptError(
-                        f"the chunk list of {format_oid(oid)} does not fit its chunks"
-                    )
+                    from dver.store.othercopies import fitting
+
+                    part = fitting(self, row, size, oid)
                 yield row, part
 
     def read_into(self, name: bytes, offset: int, buffers: Sequence[bytearray | memoryview]) -> int:
@@ -333,17 +360,12 @@ class Store:
         return data
 
     def _open(self, oid: Oid, place: Place) -> Buffer:
-        """Return a frame's content. If it is damaged there, another copy of it will do."""
-        try:
-            return self._open_at(oid, place)
-        except CorruptError:
-            for other in self.index.copies(oid):
-                if other.pack != place.pack and other.kind == place.kind:
-                    with contextlib.suppress(CorruptError, MissingContentError, ObjectNotFound):
-                        return self._open_at(oid, other)
-            raise
+        from dver.store.othercopies import open_sound
 
-    def _open_at(self, oid: Oid, place: Place) -> Buffer:
+        return open_sound(self, oid, place)
+
+    def open_at(self, oid: Oid, place: Place) -> Buffer:
+        """Return the content of a frame at a place, or where it was moved to, by its checksum."""
         from dver.store.packfile import open_frame
 
         try:
@@ -351,54 +373,31 @@ class Store:
         except (MissingContentError, ObjectNotFound):
             # Another process may have merged the pack into a new one since the look-up.
             self.refresh()
-            moved = self._find(oid)
+            moved = self.find(oid)
             if moved.pack == place.pack:
                 raise
             stored = self.read_frame(moved)
         try:
             _, data = open_frame(stored, oid=oid)
         except CorruptError as error:
-            raise self._damaged(oid, place, error.message) from error
+            raise self.damaged(oid, place, error.message) from error
         return data
 
     def _read_list(self, oid: Oid, place: Place) -> ChunkList:
-        from dver.formats import chunklist
+        from dver.store.listwalk import read_list
 
-        data = self._open(oid, place)
-        if place.kind == pack.LIST and list_name_of(data) != oid:
-            raise self._damaged(oid, place)
-        try:
-            return chunklist.decode(bytes(data))
-        except FormatError as error:
-            raise self._damaged(oid, place, error.message) from error
+        return read_list(self, oid, place)
 
     def _walk_lists(
         self, oid: Oid, place: Place, seen: set[tuple[Oid, int]] | None = None
     ) -> Iterator[ChunkList]:
-        """Yield a chunked object's lists, each before those below it, in order.
+        from dver.store.listwalk import walk_lists
 
-        With ``seen`` no list is yielded twice: five that name each other thousands of times stand
-        for 2^60 chunks.
-        """
-        yield from self._walk_list(self._read_list(oid, place), oid, seen)
+        return walk_lists(self, oid, place, seen)
 
-    def _walk_list(
-        self, chunks: ChunkList, top: Oid, seen: set[tuple[Oid, int]] | None
-    ) -> Iterator[ChunkList]:
-        yield chunks
-        for row, size in chunks.rows if chunks.level else ():
-            if seen is not None:
-                if (row, size) in seen:
-                    continue
-                seen.add((row, size))
-            place = self._find(row)
-            below = self._read_list(row, place) if place.kind == pack.LIST else None
-            if below is None or below.level != chunks.level - 1 or below.size != size:
-                raise CorruptError(f"the chunk lists of {format_oid(top)} do not fit together")
-            yield from self._walk_list(below, top, seen)
-
-    def _find(self, oid: Oid) -> Place:
-        place = self.index.find(oid)
+    def find(self, oid: Oid) -> Place:
+        """Return where an object is. Raises MissingContentError."""
+        place = self.place(oid)
         if place is None:
             raise self._missing(oid)
         return place
@@ -420,9 +419,10 @@ class Store:
             hint="run 'dver fetch' to get its objects again",
         )
 
-    def _damaged(
+    def damaged(
         self, oid: Oid, place: Place, why: str = "its content has another hash"
     ) -> CorruptError:
+        """Return the error for an object that is damaged where it lies."""
         where = f"{layout.pack_key(place.pack)} at {place.offset} in {self.storage.description}"
         return CorruptError(
             f"a stored object is damaged: {why}",

@@ -43,6 +43,7 @@ def windows(store: Store, oid: Oid) -> Iterator[memoryview]:
 
     The content counts only if the iteration ends without CorruptError. Raises MissingContentError.
     """
+    store.settle(oid)
     place = store.place(oid)
     if place is None or place.kind not in LIST_KINDS:
         yield memoryview(store.read(oid))
@@ -132,6 +133,7 @@ def copy_content(store: Store, oid: Oid, size: int, fd: int, path: bytes) -> Non
     Raises CorruptError if the content is not that of ``oid``, or not ``size`` bytes long: what was
     written by then is worth nothing. Raises MissingContentError and SystemFailure too.
     """
+    store.settle(oid)
     if store.size(oid) != size:
         raise CorruptError(f"the object {oid.hex()} is not {size} bytes long, as its tree says")
     start = os.lseek(fd, 0, os.SEEK_CUR)

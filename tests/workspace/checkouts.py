@@ -61,7 +61,7 @@ def lose(bench: Workbench, content: bytes) -> None:
     from dver.base.oid import oid_of
 
     oid = oid_of(content)
-    place, find = bench.store.place, bench.store._find
+    place, find = bench.store.place, bench.store.find
 
     def without(asked: Oid) -> object:
         return None if asked == oid else place(asked)
@@ -72,7 +72,7 @@ def lose(bench: Workbench, content: bytes) -> None:
         return find(asked)
 
     bench.store.place = without
-    bench.store._find = fail
+    bench.store.find = fail
 
 
 def damage(bench: Workbench, content: bytes) -> None:
