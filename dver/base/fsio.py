@@ -287,11 +287,27 @@ def sync_file(fd: int, path: PathLike) -> None:
                 if error.errno not in SYNC_UNSUPPORTED:
                     raise
                 os.fsync(fd)
-        else:
+        elif NATIVE:
             os.fsync(fd)
+        else:
+            _sync_written(fd, path)
     except OSError as error:
         if error.errno not in SYNC_UNSUPPORTED:
             raise failure(error, "make durable", path) from error
+
+
+def _sync_written(fd: int, path: PathLike) -> None:
+    """Do it where only what is open for writing can be synced."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        again = os.open(path, os.O_RDWR | OPEN_FLAGS)
+        try:
+            os.fsync(again)
+        finally:
+            os.close(again)
 
 
 def sync_dir(path: PathLike) -> None:

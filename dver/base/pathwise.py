@@ -2,7 +2,7 @@
 
 An open directory is a number, as elsewhere, that stands for an absolute path. Each call looks at
 what it is given by path, so between a look and a call somebody might put a symlink in the way. On
-Windows an open directory is therefore pinned (:mod:`dver.base.pins`): nobody can rename, remove
+Windows an open directory is therefore pinned (:mod:`dver.base.handles`): nobody can rename, remove
 or replace it until it is closed. Where that cannot be done, each directory on the way is looked at
 again before every change, and must still be the one that was opened; see
 ``docs/design/windows.md`` for what remains.
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dver.base import pins
+from dver.base import handles
 
 _T = TypeVar("_T")
 
@@ -43,7 +43,7 @@ class _Directory:
     path: bytes
     parent: _Directory | None
     identity: tuple[int, int]
-    pin: pins.Pin
+    pin: handles.Pin
 
 
 _directories: dict[int, _Directory] = {}
@@ -85,13 +85,13 @@ def open(  # noqa: A001 - as in os
 
 def _open_directory(path: bytes, dir_fd: int | None, *, follow: bool) -> int:
     whole = extended(os.path.abspath(path)) if dir_fd is None else _below(dir_fd, path)
-    pin = _persistently(lambda: pins.pin(whole, follow=follow), whole)
+    pin = _persistently(lambda: handles.pin(whole, follow=follow), whole)
     try:
         found = os.stat(whole) if follow else os.lstat(whole)
         if not _is_plain_directory(found):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     except BaseException:
-        pins.let_go(pin)
+        handles.let_go(pin)
         raise
     number = next(_numbers)
     parent = None if dir_fd is None else _directory(dir_fd)
@@ -105,7 +105,7 @@ def close(fd: int) -> None:
     if one is None:
         os.close(fd)
     else:
-        pins.let_go(one.pin)
+        handles.let_go(one.pin)
 
 
 def _is_plain_directory(found: os.stat_result) -> bool:
@@ -114,7 +114,7 @@ def _is_plain_directory(found: os.stat_result) -> bool:
 
 def is_pinned(path: bytes, *, dir_fd: int) -> bool | None:
     """Say whether anybody has a directory open, None if that cannot be told. Raises OSError."""
-    return pins.is_pinned(_below(dir_fd, path))
+    return handles.is_pinned(_below(dir_fd, path))
 
 
 # looking

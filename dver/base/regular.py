@@ -10,6 +10,7 @@ from collections import OrderedDict
 
 from dver.base.errors import CorruptError
 from dver.base.fsio import OPEN_FLAGS, PathLike, show
+from dver.base.osat import NATIVE
 
 #: With O_NONBLOCK a FIFO that nobody writes to opens at once; of regular files it changes nothing.
 _FLAGS = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -24,7 +25,7 @@ def open_regular(path: PathLike) -> int:
     whatever else is no regular file, and OSError if the file cannot be opened.
     """
     try:
-        fd = os.open(path, _FLAGS)
+        fd = os.open(path, _FLAGS) if NATIVE else _open_shared(path)
     except OSError as error:
         if error.errno in _IRREGULAR or os.path.isdir(path):
             raise _irregular(path) from error
@@ -37,6 +38,13 @@ def open_regular(path: PathLike) -> int:
         raise
     os.close(fd)
     raise _irregular(path)
+
+
+def _open_shared(path: PathLike) -> int:
+    from dver.base.handles import open_shared
+
+    fd = open_shared(os.fsdecode(path))
+    return os.open(path, _FLAGS) if fd is None else fd
 
 
 def read_regular(path: PathLike, *, limit: int) -> bytes:

@@ -13,6 +13,7 @@ from itertools import compress
 from dver.base.errors import CorruptError
 from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, checksum, oid_of
+from dver.base.osat import NATIVE
 from dver.base.regular import open_regular
 from dver.formats import segment
 from dver.formats.segment import Place
@@ -63,7 +64,8 @@ class Segment:
             found = os.fstat(fd)
             if found.st_size < segment.HEADER.size:
                 raise CorruptError(f"{show(path)} is shorter than a segment", hint=_REPAIR)
-            data = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+            # Where a file that is mapped cannot be deleted, the next collection would fail.
+            data = mmap.mmap(fd, 0, access=mmap.ACCESS_READ) if NATIVE else _whole(fd)
         finally:
             os.close(fd)
         try:
@@ -300,3 +302,8 @@ class SoundFirst(Index):
         wanted = set(oids)
         found = self._rest.places(wanted)
         return {**super().places(wanted.difference(found)), **found}
+
+
+def _whole(fd: int) -> bytes:
+    with open(fd, "rb", closefd=False) as file:
+        return file.read()

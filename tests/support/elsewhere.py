@@ -19,7 +19,7 @@ import shutil
 import stat
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 try:
@@ -42,6 +42,9 @@ _TAKES_DIRECTORY = (
 _TAKES_NO_DESCRIPTOR = ("listdir", "scandir", "chdir", "utime", "chmod")
 #: Calls that Windows refuses for what is open.
 _MOVES = ("unlink", "remove", "rename", "replace", "rmdir")
+
+#: What modules of dver have from elsewhere by its name.
+_TURNED = ("NATIVE", "HAS_MODES", "osat", "stat_fields", "pread")
 
 #: What a worker process runs first.
 BOOT = (
@@ -73,6 +76,7 @@ def become(pinning: bool, patch: Any = None) -> None:
         patch.delattr(os, name, raising=False)
     for name in {*_TAKES_DIRECTORY, *_TAKES_NO_DESCRIPTOR}:
         patch.setattr(os, name, _without_directories(name, getattr(_real, name)))
+    patch.setattr(os, "fsync", _fsync)
     patch.setattr(os, "supports_dir_fd", set())
     patch.setattr(shutil, "_use_fd_functions", False)
     patch.setattr(shutil, "disk_usage", _disk_usage)
@@ -87,12 +91,16 @@ def become(pinning: bool, patch: Any = None) -> None:
 def _turn(patch: Any, pinning: bool) -> None:
     """Give the modules of dver that are loaded what they would have got there."""
     from dver.base import bytelocks, fsio, locking, osat, pathwise, workers
+    from dver.storage import files
 
+    patch.setattr(fsio, "NATIVE", False)
+    patch.setattr(fsio, "osat", pathwise)
     patch.setattr(osat, "NATIVE", False)
     patch.setattr(osat, "HAS_MODES", False)
     patch.setattr(osat, "osat", pathwise)
     patch.setattr(osat, "stat_fields", pathwise.stat_fields)
     patch.setattr(pathwise, "_PAUSES", (0.0, 0.001))
+    patch.setattr(files, "_in_kernel", lambda *_: False)
     patch.setattr(fsio, "pread", _pread)
     patch.setattr(locking, "_try_lock", bytelocks.try_lock)
     patch.setattr(locking, "_unlock", bytelocks.unlock)
@@ -102,14 +110,32 @@ def _turn(patch: Any, pinning: bool) -> None:
     boot = BOOT.format(tests=root, pinning=pinning)
     if "elsewhere" not in workers._BOOT:
         patch.setattr(workers, "_BOOT", boot + workers._BOOT)
+    for module, attribute in _turned():
+        patch.setattr(module, attribute, getattr(_source(attribute), attribute))
+
+
+def _turned() -> Iterator[tuple[types.ModuleType, str]]:
+    """Yield the modules of dver that have something from elsewhere, and what it is called."""
+    from dver.base import fsio, osat, pathwise
+
     for name, module in list(sys.modules.items()):
-        if name.startswith("dver.") and isinstance(module, types.ModuleType):
-            for attribute in ("NATIVE", "HAS_MODES", "osat", "stat_fields", "pread"):
-                source = fsio if attribute == "pread" else osat
-                if module is not osat and hasattr(module, attribute):
-                    value = getattr(module, attribute)
-                    if not isinstance(value, types.ModuleType) or value is os:
-                        patch.setattr(module, attribute, getattr(source, attribute))
+        if name.startswith("dver.") and module not in (fsio, osat, pathwise, None):
+            for attribute in _TURNED:
+                value = getattr(module, attribute, osat)
+                if value is not osat:  # the package has a module of that name
+                    yield module, attribute
+
+
+def _source(attribute: str) -> types.ModuleType:
+    from dver.base import fsio, osat
+
+    return fsio if attribute == "pread" else osat
+
+
+def _fsync(fd: int) -> None:
+    if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    _real.fsync(fd)
 
 
 def _disk_usage(path: Any) -> Any:
@@ -131,7 +157,7 @@ def _without_directories(name: str, real: Callable[..., Any]) -> Callable[..., A
             raise TypeError(f"{name}: path should be string, bytes or os.PathLike, not int")
         if name == "open" and _is_directory(args[0]):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), args[0])
-        if name in _MOVES and any(map(_is_held, args[:2])):
+        if name in _MOVES and sys.modules["_winapi"] and any(map(_is_held, args[:2])):
             raise PermissionError(errno.EACCES, "it is open", args[-1])
         if name == "rename" and os.path.lexists(args[1]):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), args[1])
@@ -166,7 +192,8 @@ def _is_held(path: Any) -> bool:
         return False
     for fd in _real.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            if os.path.samestat(found, _real.stat(f"/proc/self/fd/{fd}")):
+            same = os.path.samestat(found, _real.stat(f"/proc/self/fd/{fd}"))
+            if same and _shared.get(int(fd)) != found.st_ino:
                 return True
     with builtins.open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x} {found.st_ino} "
@@ -174,6 +201,8 @@ def _is_held(path: Any) -> bool:
 
 
 _pinned: dict[int, bytes] = {}
+#: Descriptors that were opened so that the file can be deleted, and the file's number.
+_shared: dict[int, int] = {}
 
 
 def _winapi() -> types.ModuleType:
@@ -183,7 +212,14 @@ def _winapi() -> types.ModuleType:
     def create(
         name: str, access: int, share: int, sec: int, how: int, flags: int, like: int
     ) -> int:
-        assert (access, sec, how, like) == (1, 0, 3, 0) and flags & 0x0200_0000
+        assert (sec, how, like) == (0, 3, 0)
+        if access == 0x8000_0000:
+            assert (share, flags) == (7, 0)
+            fd = os.open(name, os.O_RDONLY)
+            _shared[fd] = os.fstat(fd).st_ino
+            return fd
+        assert access == 1
+        assert flags & 0x0200_0000
         path = os.path.abspath(os.fsencode(name))
         _real.lstat(path)
         if share == 0 and path in _pinned.values():
@@ -225,16 +261,25 @@ class _Kernel:
 def _msvcrt() -> types.ModuleType:
     module = types.ModuleType("msvcrt")
     module.get_osfhandle = lambda fd: fd  # type: ignore[attr-defined]
+    module.open_osfhandle = lambda handle, flags: handle  # type: ignore[attr-defined]
     return module
+
+
+def come_back() -> None:
+    """Turn modules back that were first loaded there, after the patches were undone."""
+    for module, attribute in _turned():
+        setattr(module, attribute, getattr(_source(attribute), attribute))
+    _pinned.clear()
 
 
 if pytest is not None:
 
     @pytest.fixture(autouse=True)
-    def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def _elsewhere() -> Any:
         """Run every test there, where this module is loaded as a plugin."""
-        become(pinning=os.environ.get("DVER_TEST_PINNING", "1") == "1", patch=monkeypatch)
-        yield
-        left = dict(_pinned)
-        _pinned.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            become(pinning=os.environ.get("DVER_TEST_PINNING", "1") == "1", patch=patch)
+            yield
+            left = dict(_pinned)
+        come_back()
         assert not left, f"still pinned: {left}"

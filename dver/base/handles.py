@@ -1,7 +1,9 @@
-"""Open directories of Windows that nobody can rename, delete or replace while they are open.
+"""Handles of Windows that Python's own calls do not ask for.
 
-That makes a path as good as a descriptor: what was looked at stays what it was. Where there is no
-such thing, nothing is pinned, and paths are looked at again before they are used.
+A directory can be pinned: nobody can rename, delete or replace it while it is open. That makes
+a path as good as a descriptor, since what was looked at stays what it was. A file can be opened so
+that others may still delete it, as they can elsewhere. Where there are no such handles nothing is
+pinned, and paths are looked at again before they are used.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from typing import Any
 
 # From the headers of Windows.
 _FILE_LIST_DIRECTORY = 0x0001
-_FILE_SHARE_READ, _FILE_SHARE_WRITE = 0x0001, 0x0002
+_FILE_SHARE_READ, _FILE_SHARE_WRITE, _FILE_SHARE_DELETE = 0x0001, 0x0002, 0x0004
+_GENERIC_READ = 0x8000_0000
 _OPEN_EXISTING = 3
 _FILE_FLAG_OPEN_REPARSE_POINT, _FILE_FLAG_BACKUP_SEMANTICS = 0x0020_0000, 0x0200_0000
 _SHARING_VIOLATION = 32
@@ -38,6 +41,26 @@ def pin(path: bytes, *, follow: bool = False) -> Pin:
     if api is None:
         return None
     return _open(api, path, _FILE_SHARE_READ | _FILE_SHARE_WRITE, follow=follow)
+
+
+def open_shared(path: str) -> int | None:
+    """Open a file for reading so that others may rename or delete it. Raises OSError.
+
+    Returns a descriptor, or None where there is no such handle.
+    """
+    api = _windows()
+    if api is None:
+        return None
+    import importlib
+
+    share = _FILE_SHARE_READ | _FILE_SHARE_WRITE | _FILE_SHARE_DELETE
+    handle = api.CreateFile(path, _GENERIC_READ, share, 0, _OPEN_EXISTING, 0, 0)
+    try:
+        fd: int = importlib.import_module("msvcrt").open_osfhandle(handle, os.O_RDONLY)
+    except BaseException:
+        api.CloseHandle(handle)
+        raise
+    return fd
 
 
 def let_go(handle: Pin) -> None:
