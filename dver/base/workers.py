@@ -20,11 +20,6 @@ from typing import Any, Self
 from dver.base import errors
 from dver.base.serving import receive, send
 
-#: A handler is made once per worker from its set-up value, called per job, and closed at the end;
-#: what ``close`` returns is the worker's last answer. If the work ends in another way, ``abandon``
-#: is called where there is one, unless the worker was killed.
-Handler = Any
-
 # Tidying the interpreter up takes several milliseconds, for which the caller would wait.
 _BOOT = (
     # An interrupt reaches the caller as well, and it decides what becomes of the workers. The
@@ -58,9 +53,10 @@ def run_jobs(
     the time in which workers start is not lost.
 
     ``handler`` names a class as ``module:Class``; each worker makes one with ``Class(setup)``,
-    calls it with each job, and at the end calls ``close()``. ``answered(job, answer)`` is called
-    in this process, one call at a time. Errors of dver raised in a worker are raised here again,
-    after all workers have stopped.
+    calls it with each job, and at the end calls ``close()``, whose answer is the closing one. If
+    the work ends in another way ``abandon()`` is called where there is one, unless the worker was
+    killed. ``answered(job, answer)`` is called in this process, one call at a time. Errors of dver
+    raised in a worker are raised here again, after all workers have stopped.
     """
     queue = _Queue(jobs)
     running: list[Worker] = []

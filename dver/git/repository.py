@@ -282,19 +282,6 @@ class Git:
                     )
         return [commit for commit in found if re.fullmatch(_HEX, commit)]
 
-    def merge_state(self) -> str | None:
-        """Return what is under way: ``merge``, ``rebase``, ``cherry-pick``, ``revert``, or None."""
-        for name, state in (
-            ("rebase-merge", "rebase"),
-            ("rebase-apply", "rebase"),
-            ("MERGE_HEAD", "merge"),
-            ("CHERRY_PICK_HEAD", "cherry-pick"),
-            ("REVERT_HEAD", "revert"),
-        ):
-            if (self.git_dir / name).exists():
-                return state
-        return None
-
     def tracked_by_git(self, paths: Sequence[bytes]) -> list[bytes]:
         """Return the paths in the index that are one of ``paths`` or under one of them."""
         if not paths:
@@ -314,15 +301,6 @@ class Git:
         )
         hidden = {name.removeprefix(b"./") for name in out.split(b"\0")}
         return [path in hidden for path in paths]
-
-    def submodules(self) -> list[bytes]:
-        """Return the paths at which the index holds another repository's commit."""
-        with self.pipe("ls-files", "-z", "--stage") as out:
-            return [
-                entry.partition(b"\t")[2]
-                for entry in process.split_nul(out)
-                if entry.startswith(b"160000 ")
-            ]
 
     @functools.cached_property
     def is_sparse(self) -> bool:

@@ -48,11 +48,6 @@ class Layout:
         return self.common_state_dir
 
     @property
-    def stat_dir(self) -> Path:
-        """The stat index of this working tree."""
-        return self.state_dir / "stat"
-
-    @property
     def runs_dir(self) -> Path:
         """What runs under way have stored and no record names yet, as pointers."""
         return self.common_state_dir / "runs"

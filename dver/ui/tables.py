@@ -47,9 +47,3 @@ def columns(
             else:
                 cells.append(shown if index == len(row) - 1 else shown + pad)
         yield gap.join(cells).rstrip()
-
-
-def indented(lines: Sequence[str], prefix: str = "  ") -> Iterator[str]:
-    """Yield lines with a prefix, empty ones without."""
-    for line in lines:
-        yield prefix + line if line else line

@@ -21,10 +21,10 @@ from dver.base.errors import FormatError
 from dver.base.oid import format_oid, oid_of
 from dver.formats import record, recordpath
 from dver.lineage.exporting import cyclonedx, intoto, mlflow, openlineage, prov, rocrate, slsa
-from dver.lineage.exporting.contents import Nowhere
 from dver.lineage.exporting.spelling import Recorded
 from tests.lineage.conftest import Project
 from tests.lineage.standards import (
+    Nowhere,
     check_bom,
     check_events,
     check_prov,

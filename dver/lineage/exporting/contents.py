@@ -41,19 +41,6 @@ class Contents(Protocol):
         """Return the files of a directory, None also if there are more than MAX_FILES."""
 
 
-class Nowhere:
-    """There are no bytes: oids are all that is known."""
-
-    def sha256(self, oid: Oid) -> str | None:
-        """Return None."""
-
-    def read(self, oid: Oid) -> bytes | None:
-        """Return None."""
-
-    def members(self, oid: Oid) -> list[Member] | None:
-        """Return None."""
-
-
 class StoreContents:
     """The bytes of a store, each read once, in pieces, and checked against its oid on the way."""
 
