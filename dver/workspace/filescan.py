@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.errors import RefusedError
 from dver.base.fsio import failure, show
-from dver.formats.kinds import SYMLINK
+from dver.base.osat import HAS_MODES, osat
+from dver.formats.kinds import EXECUTABLE, FILE, SYMLINK
 from dver.formats.statindex import KnownFile
 from dver.workspace.stamp import is_stamped
 from dver.workspace.state import (
@@ -48,11 +49,13 @@ def scan_file(
         raise RefusedError(f"{show(path)} is {describe_mode(row[MODE])}, which cannot be tracked")
     state = FileState(kind, row[SIZE], row)
     if kind == SYMLINK and links is not None:
-        linked = links.resolve(os.readlink(path))
+        linked = links.resolve(osat.readlink(path))
         if linked is not None:
             return FileState(linked.kind, linked.size, row, linked.oid)
     if known is not None and _is_as_known(row, known):
         state.kind, state.size, state.oid = known.kind, known.size, known.oid
+    elif known is not None and not HAS_MODES and {kind, known.kind} == {FILE, EXECUTABLE}:
+        state.kind = known.kind
     return state
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dver.base.errors import RefusedError
 from dver.base.fsio import failure
 from dver.base.oid import OID_SIZE, Oid, oid_of
+from dver.base.osat import HAS_MODES, osat
 from dver.base.reporter import Task
 from dver.formats.statindex import STAT_FIELDS
 from dver.formats.tree import SYMLINK
@@ -93,7 +94,7 @@ def fill_files(
             continue
         if state.kind == SYMLINK:
             with _explained(path):
-                text = os.readlink(path)
+                text = osat.readlink(path)
                 state.row = stat_row(os.lstat(path))
             state.oid, state.size = _put(text, writer), len(text)
             task.advance()
@@ -111,7 +112,7 @@ def fill_files(
         state.oid = Oid(got.oids[n * OID_SIZE : (n + 1) * OID_SIZE])
         state.size = row[SIZE]
         if not stat.S_ISLNK(state.row[MODE]):
-            state.row, state.kind = row, kind_of_mode(row[MODE])
+            state.row, state.kind = row, kind_of_mode(row[MODE]) if HAS_MODES else state.kind
 
 
 def _spoilt_cache_file(path: bytes) -> bytes | None:
@@ -120,7 +121,7 @@ def _spoilt_cache_file(path: bytes) -> bytes | None:
     It was edited through the link, so that what it holds is the workspace's content.
     """
     with contextlib.suppress(OSError):
-        target = os.readlink(path)
+        target = osat.readlink(path)
         if stat.S_ISREG(os.lstat(target).st_mode):
             return target
     return None
@@ -195,7 +196,8 @@ class _Files(Sequence[bytes]):
                 n * OID_SIZE : (n + count) * OID_SIZE
             ]
             state.sizes[first:end] = rows[SIZE::STAT_FIELDS]
-            state.kinds[first:end] = bytes(map(kinds.__getitem__, modes))
+            if HAS_MODES:
+                state.kinds[first:end] = bytes(map(kinds.__getitem__, modes))
             state.stats[first * STAT_FIELDS : end * STAT_FIELDS] = rows
             n += count
 
@@ -225,7 +227,7 @@ def _fill_symlink(scan: Scan, d: int, i: int, writer: Writer | None, lenient: bo
     path = os.path.join(scan.root, state.path, state.names[i])
     try:
         with _explained(path):
-            text = os.readlink(path)
+            text = osat.readlink(path)
             row = stat_row(os.lstat(path))
     except RefusedError:
         if not lenient:

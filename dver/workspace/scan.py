@@ -21,11 +21,11 @@ from collections.abc import Iterator, Sequence
 from dver.base.errors import FormatError, RefusedError
 from dver.base.fsio import TEMP_PREFIX, failure, show
 from dver.base.oid import OID_SIZE, Oid
-from dver.base.osat import OPEN_DIR, osat
+from dver.base.osat import HAS_MODES, OPEN_DIR, osat
 from dver.base.reporter import Task
 from dver.formats import names as naming
 from dver.formats.statindex import NO_OID, ROW_SIZE, STAT_FIELDS, KnownDir, KnownTree
-from dver.formats.tree import DIRECTORY, MAX_DEPTH, SYMLINK
+from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, MAX_DEPTH, SYMLINK
 from dver.workspace import ignore
 from dver.workspace.ahead import Ahead, is_worth
 from dver.workspace.ignore import NO_RULES, IgnoreRules
@@ -202,6 +202,8 @@ class _Scanner:
         symlinks = _positions(state.kinds, SYMLINK)
         if known is not None:
             _recall(state, block, known)
+            if not HAS_MODES:
+                _keep_executables(state, known)
         if symlinks and self._links is not None:
             self._resolve_links(fd, state, symlinks, self._links)
         self.scan.dirs.append(state)
@@ -405,6 +407,17 @@ def _recall_hardlink(state: DirState, i: int, known: KnownDir, j: int, size: int
     if oid != NO_OID and row[:CTIME] == tuple(before[:CTIME]) and is_stamped(row, oid):
         state.kinds[i], state.sizes[i] = known.kinds[j], size
         state.set_oid(i, oid)
+
+
+def _keep_executables(state: DirState, known: KnownDir) -> None:
+    """Take what was executable to be it still, on a system whose files do not tell."""
+    kinds = bytes(known.kinds)
+    if EXECUTABLE in kinds:
+        names = bytes(known.names).split(b"\0")
+        executable = {names[i] for i in _positions(kinds, EXECUTABLE)}
+        for i in _positions(state.kinds, FILE):
+            if state.names[i] in executable:
+                state.kinds[i] = EXECUTABLE
 
 
 def _block(stats: array[int]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,19 @@ from tests.support.cli import Dver
 from tests.support.gitrepo import GitRepo
 
 
+@contextlib.contextmanager
+def as_on_windows(*, pinning: bool = True) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        elsewhere.become(pinning=pinning, patch=patch)
+        yield
+    elsewhere.come_back()
+
+
 @pytest.fixture(params=[True, False], ids=["pinned", "by path"])
 def dver(request: pytest.FixtureRequest, git_repo: GitRepo) -> Iterator[Dver]:
     """Dver in a repository, as if on Windows, or on a system that cannot even pin directories."""
-    with pytest.MonkeyPatch.context() as patch:
-        elsewhere.become(pinning=request.param, patch=patch)
+    with as_on_windows(pinning=request.param):
         yield Dver(git_repo.path, in_process=True)
-    elsewhere.come_back()
 
 
 def write(base: Path, files: dict[str, bytes]) -> None:
@@ -76,3 +83,28 @@ def test_a_working_day(dver: Dver, git_repo: GitRepo, tmp_path: Path) -> None:
     assert clone("status").exit_code == 0
     clone("get", "-q", "data", "--rev", "HEAD~1", "-o", "old")
     assert found(tmp_path / "clone" / "old") == ONE
+
+
+def test_what_can_be_executed_stays_so(git_repo: GitRepo, tmp_path: Path) -> None:
+    here = Dver(git_repo.path, in_process=True)
+    write(git_repo.path, {"tools/run": b"echo 1\n", "tools/text": b"1", "run.sh": b"echo 1\n"})
+    (git_repo.path / "tools/run").chmod(0o755)
+    (git_repo.path / "run.sh").chmod(0o755)
+    here("init", "-q")
+    here("add", "-q", "tools", "run.sh")
+    here("remote", "add", "-q", "nas", "../nas")
+    here("push", "-q")
+    git_repo.commit("one")
+    git_repo.git("clone", "-q", ".", str(tmp_path / "clone"))
+    with as_on_windows():
+        clone = Dver(tmp_path / "clone", in_process=True)
+        clone("remote", "add", "-q", "nas", str(tmp_path / "nas"))
+        clone("pull", "-q")
+        assert "modified" not in clone("status").stdout
+        write(clone.cwd, {"tools/run": b"echo 2\n", "run.sh": b"echo 2\n", "tools/text": b"2"})
+        clone("add", "-q", "tools", "run.sh")
+        assert "executable: true" in (clone.cwd / "run.sh.dver").read_text()
+        kinds = {
+            one["path"]: one["kind"] for one in clone("ls", "--json", "tools").result["entries"]
+        }
+        assert kinds == {"tools/run": "executable", "tools/text": "file"}
