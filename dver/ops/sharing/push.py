@@ -104,11 +104,7 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     remote = repo.open_remote(options.remote, write=not options.dry_run)
     if options.jobs is not None:
         remote.set_jobs(options.jobs)
-    healing = Healing(repo, remote, reporter) if options.repair else None
-    if healing is not None:
-        healing.look()
-        if not options.dry_run:
-            healing.begin()
+    healing = _begin_healing(repo, remote, options, reporter)
     with_history = not options.revisions and not options.all and options.commits is None
     if with_history:
         _add_history(repo, selection, remote)
@@ -137,6 +133,7 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
         healing.end()
     required += pushed.lost
     skipped = [*(one for version, one in lost if not version.required), *pushed.skipped]
+    healed = None if healing is None else healing.result
     failure = _failure(repo, required, () if options.dry_run else pushed.withheld)
     if failure is not None:
         if pushed.objects and not options.dry_run:
@@ -156,12 +153,26 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
         pushed.bytes,
         pushed.requests,
         pushed.session,
-        tuple(
-            SkippedVersion(repo.display(os.fsencode(one.path)), format_oid(one.oid), one.commit)
-            for one in skipped
-        ),
-        None if healing is None else healing.result,
+        tuple(_skipped_version(repo, one) for one in skipped),
+        healed,
     )
+
+
+def _begin_healing(
+    repo: Repo, remote: Remote, options: PushOptions, reporter: Reporter
+) -> Healing | None:
+    """Look for damage if a remote is to be healed, and bring back what takes no content."""
+    if not options.repair:
+        return None
+    healing = Healing(repo, remote, reporter)
+    healing.look()
+    if not options.dry_run:
+        healing.begin()
+    return healing
+
+
+def _skipped_version(repo: Repo, lost: Lost) -> SkippedVersion:
+    return SkippedVersion(repo.display(os.fsencode(lost.path)), format_oid(lost.oid), lost.commit)
 
 
 def _failure(repo: Repo, lost: list[Lost], withheld: Sequence[Oid]) -> DverError | None:
