@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base import clock
-from dver.base.errors import AlreadyExists, CorruptError, ObjectNotFound, RemoteError
+from dver.base.errors import (
+    AlreadyExists,
+    CorruptError,
+    ObjectNotFound,
+    RefusedError,
+    RemoteError,
+)
 from dver.base.oid import oid_of
 from dver.base.reporter import Reporter
 from dver.formats import notice, pack
@@ -253,7 +259,7 @@ class Session:
         """Write the root and look for it. The push has happened when this returns.
 
         Raises Overtaken if a collection has declared this session void; ``look_again`` must have
-        been called before.
+        been called before. Raises RefusedError for more objects than a root can hold.
         """
         root = Root(
             self.id,
@@ -263,6 +269,11 @@ class Session:
             tuple(sorted(set(objects))),
         )
         data = roots.encode(root)
+        if len(data) > roots.MAX_SIZE:
+            raise RefusedError(
+                f"this push names more versions than one root can hold ({len(root.objects):,})",
+                hint="push the older revisions first, some at a time: dver push --rev REV..REV",
+            )
         key = layout.root_key(self.id)
         storage = self._remote.storage
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from dver.base import clock
 from dver.base.errors import (
@@ -287,7 +288,8 @@ class _Collection:
         """Return the packs that nothing needs, and since when that is so.
 
         What only a dropped root needed was not needed any more when that went to the trash; what
-        was ``copied`` was needed until now.
+        was ``copied`` was needed until now. What is too much for one notice waits for the next
+        collection.
         """
         before = seen.notices.newest()
         since = dict.fromkeys(copied, self._now)
@@ -298,11 +300,12 @@ class _Collection:
             reach.add([one.root])
             for name in reach.used_packs():
                 since.setdefault(name, one.moment)
-        return tuple(
+        unused = (
             Unused(name, size, since.get(name, self._now))
             for name, size in sorted(seen.packs.items())
             if name not in used
         )
+        return tuple(islice(unused, notice.MAX_PACKS))
 
     # what is left behind
 

@@ -66,7 +66,8 @@ def retire(
 ) -> None:
     """Take note that what some roots name is dropped, but for what is kept.
 
-    A push brings older versions along as far as they are there; these it shall not.
+    A push brings older versions along as far as they are there; these it shall not. What is too
+    much for one root is left out: pushes may bring it again.
     """
     storage = remote.storage
     old = [entry.key for entry in storage.list(layout.TRASH) if entry.key.endswith(layout.RETIRED)]
@@ -77,13 +78,19 @@ def retire(
             objects.update(roots_format.decode(held.root).objects)
     for session, root in seen.roots.items():
         objects.difference_update(kept.get(session, root.objects))
-    text = roots_format.encode(Root(own, clock.utc_text(), "", (), tuple(sorted(objects))))
+    told = sorted(objects)
+    while len(text := _root_of(own, told)) > roots_format.MAX_SIZE:
+        del told[len(told) // 2 :]
     key = layout.trash_key(own) + layout.RETIRED
     put_and_check(remote, key, notice.encode(Notice("retired", own, 0, root=text)))
     for one in old:
         # What stays is taken into the next one of its kind.
         with contextlib.suppress(RemoteError, SystemFailure):
             storage.delete(one)
+
+
+def _root_of(own: str, objects: Sequence[RootObject]) -> bytes:
+    return roots_format.encode(Root(own, clock.utc_text(), "", (), tuple(objects)))
 
 
 def reissue(
