@@ -103,6 +103,9 @@ def _usage(error: click.ClickException) -> UsageError:
         elif near:
             hint = f"did you mean {near[0]}?"
         return UsageError(f"no such option {error.option_name}", hint=hint)
+    if isinstance(error, click.MissingParameter) and error.ctx is not None:
+        usage = " ".join(error.ctx.command.collect_usage_pieces(error.ctx))
+        hint = f"usage: {error.ctx.command_path} {usage}; {hint}"
     text = " ".join(error.format_message().split()).rstrip(".")
     text, found, choices = text.partition(". Choose from: ")
     if found:

@@ -51,6 +51,11 @@ def split_revision(repo: Repo, arguments: Sequence[str]) -> tuple[str | None, tu
             is_path=lambda text: _is_path(repo, text),
         )
     except NotFoundError as error:
+        name, _, rev = arguments[0].rpartition("@")
+        if name and rev and _is_path(repo, name) and _is_revision(repo, rev):
+            command = click.get_current_context().command_path
+            hint = f"the revision stands before the path: {command} {show(rev)} {show(name)}"
+            raise NotFoundError(error.message, hint=hint) from error
         near = _near(repo, arguments[0])
         if near is None:
             raise

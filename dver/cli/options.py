@@ -85,7 +85,6 @@ trust_sources: Decorator[Any] = click.option(
 )
 
 step: Decorator[Any] = click.option(
-    "-n",
     "--name",
     "step",
     metavar="STEP",

@@ -28,12 +28,14 @@ def staging(console: Console, to_stage: Sequence[str], staged: bool) -> None:
         return
     import shlex
 
-    # A colon at the start would be taken for a pathspec's magic, a dash for an option.
-    paths = [f"./{path}" if path.startswith(":") else path for path in to_stage]
+    paths: dict[str, None] = {}
+    for path in to_stage:
+        # Records are many and have long names: their directory stands for them.
+        above, found, _ = f"/{path}".rpartition(RECORDS)
+        paths[f"{above}{RECORDS}"[1:-1] if found else path] = None
     names = " ".join(shlex.quote(path) for path in paths)
     if names.isprintable():
-        dashes = "-- " if any(path.startswith("-") for path in paths) else ""
-        console.done(f"to stage the pointers, run: git add {dashes}{names}")
+        console.done(f"to stage the pointers, run: git add {names}")
     else:
         console.done("to stage the pointers, run 'git add' on: " + " ".join(map(show, to_stage)))
 

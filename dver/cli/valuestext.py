@@ -11,12 +11,12 @@ from dver.ui.tables import columns
 def render_shown(console: Console, result: ShowValuesResult) -> None:
     """Print a line for each value."""
     several = len({one.rev for one in result.values}) > 1
-    rows = []
+    rows = [[*(["revision"] if several else []), "made by", result.what.rstrip("s"), "value"]]
     for one in result.values:
         head = [one.rev or "work tree"] if several else []
         rows.append([show(cell) for cell in (*head, one.step, one.name, one.value)])
-    for line in columns(rows):
-        console.print(line)
+    for number, line in enumerate(columns(rows) if result.values else ()):
+        console.print(console.style(line, "bold") if number == 0 else line)
     if not result.values:
         console.talk(f"no {result.what} are recorded here ('dver run' records them)")
 

@@ -71,11 +71,29 @@ def _below(root: str, path: str) -> str | None:
     return inside.replace(os.sep, "/") if _WINDOWS else inside
 
 
+def in_git(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> str:
+    """Return where a path of this system is below a root, spelled as git does, with ``/``.
+
+    What is not below it climbs with ``..``, or is absolute on another drive of Windows.
+    """
+    try:
+        found = os.path.relpath(path, root)
+    except ValueError:
+        found = os.path.abspath(path)
+    return found.replace(os.sep, "/") if _WINDOWS else found
+
+
 def display(git: Git, path: bytes) -> str:
     """Return a repository path relative to where the user stands.
 
-    Outside the working tree it is absolute, and in a bare repository as it is in git.
+    Outside the working tree it is absolute, and in a bare repository as it is in git. One that a
+    command would take for an option, or git for a pathspec's magic, begins with ``./``.
     """
+    text = _displayed(git, path)
+    return os.path.join(os.curdir, text) if text.startswith(("-", ":")) else text
+
+
+def _displayed(git: Git, path: bytes) -> str:
     text = os.fsdecode(path)
     if git.is_bare:
         return text or "."

@@ -170,6 +170,14 @@ class Console:
             self._err.write(text + "\n")
             self._err.flush()
 
+    def agrees(self, what: str) -> bool:
+        """Ask on standard error whether to do something; anything but a yes is a no."""
+        question = f"{self.style(what, 'bold', on='err')}? type 'yes' to go on: "
+        with contextlib.suppress(OSError, ValueError):
+            self._err.write(question)
+            self._err.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def plain(self, text: str) -> str:
         """Return what somebody else may have worded without secrets and escape codes."""
         from dver.base.redact import printable, redact

@@ -156,7 +156,7 @@ def test_aliases_and_topics(full: Dver) -> None:
 def test_steps_and_records(full: Dver, git_repo: GitRepo) -> None:
     git_repo.write("dver.yaml", "steps:\n  train:\n    command: 'true'\n    outs: [out.txt]\n")
     assert offers(full, "dver repro t") == ["train"]
-    assert offers(full, "dver metrics show -n ") == ["train"]
+    assert offers(full, "dver metrics show --name ") == ["train"]
     full("run", "-q", "-o", "out.txt", "--", "sh", "-c", "echo 1 > out.txt")
     (run,) = full("runs", "--json").result["runs"]
     assert offers(full, f"dver lineage {run['id'][:3]}") == [run["id"][:10]]

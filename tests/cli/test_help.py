@@ -91,7 +91,7 @@ def test_options_are_spelled_the_same_everywhere() -> None:
                     if len(name) == 2 and longs:
                         short.setdefault(name, set()).add(longs[0])
     assert {name: longs for name, longs in short.items() if len(longs) > 1} == {
-        "-n": {"--dry-run", "--max-count", "--name"},
+        "-n": {"--dry-run", "--max-count"},
         "-o": {"--out", "--output"},
         "-r": {"--recursive", "--remote"},
     }

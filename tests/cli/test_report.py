@@ -18,7 +18,7 @@ size = len(open("data/a.csv").read())
 open("model.bin", "w").write(f"{size} {rate}")
 json.dump({"auc": 0.9 + rate / 10}, open("metrics.json", "w"))
 """
-RUN = ["run", "-q", "-n", "train", "-d", "data", "-p", "params.json"]
+RUN = ["run", "-q", "--name", "train", "-d", "data", "-p", "params.json"]
 RUN += ["-o", "model.bin", "-m", "metrics.json", "--", sys.executable, "train.py"]
 
 

@@ -53,7 +53,16 @@ class Project:
 
     def train(self, *options: str, code: int = 0, script: str = "train.py") -> Done:
         """Record a training run; return the result."""
-        args = ("-n", "train", "-d", "data:train", "-p", "params.json", "-o", "model.json:model")
+        args = (
+            "--name",
+            "train",
+            "-d",
+            "data:train",
+            "-p",
+            "params.json",
+            "-o",
+            "model.json:model",
+        )
         args += ("-m", "metrics.json", *options, "--", sys.executable, script)
         return self.dver("run", "--json", *args, code=code)
 

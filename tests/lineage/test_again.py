@@ -84,7 +84,7 @@ def chained(project: Project, *, stamp: str = "") -> dict[str, Any]:
         "open('model.bin', 'w').write('weights ' + open('clean.csv').read().strip('\\n #'))\n",
     )
     project.commit("two steps")
-    run = ("run", "--json", "-n")
+    run = ("run", "--json", "--name")
     clean = project.dver(
         *run, "clean", "-d", "raw.txt", "-o", "clean.csv", "--", PYTHON, "clean.py"
     ).result

@@ -19,11 +19,11 @@ COPY = "import sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read() + sys.
 @pytest.fixture
 def chain(project: Project) -> Project:
     """data -> clean.txt -> model.json and report.txt, committed."""
-    project.dver("run", "-q", "-n", "clean", "-d", "data", "-o", "clean.txt", "--",
+    project.dver("run", "-q", "--name", "clean", "-d", "data", "-o", "clean.txt", "--",
                  PYTHON, "-c", COPY, "data/rows.csv", "clean.txt")  # fmt: skip
-    project.dver("run", "-q", "-n", "fit", "-d", "clean.txt:train", "-o", "model.bin:model", "--",
-                 PYTHON, "-c", COPY, "clean.txt", "model.bin")  # fmt: skip
-    project.dver("run", "-q", "-n", "report", "-d", "model.bin", "-o", "report.txt", "--",
+    project.dver("run", "-q", "--name", "fit", "-d", "clean.txt:train", "-o", "model.bin:model",
+                 "--", PYTHON, "-c", COPY, "clean.txt", "model.bin")  # fmt: skip
+    project.dver("run", "-q", "--name", "report", "-d", "model.bin", "-o", "report.txt", "--",
                  PYTHON, "-c", COPY, "model.bin", "report.txt")  # fmt: skip
     project.commit("chain")
     return project
@@ -69,7 +69,7 @@ def test_by_record_and_by_content(chain: Project) -> None:
 
 def test_records_of_other_branches_count(chain: Project) -> None:
     chain.git.git("checkout", "-qb", "side")
-    chain.dver("run", "-q", "-n", "side", "-d", "model.bin", "-o", "side.txt", "--",
+    chain.dver("run", "-q", "--name", "side", "-d", "model.bin", "-o", "side.txt", "--",
                PYTHON, "-c", COPY, "model.bin", "side.txt")  # fmt: skip
     chain.commit("side")
     chain.git.git("checkout", "-q", "main")
@@ -193,7 +193,7 @@ def test_metrics_and_parameters_at_revisions(project: Project) -> None:
         ("train", "loss", "0.25"),
         ("train", "rows", "3"),
     ]
-    assert project.dver("params").stdout.split() == ["train", "rate", "0.25"]
+    assert project.dver("params").stdout.splitlines()[1].split() == ["train", "rate", "0.25"]
     changes = project.dver("params", "diff", "--json", "v1").result["changes"]
     assert [(one["name"], one["old"], one["new"], one["change"]) for one in changes] == [
         ("opt.name", "sgd", None, None),
@@ -209,7 +209,7 @@ def test_what_others_recorded_moves_no_cursor(project: Project) -> None:
     evil = "fit\x1b[2Jed"
     code = COPY + " # \x1b]0;title\x07"
     words = ("--", PYTHON, "-c", code, "data/rows.csv", "out.txt")
-    project.dver("run", "-q", "-n", evil, "-d", "data", "-o", "out.txt", *words)
+    project.dver("run", "-q", "--name", evil, "-d", "data", "-o", "out.txt", *words)
     for args in (["lineage", "out.txt"], ["runs"], ["compare", "out.txt", "out.txt"], ["metrics"]):
         done = project.dver(*args)
         assert "\x1b" not in done.stdout + done.stderr, args

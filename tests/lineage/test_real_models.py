@@ -133,7 +133,7 @@ class Training:
         """Record a run, commit what it made, and tag it."""
         outs = [word for name in self.outs for word in ("-o", f"{name}:model")]
         result: dict[str, Any] = self.dver(
-            "run", "--json", "-n", "train", "-d", "data:train", "-p", "params.json", *outs,
+            "run", "--json", "--name", "train", "-d", "data:train", "-p", "params.json", *outs,
             "-m", "metrics.json", "--env-var", "PIXEL_SCALE", "--env-var", "OPENBLAS_NUM_THREADS",
             "--", PYTHON, "train.py", env={"OPENBLAS_NUM_THREADS": "1", **env},
         ).json["result"]  # fmt: skip

@@ -62,7 +62,7 @@ class Lab:
 
     def run(self, *python: str, **options: Any) -> dict[str, Any]:
         words = [word for name, text in options.items() for word in (f"--{name}", str(text))]
-        args = ("-n", "train", "-d", "data:train", "-o", "model.bin:model", *words)
+        args = ("--name", "train", "-d", "data:train", "-o", "model.bin:model", *words)
         found: dict[str, Any] = self.dver("run", "--json", *args, "--", *python, "train.py").result
         return found
 

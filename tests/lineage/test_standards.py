@@ -51,7 +51,7 @@ def chain(project: Project) -> Project:
     project.commit()
     project.write("predict.py", PREDICT)
     project.dver(
-        "run", "-n", "predict", "-d", "model.json:model", "-o", "out.json:predictions", "--",
+        "run", "--name", "predict", "-d", "model.json:model", "-o", "out.json:predictions", "--",
         sys.executable, "predict.py",
     )  # fmt: skip
     project.commit()

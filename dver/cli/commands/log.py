@@ -29,11 +29,12 @@ _STYLES: dict[str, Style] = {
     exits=(4, 10),
     examples=[
         ("every version of a directory", "dver log data/train"),
+        ("all that changed lately", "dver log -n 5"),
         ("the last three of one file in it, on any branch", "dver log data/train/a.csv --all -n 3"),
         ("the versions of a release branch", "dver log model.bin --rev main..release --oneline"),
     ],
 )
-@click.argument("path", metavar="PATH", shell_complete=completion.tracked_paths)
+@click.argument("path", metavar="[PATH]", required=False, shell_complete=completion.tracked_paths)
 @shared.revisions("Start from this revision, or take this range (default: HEAD). May be repeated.")
 @click.option("--all", "every", is_flag=True, help="Start from every branch and tag.")
 @click.option(
@@ -47,7 +48,7 @@ _STYLES: dict[str, Style] = {
 @click.option("--oneline", is_flag=True, help="One line per version.")
 def command(
     app: App,
-    path: str,
+    path: str | None,
     revisions: tuple[str, ...],
     every: bool,
     max_count: int | None,
@@ -57,6 +58,7 @@ def command(
     """List every version of some data across git history.
 
     PATH may also be a file or directory inside a tracked directory, and need not exist any more.
+    Without PATH, all changes of tracked data are listed.
     """
     asked = LogOptions(
         path=path,
@@ -96,18 +98,23 @@ def _facts(entry: LogEntry) -> str:
 
 
 def _oneline(console: Console, result: LogResult) -> None:
+    names = {entry.path for entry in result.entries}
+    several = len(names - {entry.old_path for entry in result.entries}) > 1
     rows = [
         [
             entry.commit[:10],
             entry.date[:10],
             entry.change,
+            *([show(entry.path)] if several else []),
             "-" if entry.oid is None else short(entry.oid),
             "-" if entry.size is None else content(entry.files or 0, entry.size, entry.kind or ""),
             show(entry.subject),
         ]
         for entry in result.entries
     ]
-    for line in columns(rows, right=(4,), paint=lambda i, cell: _paint(console, i, cell)):
+    for line in columns(
+        rows, right=(5,) if several else (4,), paint=lambda i, cell: _paint(console, i, cell)
+    ):
         console.print(line)
     _shallow(console, result)
 

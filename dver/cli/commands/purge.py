@@ -111,7 +111,7 @@ def _ask(app: App, found: PurgeResult) -> None:
             hint="'--dry-run' shows what would be done, '--yes' does it",
         )
     _render(app.console, found)
-    if not click.confirm("Remove it for good?", default=False, err=True):
+    if not app.console.agrees("remove it for good"):
         raise RefusedError("nothing was purged")
 
 

@@ -26,7 +26,7 @@ from dver.ui.humanize import count, size
         ),
         (
             "name the step, say why, and tell what the data is for",
-            "dver run -n train --message 'more trees' -d data:train -o m.pkl -- python train.py",
+            "dver run --name train --message 'more trees' -d data:train -o m.pkl -- ./train.py",
         ),
         (
             "only from committed code, and fail if anything undeclared is read",
@@ -36,7 +36,6 @@ from dver.ui.humanize import count, size
 )
 @click.argument("argv", metavar="-- COMMAND [ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.option(
-    "-n",
     "--name",
     "step",
     metavar="STEP",

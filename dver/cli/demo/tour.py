@@ -19,7 +19,7 @@ from dver.base.errors import CorruptError, DverError
 from dver.base.oid import Oid, oid_of
 
 PROJECT = Path(__file__).parent / "project"
-_TRAIN = "dver run -n train -d data -o model.json -- python train.py"
+_TRAIN = "dver run --name train -d data -o model.json -- python train.py"
 _YEARS = ("2007", "2008", "2009")
 
 

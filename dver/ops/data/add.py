@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dver.base.errors import DverError, RefusedError, RepositoryError, UsageError
+from dver.base.fsio import show
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.git import ignorefile
@@ -18,7 +19,8 @@ from dver.ops.targets import naming, worktree
 from dver.ops.targets.placed import note_placed
 from dver.ops.targets.selection import Job, select, select_tracked
 from dver.ops.targets.target import write_pointers
-from dver.store import layout
+from dver.store import layout, walk
+from dver.workspace.scan import find_twins
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -157,6 +159,7 @@ def record(
             writer.commit()
         ignores = _ignore(repo, recordings)
         changed = [one for one in recordings if one.result != one.job.old]
+        _warn_of_twins(repo, [one.job.path for one in recordings if not one.job.tracked], reporter)
         try:
             pointers = write_pointers(repo, {one.job.path: one.result for one in changed})
         except BaseException:
@@ -174,6 +177,25 @@ def record(
         to_stage=() if staged else tuple(repo.display(path) for path in to_stage),
         staged=staged,
     )
+
+
+def _warn_of_twins(repo: Repo, new: Sequence[bytes], reporter: Reporter) -> None:
+    """Warn of new targets that differ only by case or accents from what is beside them."""
+    names: dict[bytes, set[bytes]] = {}
+    for path in new:
+        directory, _, name = path.rpartition(b"/")
+        names.setdefault(directory, set()).add(name)
+    for directory, added in names.items():
+        with contextlib.suppress(OSError):
+            beside = sorted({*os.listdir(repo.absolute(directory)), *added})
+            for pair in find_twins(beside):
+                if added.isdisjoint(pair):
+                    continue
+                shown = [show(repo.display(walk.join(directory, name))) for name in pair]
+                reporter.warn(
+                    f"{' and '.join(shown)} are one file on some systems (macOS, Windows)",
+                    hint="rename one of them, if the data is to be used there",
+                )
 
 
 def _ignore(repo: Repo, recordings: Sequence[Recording]) -> list[bytes]:

@@ -39,6 +39,9 @@ from dver.workspace.building import entry_of
 if TYPE_CHECKING:
     from dver.repo import Repo
 
+#: So many targets are named in a message.
+_NAMED = 5
+
 PointerChange = Literal["new", "updated", "unchanged"]
 
 
@@ -134,11 +137,27 @@ def checkout(repo: Repo, options: CheckoutOptions, reporter: Reporter) -> Checko
             )
     error = failure(repo, wishes, rev)
     if error is not None:
+        _tell_of_part(repo, rev, changes, reporter)
         raise error
     told = [
         _told(repo, wish, changes.get(wish.path, "unchanged")) for wish in wishes if wish.is_done
     ]
     return CheckoutResult(commit, restorer.modes[0], tuple(told))
+
+
+def _tell_of_part(
+    repo: Repo, rev: str | None, changes: Mapping[bytes, PointerChange], reporter: Reporter
+) -> None:
+    """Say which targets are at the revision, where others could not be brought there."""
+    done = [path for path, change in sorted(changes.items()) if change != "unchanged"]
+    if rev is None or not done:
+        return
+    shown = ", ".join(show(repo.display(path)) for path in done[:_NAMED])
+    more = f" and {len(done) - _NAMED:,} more" if len(done) > _NAMED else ""
+    reporter.warn(
+        f"only a part is at {show(rev)} now, data and pointers: {shown}{more}",
+        hint="the same command does the rest once its content is here",
+    )
 
 
 # -- what is wanted --------------------------------------------------------------------------

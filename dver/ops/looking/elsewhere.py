@@ -32,6 +32,12 @@ _TIES = (
 _EXPRESSION = re.compile(r"[~^:@{}\s]|\.\.|^-")
 
 
+def given_remote(url: str, cwd: Path) -> tuple[str, str]:
+    """Return the setting of a remote that was given by its URL; a path is as seen from ``cwd``."""
+    typed = url if "://" in url else os.path.abspath(os.path.join(cwd, url))
+    return f"remote.{GIVEN}.url", typed
+
+
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
     """Another repository and the full id of the commit that was asked for.

@@ -19,7 +19,7 @@ from dver.ops.data.materialise import (
     scratch_beside,
 )
 from dver.ops.looking.bringing import bring, is_here
-from dver.ops.looking.elsewhere import GIVEN
+from dver.ops.looking.elsewhere import GIVEN, given_remote
 from dver.ops.targets.kinds import KindWord, kind_word
 from dver.ops.targets.scope import Scope
 from dver.ops.targets.versions import Located, Version, entry_at, locate, typed_path, version_at
@@ -55,12 +55,11 @@ class GetOptions:
     remote_url: str | None = None
     settings: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def overrides(self) -> tuple[tuple[str, str], ...]:
-        """The settings with which another repository is opened."""
+    def overrides(self, cwd: Path) -> tuple[tuple[str, str], ...]:
+        """Return the settings with which another repository is opened from a directory."""
         if self.remote_url is None:
             return self.settings
-        return (*self.settings, (f"remote.{GIVEN}.url", self.remote_url))
+        return (*self.settings, given_remote(self.remote_url, cwd))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
     with scratch_beside(output.path) as scratch:
         where = url if "://" in url else os.path.join(cwd, url)
         url = where if os.path.isdir(where) else url
-        overrides = options.overrides
+        overrides = options.overrides(cwd)
         with open_elsewhere(url, options.rev, scratch, environment(), overrides=overrides) as other:
             plain = _in_git(other, options)
             if plain is not None:

@@ -8,7 +8,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from dver.base import clock
-from dver.base.errors import CorruptError, FormatError, MissingContentError, NotFoundError
+from dver.base.errors import (
+    CorruptError,
+    DverError,
+    FormatError,
+    MissingContentError,
+    NotFoundError,
+)
+from dver.base.fsio import show
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter, Task
 from dver.formats import pointer as pointers
@@ -35,12 +42,12 @@ class LogOptions:
     """Whose versions to list, and from where.
 
     ``path`` is a target, its pointer, a path inside a tracked directory, or a directory that holds
-    targets; it may be gone by now. ``revisions`` are as for ``git log`` (ranges too), HEAD if
-    there are none; ``all`` starts from every ref. ``max_count`` stops after that many versions.
-    ``follow`` goes on under the old name where a pointer was renamed.
+    targets; it may be gone by now, and None is all there is. ``revisions`` are as for ``git log``
+    (ranges too), HEAD if there are none; ``all`` starts from every ref. ``max_count`` stops after
+    that many versions. ``follow`` goes on under the old name where a pointer was renamed.
     """
 
-    path: str
+    path: str | None = None
     revisions: tuple[str, ...] = ()
     all: bool = False
     max_count: int | None = None
@@ -95,7 +102,7 @@ class _Step:
 
 def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
     """List every version of some data. Raises NotFoundError if it was never tracked."""
-    path = typed_path(repo, options.path)
+    path = b"" if options.path is None else typed_path(repo, options.path)
     revisions = _revisions(repo, options)
     steps = _steps(repo, revisions, path, follow=options.follow)
     older = _older(repo, revisions, path)
@@ -103,7 +110,10 @@ def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
         steps = _with_older(steps, older, path)
     with reporter.task("Reading versions", unit="objects", total=len(steps)) as task:
         entries = tuple(islice(_entries(repo, steps, older, task), options.max_count))
+    if options.path is None and not entries:
+        return LogResult(repo.display(path), (), repo.git.is_shallow)
     if not entries and not _is_there_now(repo, path):
+        _refuse_version(repo, options)
         raise naming.not_found(
             "this history has no version of",
             path,
@@ -113,6 +123,21 @@ def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
             otherwise="--all looks at every branch and tag; 'dver ls -R' lists what is tracked",
         )
     return LogResult(repo.display(path), entries, repo.git.is_shallow)
+
+
+def _refuse_version(repo: Repo, options: LogOptions) -> None:
+    """Raise NotFoundError with the right words for a path that was typed as PATH@REV."""
+    name, at, rev = (options.path or "").rpartition("@")
+    if not (name and at and rev):
+        return
+    try:
+        repo.git.resolve(rev)
+    except DverError:
+        return
+    raise NotFoundError(
+        f"this history has no version of {show(options.path or '')}",
+        hint=f"dver log --rev {show(rev)} {show(name)}",
+    )
 
 
 def _is_there_now(repo: Repo, path: bytes) -> bool:

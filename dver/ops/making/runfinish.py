@@ -102,6 +102,7 @@ class Finish:
                 else:
                     self._missing.append(path)
             to_stage += self._track([path for path in adopted if path in plan.outs])
+            to_stage += self._small([path for path in adopted if path in plan.metrics])
         draft.undeclared = self._undeclared(reads, writes)
         store = repo.store
         with store.hold():
@@ -146,6 +147,13 @@ class Finish:
             self._problem = error
             return []
         return [repo.locate(os.path.join(repo.cwd, path)) for path in done.to_stage]
+
+    def _small(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Return those files of metrics that git itself has, or would have."""
+        repo = self._repo
+        mine = [path for path in paths if not self._plan.target_of(path)]
+        ignored = repo.git.is_ignored(mine)
+        return [path for path, hidden in zip(mine, ignored, strict=True) if not hidden]
 
     def _metrics(self, adopted: Mapping[bytes, str]) -> Iterable[Metric]:
         for path in sorted(self._plan.metrics):

@@ -25,7 +25,7 @@ from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry, Tree
 from dver.ops.looking.bringing import bring, is_here
 from dver.ops.looking.contents import Contents
-from dver.ops.looking.elsewhere import GIVEN, Elsewhere, open_elsewhere
+from dver.ops.looking.elsewhere import GIVEN, Elsewhere, given_remote, open_elsewhere
 from dver.ops.looking.gitfiles import InGit, in_git, write_out
 from dver.ops.sharing.importshape import Read, here
 from dver.ops.sharing.provenance import checked_url
@@ -52,12 +52,11 @@ class Access:
     settings: tuple[tuple[str, str], ...] = ()
     jobs: int | None = None
 
-    @property
-    def overrides(self) -> tuple[tuple[str, str], ...]:
-        """The settings with which the other repository is opened."""
+    def overrides(self, cwd: Path) -> tuple[tuple[str, str], ...]:
+        """Return the settings with which the other repository is opened from a directory."""
         if self.remote_url is None:
             return self.settings
-        return (*self.settings, (f"remote.{GIVEN}.url", self.remote_url))
+        return (*self.settings, given_remote(self.remote_url, cwd))
 
     @property
     def name(self) -> str | None:
@@ -118,7 +117,7 @@ class Repositories:
                     rev or None,
                     where,
                     self._repo.environ,
-                    overrides=self._access.overrides,
+                    overrides=self._access.overrides(self._repo.cwd),
                 )
             )
         other = self._open[key]

@@ -28,19 +28,20 @@ class LookingVerbs(Handle):
 
     def log(
         self,
-        path: PathLike,
+        path: PathLike | None = None,
         *revisions: str,
         all: bool = False,  # noqa: A002 - as the option is called
         max_count: int | None = None,
         follow: bool = True,
     ) -> LogResult:
-        """Return every version of some data across git history: ``dver log``.
+        """Return every version of some data, or of all, across git history: ``dver log``.
 
         ``revisions`` or ``all`` refs say where to look, by default from HEAD; ``follow`` renames.
         """
         from dver.ops.looking.log import LogOptions, log
 
-        asked = LogOptions(os.fspath(path), revisions, all, max_count, follow)
+        typed = None if path is None else os.fspath(path)
+        asked = LogOptions(typed, revisions, all, max_count, follow)
         with self.opened() as repo:
             return log(repo, asked, self.reporter)
 
