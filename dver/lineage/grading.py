@@ -75,9 +75,9 @@ def same_content(name: str, one: Path, other: Path) -> Comparison:
 
 
 def pairs_of(one: Path, other: Path) -> list[tuple[str, Path, Path]] | None:
-    """Return (name, file, file) for two files, or for all files of two directories.
+    """Return (name, file, file) for two files, or for those of two directories that differ.
 
-    None if the directories do not have the same files.
+    None if the directories do not have files of the same names.
     """
     if one.is_dir() != other.is_dir():
         return None

@@ -40,10 +40,12 @@ class Wish:
 
     ``pointer`` is the target's; ``desired`` the entry wanted at the very path, None for nothing.
     ``origin`` are the lines that its pointer file ends with, if the data was imported.
-    ``plan`` and ``applied`` are filled in on the way; ``missing`` is set instead of a plan when
-    the listing that is needed is not in the local store, and ``damage`` when it is damaged.
-    ``learned`` says that files were read
-    whose content was not remembered.
+
+    The rest is filled in on the way. ``base`` is the pointer by which the data was last brought or
+    added, None if that is not known. ``moment`` is the file system's time (nanoseconds) from before
+    the first look, up to which what was seen may be trusted. Instead of a ``plan`` there may be
+    (path, oid) of listings that are ``missing`` in the local store, or ``damage`` to one.
+    ``learned`` says that files were read whose content was not remembered.
     """
 
     target: bytes
@@ -71,7 +73,12 @@ class Wish:
 
 
 class Restorer:
-    """Plans and carries out wishes in one work tree."""
+    """Plans and carries out wishes in one work tree.
+
+    ``force`` lets go of what is not in the store; ``keep_edited`` leaves targets be in which
+    something would be lost, where it is refused otherwise. ``link`` is the link mode that was
+    asked for, None for the setting. ``stop_at_damage`` False notes damage in the wish and goes on.
+    """
 
     def __init__(
         self,
@@ -168,6 +175,7 @@ class Restorer:
                 raise wish.damage from error
 
     def _base_entry(self, wish: Wish, base: Pointer | None) -> Entry | None:
+        """Return what the base has at the path, NOTHING included; None if that cannot be known."""
         if base is None or not wish.part:
             return entry_of(base) if base is not None else None
         if base.kind != "tree":

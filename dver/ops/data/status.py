@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from dver.base.errors import CorruptError, RepositoryError
+from dver.base.errors import CorruptError, DverError, RepositoryError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
@@ -288,27 +288,12 @@ class _Checker:
         )
 
     def check(self, path: bytes, target: Target | None, committed: str | None) -> TargetStatus:
+        """Tell the state of a path; ``committed`` is git's id of its pointer in HEAD, if any."""
         pointer = target.pointer if target is not None else None
         state, staged = pointer_state(target, committed)
-        shown = self._repo.display(path)
         if pointer is None:
             problem = target.problem if target is not None else None
-            there = os.path.lexists(self._repo.absolute(path))
-            gone: DataState = "leftover" if there else "deleted"
-            pointer_at = self._repo.display(pointer_path(path))
-            return TargetStatus(
-                path=shown,
-                pointer=pointer_at,
-                kind=None,
-                oid=None,
-                size=0,
-                files=0,
-                pointer_state=state,
-                staged=staged,
-                data_state=gone if problem is None else "unknown",
-                problem=problem.message if problem is not None else None,
-                hint=None if problem is None else problem.hint or broken_hint(show(pointer_at)),
-            )
+            return self._without_pointer(path, state, staged=staged, problem=problem)
         damage: CorruptError | None = None
         try:
             finding = self.inspector.inspect(path, pointer, self._scope)
@@ -322,7 +307,7 @@ class _Checker:
         counts = _counts(finding, pointer)
         changes = islice(_changes(self._repo, finding), self._options.details)
         return TargetStatus(
-            path=shown,
+            path=self._repo.display(path),
             pointer=self._repo.display(pointer_path(path)),
             kind=pointer.kind,
             oid=format_oid(pointer.oid),
@@ -341,6 +326,27 @@ class _Checker:
             absent=finding.absent,
             purged=len(purged),
             purged_words=next((one.words for one in purged.values()), None),
+        )
+
+    def _without_pointer(
+        self, path: bytes, state: PointerState, *, staged: bool, problem: DverError | None
+    ) -> TargetStatus:
+        """Tell the state of a path whose pointer is gone, or cannot be read for a problem."""
+        there = os.path.lexists(self._repo.absolute(path))
+        gone: DataState = "leftover" if there else "deleted"
+        pointer_at = self._repo.display(pointer_path(path))
+        return TargetStatus(
+            path=self._repo.display(path),
+            pointer=pointer_at,
+            kind=None,
+            oid=None,
+            size=0,
+            files=0,
+            pointer_state=state,
+            staged=staged,
+            data_state=gone if problem is None else "unknown",
+            problem=None if problem is None else problem.message,
+            hint=None if problem is None else problem.hint or broken_hint(show(pointer_at)),
         )
 
     def _purged_of(self, missing: list[Oid]) -> dict[Oid, Purged]:

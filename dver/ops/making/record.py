@@ -90,7 +90,7 @@ class _Recording:
         self._looker = Looker(repo)
 
     def run(self) -> RecordResult:
-        """Do it."""
+        """Write the record, after what it names went into the store."""
         repo, told = self._repo, self._told
         draft = self._draft()
         for path in told.env.locks if told.env is not None else ():

@@ -177,11 +177,12 @@ class _Work:
         #: Of steps under way, so that the other threads need not ask the index.
         self._donors: dict[str, tuple[Oid, Record]] = {}
         self._captured: dict[str, Captured] = {}
+        # What a step makes is no code of another one, also while it is being made.
         made = [path for step in planner.pipeline.steps.values() for path in step.made]
         self._apart = (*made, *map(pointer_path, made))
 
     def run(self) -> ReproResult:
-        """Do it."""
+        """Bring the steps up to date, one after the other or ``jobs`` at once; tell what became."""
         if self._options.jobs == 1:
             for name in self._names:
                 judged = self._judge(name)

@@ -40,7 +40,7 @@ def run(repo: Repo, options: RunOptions, sink: Sink, reporter: Reporter) -> RunR
 def run_and_tell(
     repo: Repo, options: RunOptions, sink: Sink, reporter: Reporter
 ) -> tuple[RunResult, DverError | None]:
-    """Do the same, but return what would be raised once the run is recorded."""
+    """Like :func:`run`, but return what it raises once the run is recorded."""
     if not options.argv:
         raise UsageError("there is no command to run", hint="dver run -o OUT -- COMMAND ARGS...")
     plan = Plan(repo, options)

@@ -127,7 +127,7 @@ def _agree(repo: Repo, found: Found) -> tuple[str, ...]:
 
 
 class _Migration:
-    """One call."""
+    """One run of the command, or a dry one, on what was found in the work tree."""
 
     def __init__(
         self, repo: Repo, options: MigrateDvcOptions, found: Found, reporter: Reporter
@@ -263,7 +263,7 @@ class _Migration:
     # doing it
 
     def run(self) -> MigrateDvcResult:
-        """Do it."""
+        """Take the data over, then write the pointers of what was taken, and the pipeline."""
         repo, chosen = self._repo, self._chosen
         written = self._write_settings()
         done = Translation()

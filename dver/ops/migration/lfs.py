@@ -21,7 +21,7 @@ from dver.git.pointers import pointer_path, read_blobs
 from dver.ops.migration import othertools
 from dver.ops.migration.choice import Chosen, choose_from
 from dver.ops.migration.othertools import Found, PlacesOf
-from dver.ops.migration.result import MigratedTarget, NotMigrated
+from dver.ops.migration.result import Change, MigratedTarget, NotMigrated
 from dver.ops.migration.translating import Translation, Translator
 from dver.ops.migration.workspaceadoption import WorkspaceAdopter
 from dver.ops.targets import naming, worktree
@@ -90,7 +90,7 @@ def migrate_lfs(repo: Repo, options: MigrateLfsOptions, reporter: Reporter) -> M
 
 
 class _Migration:
-    """One call."""
+    """One run of the command, or a dry one."""
 
     def __init__(self, repo: Repo, options: MigrateLfsOptions, reporter: Reporter) -> None:
         self._repo = repo
@@ -213,7 +213,7 @@ class _Migration:
             self._reporter.warn(problem)
 
     def run(self) -> MigrateLfsResult:
-        """Do it."""
+        """Take the files over, write their pointers, and take them out of git's index."""
         from dver.ops.setup.init import InitOptions, init
 
         repo, chosen = self._repo, self._chosen
@@ -268,13 +268,13 @@ class _Migration:
             for one in done.failed
         ]
 
-    def _targets(self, pointers: Mapping[bytes, Pointer], change: str) -> list[MigratedTarget]:
+    def _targets(self, pointers: Mapping[bytes, Pointer], change: Change) -> list[MigratedTarget]:
         return [
             MigratedTarget(
                 self._repo.display(path),
                 self._repo.display(pointer_path(path)),
                 pointer.kind,
-                "new" if change == "new" else "unchanged",
+                change,
                 self._repo.display(path),
                 format_oid(pointer.oid),
                 pointer.size,

@@ -130,7 +130,12 @@ class UpdateResult:
 
 @dataclass(slots=True)
 class _Case:
-    """One target on its way. ``bring`` is set if there is something to take."""
+    """One target on its way.
+
+    ``one`` is what it was before, ``origin`` what is to be told of its source. ``pointer`` is set
+    if there is something to take. ``refusal`` says what taking it would lose, ``failure`` why it
+    cannot be done.
+    """
 
     one: Imported
     state: State = "current"
@@ -245,6 +250,10 @@ def _look(
     edited: Mapping[bytes, RefusedError],
     bring: bool,
 ) -> None:
+    """Ask all sources, and with ``bring`` bring what has moved.
+
+    What is wrong with one source is noted in its case; it is raised if nothing else can be done.
+    """
     with (
         scratch_beside(repo.common_state_dir / "imports" / "clone") as scratch,
         Repositories(repo, options.access, Path(scratch), reporter) as others,
@@ -254,7 +263,7 @@ def _look(
                 require_agreed(repo, [case.one], "dver update")
                 case.refusal = edited.get(case.one.path)
                 if case.one.origin.repository:
-                    _look_there(repo, case, others, options, bring=bring)
+                    _look_at_repository(repo, case, others, options, bring=bring)
                 else:
                     _look_at_url(repo, case, options, reporter, bring=bring)
             except _OF_ONE as error:
@@ -272,7 +281,7 @@ def _look(
                 raise case.failure
 
 
-def _look_there(
+def _look_at_repository(
     repo: Repo, case: _Case, others: Repositories, options: UpdateOptions, *, bring: bool
 ) -> None:
     before = case.one.origin

@@ -171,6 +171,10 @@ def _check(
     memory: Path,
     reporter: Reporter,
 ) -> FsckResult:
+    """Check one store, local or a remote: its files, then what must be in them.
+
+    ``memory`` is the local directory in which it is kept when each pack was last read.
+    """
     index, problems = check_segments(storage)
     problems += irregular(storage)
     problems = with_what_segments_named(storage, index, problems)
