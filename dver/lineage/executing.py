@@ -50,7 +50,7 @@ class Outcome:
 def find_program(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> None:
     """Raise NotFoundError if there is no such program, before anything is done for it."""
     name = argv[0]
-    if os.sep in name:
+    if os.sep in name or (os.altsep is not None and os.altsep in name):
         there = os.access(os.path.join(cwd, name), os.X_OK)
     else:
         there = shutil.which(name, path=env.get("PATH")) is not None

@@ -21,6 +21,7 @@ from dver.git.history import (
 from dver.git.pointers import read_blobs
 from dver.git.process import split_nul
 from dver.lineage.signing import dsse
+from dver.repo.naming import in_git
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -80,7 +81,9 @@ def read_record_file(repo: Repo, path: bytes, limit: int = record.MAX_SIZE) -> b
     """
     try:
         with open(repo.absolute(path), "rb", opener=_no_link) as file:
-            return file.read(limit + 1)
+            data = file.read(limit + 1)
+            # What git adds on checkout (core.autocrlf) is not in the file that has the name.
+            return data.replace(b"\r\n", b"\n") if b"\r" in data else data
     except OSError:
         return None
 
@@ -148,7 +151,8 @@ def _listed_here(repo: Repo) -> Iterator[tuple[bytes, bytes]]:
     top = repo.absolute(recordpath.DIRECTORY)
     for where, _, names in sorted(os.walk(top)):
         for name in sorted(names):
-            path = os.path.relpath(os.path.join(where, name), repo.absolute(b""))
+            full = os.path.join(os.fsdecode(where), os.fsdecode(name))
+            path = os.fsencode(in_git(full, repo.root))
             data = read_record_file(repo, path) if is_record_path(path) else None
             if data is not None:
                 yield path, data

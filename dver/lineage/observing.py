@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 _HOOK = Path(__file__).parent / "observer"
+_SEPARATOR = os.sep.encode()
 
 
 class Observer:
@@ -42,11 +43,11 @@ class Observer:
 
     def found(self) -> tuple[set[bytes], set[bytes]]:
         """Return the paths that were (read, written), relative to the root."""
-        top = os.fsencode(os.path.join(self._root, ""))
+        top = os.fsencode(os.path.join(self._root, "")).replace(_SEPARATOR, b"/")
         reads: set[bytes] = set()
         writes: set[bytes] = set()
         for entry in Path(self._into).read_bytes().split(b"\0"):
-            path = entry[1:]
+            path = entry[1:].replace(_SEPARATOR, b"/")
             if path.startswith(top) and entry[:1] in (b"r", b"w"):
                 (writes if entry[:1] == b"w" else reads).add(path.removeprefix(top))
         # A module that was compiled before is not opened itself.

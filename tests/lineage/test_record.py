@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 from dver.base.oid import format_oid
-from dver.formats import record
+from dver.formats import record, recordpath
 from dver.formats.record import Record
+from dver.lineage.finding import records_at
+from dver.repo import Repo
 from tests.lineage.conftest import Project
 
 
@@ -151,3 +154,13 @@ def test_yaml_with_a_date_and_a_params_file(project: Project, tmp_path: Path) ->
     assert value.claim is not None
     assert value.claim.made == "2024-05-01"
     assert [one.key for one in value.params] == ["opt.name", "rate"]
+
+
+def test_what_git_adds_to_lines_on_checkout_changes_no_record(project: Project) -> None:
+    recorded(project, **FULL)
+    repo = Repo.open(project.path)
+    (before,) = records_at(repo, "")
+    path = project.path / os.fsdecode(recordpath.path_of(before[0]))
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert list(records_at(repo, "")) == [before]
+    repo.close()

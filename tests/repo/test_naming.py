@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
+import types
 from pathlib import Path
 
 import pytest
 
 from dver.base.errors import UsageError
-from dver.repo import Repo
+from dver.repo import Repo, naming
 from tests.support.gitrepo import GitRepo
 
 
@@ -128,3 +130,38 @@ def test_is_path(git_repo: GitRepo) -> None:
         assert repo.is_path(argument), argument
     for argument in ("there", "d/other", "", "../x", ".git", "a\0b"):
         assert not repo.is_path(argument), argument
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
+    """A repository in ``C:\\repo``, seen from ``C:\\repo\\sub``."""
+    system = types.SimpleNamespace(path=ntpath, sep="\\", fspath=os.fspath)
+    monkeypatch.setattr(naming, "os", system)
+    monkeypatch.setattr(naming, "_WINDOWS", True)
+    return types.SimpleNamespace(root="C:\\repo", cwd="C:\\repo\\sub")
+
+
+@pytest.mark.parametrize(
+    ("argument", "path"),
+    [
+        ("data\\x.csv", "sub/data/x.csv"),
+        ("data/x.csv", "sub/data/x.csv"),
+        ("..\\data\\", "data"),
+        ("..", ""),
+        ("C:\\repo\\data", "data"),
+        ("c:/REPO/data", "data"),
+        ("\\repo\\data", "data"),
+        ("D:\\repo\\data", None),
+        ("..\\..\\other", None),
+    ],
+)
+def test_arguments_on_windows(
+    windows: types.SimpleNamespace, argument: str, path: str | None
+) -> None:
+    assert naming._relative(windows, argument) == path
+
+
+def test_paths_of_windows_as_git_spells_them(windows: types.SimpleNamespace) -> None:
+    assert naming.in_git("C:\\repo\\.dver\\records\\a", windows.root) == ".dver/records/a"
+    assert naming.in_git("C:\\other\\x", windows.root) == "../other/x"
+    assert naming.in_git("D:\\stores\\x", windows.root) == "D:/stores/x"

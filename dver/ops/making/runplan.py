@@ -24,6 +24,7 @@ from dver.lineage.keeping import Bundle, Keeper
 from dver.lineage.running import Draft
 from dver.ops.targets import naming
 from dver.ops.targets.target import load_targets
+from dver.repo.naming import in_git
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -116,7 +117,7 @@ class Plan:
     def draft(self) -> Draft:
         """Return what can be said before the command runs."""
         repo, options = self.repo, self.options
-        cwd = os.path.relpath(repo.cwd, repo.root)
+        cwd = in_git(repo.cwd, repo.root)
         code = snapshot.take(repo.git, [RECORDS, *options.apart])
         return Draft(
             reason=options.message,

@@ -22,6 +22,7 @@ from dver.foreign.places import Places, of_project
 from dver.git.pointers import REGULAR, read_blobs
 from dver.git.process import split_nul
 from dver.repo.layout import COMMITTED_CONFIG
+from dver.repo.naming import in_git
 
 if TYPE_CHECKING:
     from dver.repo import Repo
@@ -290,9 +291,8 @@ class PlacesOf:
         if not os.path.lexists(path):
             return False
         root = os.path.realpath(self._repo.root)
-        inside = [os.path.relpath(path, self._repo.root)]
-        inside.append(os.path.relpath(os.path.realpath(path), root))
-        paths = [os.fsencode(one) for one in inside if one.split(os.sep)[0] != os.pardir]
+        inside = [in_git(path, self._repo.root), in_git(os.path.realpath(path), root)]
+        paths = [os.fsencode(one) for one in inside if one.split("/")[0] != os.pardir]
         return bool(self._repo.git.tracked_by_git(paths))
 
     def _lfs(self) -> Places:

@@ -94,6 +94,8 @@ def read_pointer(path: bytes, *, limit: int = pointers.MAX_SIZE) -> bytes | None
     except OSError as error:
         if os.path.islink(path):
             raise FormatError("it is a symlink", hint="replace it by a file") from error
+        if os.path.isdir(path):  # which Windows does not open
+            return None
         raise fsio.failure(error, "read", path) from error
     try:
         mode = os.fstat(fd).st_mode

@@ -11,6 +11,7 @@ from dver.base.clearing import clear_away
 from dver.base.reporter import Reporter
 from dver.ops.upkeep.temporaries import stale_temporaries
 from dver.repo import Repo
+from dver.repo.naming import in_git
 from dver.storage.base import Storage
 from dver.store import quarantine
 from dver.store.store import Store
@@ -55,7 +56,7 @@ def tidy(repo: Repo, store: Store, *, at_once: bool, dry_run: bool, reporter: Re
                     task.advance()
             for path in left:
                 _remove(path)
-    names = tuple(repo.display(os.fsencode(os.path.relpath(path, repo.root))) for path in left)
+    names = tuple(repo.display(os.fsencode(in_git(path, repo.root))) for path in left)
     return Cleaned(
         (*found.removed, *sorted(names)), found.bytes + sum(left.values()), found.kept, dry_run
     )
