@@ -37,6 +37,11 @@ def test_the_architecture_page_names_what_there_is() -> None:
     modules = set(re.findall(r"`([a-z0-9]+/[a-z0-9_/]+\.py)`", page))
     assert len(modules) > 20
     assert {name for name in modules if not (PACKAGE / name).exists()} == set()
+    for homes, text in re.findall(r"(?ms)^### ([a-z, ]+)\n(.*?)(?=^##)", page):
+        for name in re.findall(r"`([a-z0-9_]+\.py)`", text):
+            places = [PACKAGE / package for package in homes.split(", ")]
+            there = (PACKAGE / name).exists() or any(list(place.rglob(name)) for place in places)
+            assert there, f"{name} is not in {homes}"
     drawn = set(re.findall(r"[│ ] ([a-z]+)  +[a-z]", page.partition("```")[2].partition("```")[0]))
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert packages <= drawn
