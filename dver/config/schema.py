@@ -145,8 +145,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "hooks.stale",
         "choice",
-        "What dver's pre-commit hook does about data that was changed and not added: 'warn',"
-        " 'refuse' the commit, or 'off'.",
+        "What dver's pre-commit hook does about data that was changed and not added: 'warn' (of"
+        " large directories roughly, in commits without data), 'refuse' the commit, or 'off'.",
         default="warn",
         choices=("warn", "refuse", "off"),
     ),

@@ -93,6 +93,13 @@ class StatIndex:
         except FormatError:
             return None
 
+    def saved(self, target: bytes) -> int:
+        """Return when what is remembered of a directory target was written (ns), 0 for never."""
+        try:
+            return os.stat(self._path(target)).st_mtime_ns
+        except OSError:
+            return 0
+
     def save_tree(
         self,
         target: bytes,

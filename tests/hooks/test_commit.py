@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from dver.base.reporter import SILENT
+from dver.ops.githooks import unadded
 from dver.ops.githooks.precommit import CommitProblem
 from dver.ops.githooks.run import HookCall, run_hook
 from tests.hooks.conftest import HookRepo
@@ -90,6 +92,29 @@ def test_stale_pointers(repo: HookRepo, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("DVER_HOOKS_STALE", "off")
     assert told(repo) == []
     repo.run("commit", "-q", "--allow-empty", "-m", "x")
+
+
+def test_large_directories_are_looked_at_roughly_in_commits_without_data(
+    repo: HookRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the times of their directories; small ones, and all with data in the commit, in full."""
+    monkeypatch.setattr(unadded, "FEW_FILES", 2)
+    large = {"deep/a": "1", "deep/b": "1", "deep/c": "1", "x": "1"}
+    repo.version("data", d=large, small={"a": "1"}, f="1")
+    repo.write("code.py", "1")
+    repo.git("add", "code.py")
+    time.sleep(0.1)  # what was written just now could be written once more unseen
+    assert told(repo) == []
+    with open(repo.path / "d/deep/a", "w", encoding="utf-8") as file:
+        file.write("changed in place")
+    assert told(repo) == []  # nothing tells it but the file itself
+    repo.write("small/a", "2")
+    assert told(repo) == [("small", "stale", False)]
+    repo.write("d/deep/new", "1")
+    assert told(repo) == [("d", "stale", False), ("small", "stale", False)]
+    repo.unlink("d/deep/new")
+    monkeypatch.setenv("DVER_HOOKS_STALE", "refuse")
+    assert [name for name, _, _ in told(repo)] == ["d", "small"]
 
 
 def test_from_below_and_only_what_is_committed(repo: HookRepo) -> None:

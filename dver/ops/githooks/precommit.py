@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +13,6 @@ from dver.base.reporter import Reporter
 from dver.formats import conflict
 from dver.git.pointers import data_path, is_pointer_path, pointer_path, read_blobs
 from dver.git.staged import Staged, blob_sizes, staged_files, tracked_pointers
-from dver.ops.data.status import StatusOptions, status
 from dver.ops.targets.target import decode_at
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def check_commit(repo: Repo, reporter: Reporter) -> CommitCheck:
         *_bad_files(repo, [one for one in staged if not is_pointer_path(one.path)], pointers),
     ]
     if pointers:
-        found += _stale(repo, reporter)
+        is_about_data = any(is_pointer_path(one.path) for one in staged)
+        found += _stale(repo, reporter, None if is_about_data else pointers)
     return CommitCheck(tuple(sorted(found, key=lambda one: one.path)))
 
 
@@ -134,12 +135,28 @@ def max_file_size(repo: Repo) -> int:
     return int(text.rstrip("KMG")) << _UNITS.get(text[-1], 0)
 
 
-def _stale(repo: Repo, reporter: Reporter) -> list[CommitProblem]:
+def _stale(
+    repo: Repo, reporter: Reporter, pointers: frozenset[bytes] | None
+) -> list[CommitProblem]:
+    """Return what was changed and not added; of a commit without data all ``pointers`` are given.
+
+    Who wants commits to be refused for it wants to be sure, so that every file is looked at.
+    """
     policy = repo.config.text("hooks.stale")
     if policy == "off":
         return []
+    paths: tuple[str, ...] = ()
+    if policy == "warn" and pointers is not None:
+        from dver.ops.githooks.unadded import worth_a_look
+
+        near = worth_a_look(repo, pointers)
+        if near == []:
+            return []
+        paths = tuple(os.fsdecode(repo.absolute(path)) for path in near or ())
+    from dver.ops.data.status import StatusOptions, status
+
     whole = repo.at(repo.root) if repo.cwd != repo.root else repo
-    told = status(whole, StatusOptions(no_remote=True, details=0), reporter)
+    told = status(whole, StatusOptions(paths=paths, no_remote=True, details=0), reporter)
     changed = [
         repo.locate(str(repo.root / one.path))
         for one in told.targets
