@@ -227,7 +227,7 @@ def _there(console: Console, there: PurgedThere, *, dry_run: bool) -> None:
     if there.set_aside:
         console.warn(
             f"{there.remote} has {count(len(there.set_aside), 'file')} set aside by repairs,"
-            " which may hold it",
+            " in which none of it was found",
             f"dver fsck --clean --now -r {there.remote}",
         )
 

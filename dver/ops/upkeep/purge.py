@@ -15,6 +15,7 @@ from dver.base.reporter import Reporter
 from dver.config.remotes import find_remote, list_remotes
 from dver.formats import purged as notes
 from dver.formats.purged import Purged, PurgedObject
+from dver.git.repository import Git
 from dver.lineage.actor import who
 from dver.ops.upkeep.contentnamed import Named, named_content
 from dver.ops.upkeep.gc import all_repositories, mark_versions
@@ -93,7 +94,7 @@ class PurgedThere:
     ``objects`` counts the named objects that were there, ``roots`` the pushes that name one
     directly; ``shared`` are as in PurgedHere. ``refused`` are keys that the remote would not
     delete, ``kept_versions`` keys of which it keeps an old version, ``left`` objects that are still
-    there, and ``set_aside`` files in its quarantine, which may hold anything.
+    there, and ``set_aside`` files in its quarantine in which none of it was found.
     """
 
     remote: str
@@ -144,6 +145,8 @@ def purge(repo: Repo, options: PurgeOptions, reporter: Reporter) -> PurgeResult:
     Nothing that something else needs goes with it. What cannot be reached is told. Word of the
     purge stays, here and in each remote: whoever misses the content is told so, and no push or
     fetch brings it back. Remotes that fail are told, and do not stop the rest.
+
+    Raises NotFoundError, with nothing changed, for an oid that nothing here or there knows.
     """
     repo.require_init()
     if not options.what:
@@ -157,6 +160,9 @@ def purge(repo: Repo, options: PurgeOptions, reporter: Reporter) -> PurgeResult:
         with repo.store.hold():
             others = all_repositories(repo)[1:]
         found = referring(repo, repo.store, [one.oid for one in named], others)
+    unknown = [one for one in named if not _is_known(repo, one, others)]
+    if unknown:
+        _refuse_unheard_of(repo, options, unknown, reporter)
     purged = _word(repo, named, options.reason)
     # From now on nothing that runs here sends or brings any of it.
     if not options.dry_run:
@@ -174,6 +180,37 @@ def purge(repo: Repo, options: PurgeOptions, reporter: Reporter) -> PurgeResult:
         found,
         here,
         remotes,
+    )
+
+
+def _is_known(repo: Repo, one: Named, others: Sequence[Git]) -> bool:
+    """Say whether anything here knows of some content: a path, the store, or word of a purge."""
+    if one.path is not None or repo.store.has(one.oid):
+        return True
+    if one.oid in read_tombstones(repo.store.local_directory()):
+        return True
+    return bool(referring(repo, repo.store, [one.oid], others).references)
+
+
+def _refuse_unheard_of(
+    repo: Repo, options: PurgeOptions, named: Sequence[Named], reporter: Reporter
+) -> None:
+    """Raise NotFoundError for oids that are nowhere: the word of a slip would stay for good.
+
+    Where a remote cannot be asked, they may be there.
+    """
+    purged = Purged("0" * 32, 0, "", "", tuple(PurgedObject(one.oid, one.kind) for one in named))
+    here = _purge_here(repo, named, dry_run=True, reporter=reporter)
+    if here.objects or here.links or here.strays:
+        return
+    for name in options.remotes or [one.name for one in list_remotes(repo.config)]:
+        there = _purge_there(repo, name, purged, dry_run=True, reporter=reporter)
+        if there.problem or there.objects or there.packs_deleted or there.packs_rewritten:
+            return
+    oids = " ".join(format_oid(one.oid) for one in named)
+    raise NotFoundError(
+        f"nothing was purged: {oids} is nowhere, neither here nor in a remote",
+        hint="'dver whereis PATH' tells the oid of a file",
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dver.base import clock
-from dver.base.errors import CorruptError, ObjectNotFound, RemoteError
+from dver.base.errors import RemoteError
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Reporter
 from dver.formats import pack
@@ -25,7 +25,7 @@ from dver.formats.segment import ROW
 from dver.store import layout
 from dver.store.index import Index
 from dver.store.store import Store
-from dver.store.strays import footer_rows
+from dver.transfer.gc.leftovers import in_unindexed, parts_here, remove_set_aside
 from dver.transfer.gc.moment import ask_time
 from dver.transfer.gc.reach import Reach
 from dver.transfer.gc.repack import repack
@@ -47,7 +47,8 @@ class PurgedRemote:
     since they are a part of something else. ``deleted`` and ``rewritten`` count packs. ``refused``
     are keys that could not be deleted, ``kept_versions`` those that were, and of which the storage
     keeps an old version; ``reason`` says why. ``left`` are objects that are still
-    there for any other cause. ``set_aside`` are files in its quarantine, which may hold anything.
+    there for any other cause. ``set_aside`` are files that stay in its quarantine: in them none of
+    it was found, unless they are ``refused`` too.
     """
 
     objects: frozenset[Oid] = frozenset()
@@ -107,6 +108,8 @@ class _Purge:
         self._reporter = reporter
         self._own = layout.new_session(collection=True)
         self._done = PurgedRemote()
+        # Also what was named by an index once, and is not any more.
+        self._dead: set[bytes] = set()
 
     def run(self, *, dry_run: bool) -> PurgedRemote:
         done = self._done
@@ -129,6 +132,7 @@ class _Purge:
                 break
         if not dry_run:
             done.left = self._still_there() - done.shared
+            done.refused += remove_set_aside(self._remote.storage, self._dead - done.shared)
         done.set_aside = tuple(
             sorted(entry.key for entry in self._remote.storage.list("quarantine/"))
         )
@@ -151,7 +155,8 @@ class _Purge:
                 if ours[at] and not others[at]:
                     dead.add(row[:OID_SIZE])
         named = {name for name, _ in _places(index, dead)} & seen.packs.keys()
-        unindexed = self._in_unindexed(index, seen, dead | self._oids)
+        self._dead |= dead | self._oids | parts_here(self._local, self._named, index)
+        unindexed = in_unindexed(self._remote, index, seen, self._dead)
         if first:
             here = frozenset(oid for oid in self._oids if oid in index)
             self._done.shared = here - frozenset(map(Oid, dead))
@@ -178,19 +183,6 @@ class _Purge:
         reach.add(root for session, root in seen.roots.items() if session in seen.void)
         reach.add(one.root for one in seen.trash.values())
         return reach
-
-    def _in_unindexed(self, index: Index, seen: Survey, oids: set[bytes]) -> set[bytes]:
-        """Return the packs that no segment names and that have any of some objects."""
-        found = set()
-        for name in seen.packs.keys() - index.packs().keys():
-            try:
-                rows = footer_rows(self._remote.storage, name, seen.packs[name])
-            except (CorruptError, ObjectNotFound):
-                continue
-            size = pack.ROW.size
-            if any(rows[at : at + OID_SIZE] in oids for at in range(0, len(rows), size)):
-                found.add(name)
-        return found
 
     def _carry_out(self, seen: Survey, doomed: frozenset[bytes], reach: Reach) -> None:
         remote, done = self._remote, self._done

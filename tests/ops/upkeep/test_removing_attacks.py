@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dver.base import fsio
-from dver.base.errors import MissingContentError, RefusedError, UsageError
+from dver.base.errors import MissingContentError, NotFoundError, RefusedError, UsageError
 from dver.base.oid import format_oid, oid_of
 from dver.formats import purged as notes
 from dver.formats.purged import Purged, PurgedObject
@@ -20,7 +20,11 @@ from dver.ops.sharing.remote import AddRemoteOptions, add_remote, trust_remote
 from dver.ops.upkeep.drop import DropOptions, drop
 from dver.ops.upkeep.fsck import FsckOptions, fsck
 from dver.ops.upkeep.purge import PurgeOptions, PurgeResult, purge
+from dver.storage.local import LocalStorage
+from dver.store import writer
 from dver.store.tombstones import read_tombstones
+from dver.transfer import uploads
+from dver.transfer.session import Session
 from tests.support.gitrepo import GitRepo
 from tests.support.workrepo import WorkRepo
 
@@ -231,3 +235,100 @@ def test_a_directory_that_is_not_here_goes_with_what_is_in_it(
     assert done.exit_code == 0
     assert not holding(nas, b"more" + SECRET)
     assert holding(nas, OTHER)
+
+
+@pytest.mark.parametrize("killed_at", ["packs/", "index/", "condemned/"])
+def test_a_killed_purge_of_a_remote_is_ended_by_the_next(
+    tmp_path: Path, nas: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    """Also what lies in packs that no segment there names any more, and that have only chunks."""
+    made = WorkRepo.create(tmp_path / "made")
+    content = random.Random(2).randbytes(3 << 20)
+    # The list lies in another pack than most of the chunks.
+    for where in (uploads, writer):
+        monkeypatch.setattr(where, "PACK_TARGET", 1 << 20)
+    made.write("kept", OTHER)
+    made.write("big", SECRET + content)
+    made.add("kept", "big")
+    run(made, add_remote, AddRemoteOptions("nas", str(nas)))
+    made.commit("one")
+    run(made, push, PushOptions())
+    assert len(list(nas.glob("packs/*/*"))) > 2
+    real = LocalStorage.delete
+
+    def die(self: LocalStorage, key: str) -> None:
+        if key.startswith(killed_at) and self.root == str(nas):
+            raise KeyboardInterrupt
+        real(self, key)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LocalStorage, "delete", die)
+        purging(made, "big", all_versions=True)
+    # Whoever runs it again may be somebody else, who never had the content.
+    clone = WorkRepo(GitRepo.clone(made.path, tmp_path / "clone").path)
+    trust_remote(clone.open(), "nas")
+    done = purging(clone, "big", all_versions=True)
+    assert done.exit_code == 0
+    assert not holding(nas)
+    assert content[100_000:100_500] not in b"".join(
+        path.read_bytes() for path in nas.rglob("*") if path.is_file()
+    )
+    assert holding(nas, OTHER)
+
+
+def test_what_a_killed_push_left_is_purged_too(
+    tmp_path: Path, nas: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its packs are in no segment yet, and have chunks that only the local store can name."""
+    made = WorkRepo.create(tmp_path / "made")
+    content = random.Random(2).randbytes(3 << 20)
+    made.write("kept", OTHER)
+    made.add("kept")
+    made.commit("one")
+    run(made, add_remote, AddRemoteOptions("nas", str(nas)))
+    run(made, push, PushOptions())
+    made.write("big", content)
+    made.add("big")
+    made.commit("two")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Session, "publish_index", die)
+        run(made, push, PushOptions())
+    pieces = [content[at : at + 500] for at in range(0, len(content), 100_000)]
+    assert any(holding(nas, piece) for piece in pieces)
+    purging(made, "big")
+    assert not any(holding(nas, piece) for piece in pieces)
+    assert holding(nas, OTHER)
+
+
+def test_the_quarantine_of_a_remote_is_looked_through(repo: WorkRepo, nas: Path) -> None:
+    pack = next(path for path in nas.glob("packs/*/*") if SECRET in path.read_bytes())
+    aside = nas / "quarantine"
+    aside.mkdir()
+    (aside / f"20260101T000000Z-packs-{pack.name}").write_bytes(pack.read_bytes())
+    cut = pack.read_bytes()[:-100]
+    (aside / f"20260102T000000Z-packs-{pack.name}").write_bytes(cut)
+    (aside / "20260101T000000Z-packs-ab").write_bytes(b"something else")
+    told = purging(repo, "data/people", dry_run=True).remotes[0]
+    assert len(list(aside.iterdir())) == 3
+    assert len(told.set_aside) == 3
+    done = purging(repo, "data/people").remotes[0]
+    assert not holding(nas)
+    assert done.set_aside == ("quarantine/20260101T000000Z-packs-ab",)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_oid_that_is_nowhere_leaves_no_word(repo: WorkRepo, nas: Path, dry_run: bool) -> None:
+    unknown = format_oid(oid_of(b"a slip of the hand"))
+    with pytest.raises(NotFoundError, match="nowhere") as caught:
+        purging(repo, "data/people", unknown, dry_run=dry_run)
+    assert unknown in caught.value.message
+    assert not list(nas.rglob("*.purged"))
+    assert not read_tombstones(str(repo.path / ".git/dver")).purges
+    assert holding(nas)
+    # Where a remote cannot be asked, it may be there.
+    nas.rename(nas.parent / "away")
+    assert purging(repo, unknown, dry_run=dry_run).exit_code != 0
