@@ -98,7 +98,7 @@ def test_large_directories_are_looked_at_roughly_in_commits_without_data(
     repo: HookRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the times of their directories; small ones, and all with data in the commit, in full."""
-    monkeypatch.setattr(unadded, "FEW_FILES", 2)
+    monkeypatch.setattr(unadded, "FEW_FILES", 3)
     large = {"deep/a": "1", "deep/b": "1", "deep/c": "1", "x": "1"}
     repo.version("data", d=large, small={"a": "1"}, f="1")
     repo.write("code.py", "1")
