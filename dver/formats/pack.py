@@ -40,6 +40,8 @@ TRAILER = struct.Struct("<IIQQQ8s")
 #: the top list of a large file's content or of a large tree.
 BLOB, TREE, CHUNK, LIST, BLOB_LIST, TREE_LIST = range(1, 7)
 KINDS = range(1, 7)
+#: The kinds of frames that hold a chunk list.
+LIST_KINDS = (LIST, BLOB_LIST, TREE_LIST)
 RAW, ZSTD = 0, 1
 
 #: No frame's content is longer than this, stored or raw (bytes): a maximal chunk or list, rounded.

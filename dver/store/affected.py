@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid
+from dver.formats.pack import LIST_KINDS
 from dver.formats.tree import DIRECTORY, MAX_DEPTH
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 from dver.store.walk import join
 
 

@@ -21,6 +21,7 @@ from dver.base.regular import open_regular
 from dver.base.reporter import Task
 from dver.base.workers import run_jobs, usable_cores
 from dver.formats import pack
+from dver.formats.pack import LIST_KINDS
 from dver.formats.proofs import Proofs
 from dver.formats.segment import ROW, Place
 from dver.storage.base import Storage
@@ -31,7 +32,7 @@ from dver.store.index import Index, Segment, SoundFirst
 from dver.store.packcheck import PackChecker
 from dver.store.packfile import check_pack, read_footer, verify_frame
 from dver.store.proofs import add_proofs, read_proofs
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 from dver.store.windows import windows
 
 if TYPE_CHECKING:

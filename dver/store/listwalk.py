@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from dver.base.errors import CorruptError, FormatError
 from dver.base.oid import Oid, format_oid
@@ -10,7 +11,9 @@ from dver.formats import chunklist, pack
 from dver.formats.chunklist import ChunkList
 from dver.formats.segment import Place
 from dver.store.othercopies import open_sound
-from dver.store.store import Store
+
+if TYPE_CHECKING:
+    from dver.store.store import Store
 
 
 def read_list(store: Store, oid: Oid, place: Place) -> ChunkList:

@@ -15,10 +15,11 @@ from dver.base.errors import CorruptError, DverError
 from dver.base.oid import Oid, checksum, oid_of
 from dver.formats import pack
 from dver.formats.chunklist import ChunkList
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place
 from dver.store.codec import Buffer, decompress
 from dver.store.ranged import Wanted
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 
 #: How much is read at once (bytes), so that it is checked while the processor's cache has it; the
 #: last frame may go beyond that.

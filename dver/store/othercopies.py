@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from dver.base.errors import CorruptError, DverError, MissingContentError, ObjectNotFound
 from dver.base.oid import Hasher, Oid, finish, format_oid
 from dver.formats import chunklist
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place
 from dver.store.codec import Buffer
 from dver.store.packfile import is_named_by
-from dver.store.store import LIST_KINDS, Store
+
+if TYPE_CHECKING:
+    from dver.store.store import Store
 
 _NOT_HERE = (CorruptError, MissingContentError, ObjectNotFound)
 

@@ -23,6 +23,7 @@ from dver.base.locking import Lock
 from dver.base.oid import Hasher, Oid, finish, format_oid, list_name_of
 from dver.base.regular import OpenFile, OpenFiles
 from dver.formats import pack, storeinfo
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
 from dver.storage.base import Storage
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from dver.store.codec import Buffer
     from dver.store.writer import Writer
 
-#: The kinds of frames that hold a chunk list.
-LIST_KINDS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
 _MAX_OPEN_PACKS = 64
 #: So many chunks of an object are looked up at once.
 _CHUNKS = 8192

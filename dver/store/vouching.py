@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid
+from dver.formats.pack import LIST_KINDS
 from dver.formats.tree import Tree
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 
 
 class Vouching:

@@ -18,9 +18,10 @@ from dver.base import fsio
 from dver.base.errors import CorruptError, DverError
 from dver.base.oid import Hasher, Oid, finish, format_oid
 from dver.formats import pack
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place
 from dver.store.codec import decompress
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 
 #: How long a window is at most (bytes). Several of them fit the processor's cache.
 _WINDOW = pack.MAX_FRAME

@@ -15,13 +15,14 @@ from dver.base.errors import CorruptError, MissingContentError, ObjectNotFound
 from dver.base.oid import Oid, format_oid, oid_of
 from dver.formats import pack
 from dver.formats.chunklist import ChunkList
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place
 from dver.formats.tree import Tree
 from dver.store import layout
 from dver.store.codec import Buffer
 from dver.store.packfile import open_frame
 from dver.store.ranged import Wanted
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 from dver.transfer.ranges import coalesce
 from dver.transfer.reader import reader
 from dver.transfer.remote import Remote

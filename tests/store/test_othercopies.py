@@ -11,7 +11,8 @@ import pytest
 from dver.base.errors import CorruptError
 from dver.base.oid import Oid, list_name_of, oid_of
 from dver.formats import chunklist, pack
-from dver.store.store import LIST_KINDS, Store
+from dver.formats.pack import LIST_KINDS
+from dver.store.store import Store
 from dver.store.windows import copy_content
 
 LONG = random.Random(5).randbytes(40_000)

@@ -11,6 +11,7 @@ from dver.base.errors import FormatError, MissingContentError, UsageError
 from dver.base.fsio import explained
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter, Task
+from dver.formats.pack import LIST_KINDS
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.history import history
 from dver.git.pointers import data_path, read_blobs
@@ -18,7 +19,7 @@ from dver.ops.targets.scope import Scope
 from dver.ops.targets.sources import RemoteBehind
 from dver.ops.targets.versions import decode_pointer, no_such_path, typed_path, version_at
 from dver.store import walk
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 from dver.workspace.building import entry_of
 
 if TYPE_CHECKING:

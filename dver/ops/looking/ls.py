@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter, Task
+from dver.formats.pack import LIST_KINDS
 from dver.formats.tree import DIRECTORY, EMPTY_OID, Entry, Tree
 from dver.ops.targets import naming
 from dver.ops.targets.kinds import KindWord, kind_word
@@ -22,7 +23,6 @@ from dver.ops.targets.versions import (
     version_at,
 )
 from dver.store import walk
-from dver.store.store import LIST_KINDS
 from dver.workspace.building import entry_of
 
 if TYPE_CHECKING:

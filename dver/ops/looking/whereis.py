@@ -20,6 +20,7 @@ from dver.base.oid import Oid, format_oid, parse_oid
 from dver.base.reporter import Reporter
 from dver.config.remotes import find_remote, list_remotes
 from dver.formats import pack
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, Entry, Tree
 from dver.ops.targets.kinds import KindWord, kind_word
@@ -28,7 +29,7 @@ from dver.ops.targets.scope import Scope
 from dver.ops.targets.sources import RemoteBehind
 from dver.ops.targets.versions import entry_at, locate, typed_path, version_at
 from dver.store import walk
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 from dver.store.tombstones import explain
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats import tree
+from dver.formats.pack import LIST_KINDS
 from dver.formats.pointer import Pointer
 from dver.git import pointers
 from dver.git.history import history
@@ -19,7 +20,7 @@ from dver.repo import Repo
 from dver.store import walk
 from dver.store.affected import Affected as Tracer
 from dver.store.fsck import Problem
-from dver.store.store import LIST_KINDS, Store
+from dver.store.store import Store
 
 #: So many files of a version are named, and the others counted.
 SHOWN_FILES = 10
