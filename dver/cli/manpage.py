@@ -9,8 +9,8 @@ import click
 
 from dver.cli.command import EXIT_MEANINGS, Command
 from dver.cli.concepts import CONCEPTS, text_of
-from dver.cli.reference import AGAIN, usage, walk
 from dver.cli.root import root
+from dver.cli.tree import AGAIN, usage, walk
 
 
 def page() -> str:

@@ -15,11 +15,12 @@ from dver.base.errors import DverError
 from dver.cli import concepts, manpage, reference
 from dver.cli.command import EXIT_MEANINGS, Command, Lazy
 from dver.cli.root import root
+from dver.cli.tree import AGAIN, walk
 from dver.ops.making.reproduce import EXIT_OF
 from tests.support.cli import Dver
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
-TREE = dict(reference.walk())
+TREE = dict(walk())
 COMMANDS = {name: found for name, found in TREE.items() if isinstance(found, Command)}
 
 
@@ -133,7 +134,7 @@ def test_concepts_name_commands_that_exist(name: str) -> None:
 
 def test_the_manual_page_is_up_to_date() -> None:
     path = DOCS.parents[1] / "man" / "dver.1"
-    assert path.read_text(encoding="ascii") == manpage.page(), f"run: {reference.AGAIN}"
+    assert path.read_text(encoding="ascii") == manpage.page(), f"run: {AGAIN}"
 
 
 def test_the_manual_page_holds_everything(outside: Dver) -> None:
@@ -167,14 +168,14 @@ def test_help_of_the_groups(outside: Dver) -> None:
 @pytest.mark.parametrize("page", reference.PAGES)
 def test_reference_pages_are_up_to_date(page: str) -> None:
     path = DOCS / f"{page}.md"
-    assert path.read_text(encoding="utf-8") == reference.page(page), f"run: {reference.AGAIN}"
+    assert path.read_text(encoding="utf-8") == reference.page(page), f"run: {AGAIN}"
 
 
 def test_the_generator_writes_all_there_is(tmp_path: Path) -> None:
     top = tmp_path / "checkout"
     for directory in ("docs/reference", "man"):
         (top / directory).mkdir(parents=True)
-    subprocess.run([sys.executable, *reference.AGAIN.split()[1:]], cwd=top, check=True)
+    subprocess.run([sys.executable, *AGAIN.split()[1:]], cwd=top, check=True)
     written = {path.name: path.read_text("utf-8") for path in top.rglob("*") if path.is_file()}
     pages = {f"{name}.md": reference.page(name) for name in reference.PAGES}
     assert written == {**pages, "dver.1": manpage.page()}
