@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from dver.base.errors import SystemFailure
-from dver.base.osat import NATIVE, osat
+from dver.base.osat import DIRECTORY, NATIVE, fchmod, osat
 
 PathLike = str | bytes | os.PathLike[str]
 
@@ -190,7 +190,7 @@ def share(fd: int, directory: PathLike, mode: int) -> None:
         with contextlib.suppress(OSError):
             found = os.fstat(fd).st_mode
             if found & wanted != wanted:
-                os.fchmod(fd, stat.S_IMODE(found) | wanted)
+                fchmod(fd, stat.S_IMODE(found) | wanted)
 
 
 def write_all(fd: int, data: bytes | bytearray | memoryview, path: PathLike) -> None:
@@ -233,7 +233,7 @@ def write_pieces(fd: int, pieces: Sequence[bytes | bytearray | memoryview], path
         raise failure(error, "write", path) from error
 
 
-if hasattr(os, "pread"):
+if sys.platform != "win32":
     pread = os.pread
 else:
     _seeking = threading.Lock()
@@ -248,7 +248,8 @@ else:
 def read_into(fd: int, buffers: Sequence[bytearray | memoryview], offset: int) -> int:
     """Fill buffers one after the other from an offset on; return how many bytes were read."""
     if hasattr(os, "preadv"):
-        return os.preadv(fd, buffers, offset)
+        count: int = os.preadv(fd, buffers, offset)
+        return count
     data = memoryview(pread(fd, sum(map(len, buffers)), offset))
     at = 0
     for buffer in buffers:
@@ -315,7 +316,7 @@ def sync_dir(path: PathLike) -> None:
     if os.name == "nt":
         return
     with explained("open", path):
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | OPEN_FLAGS)
+        fd = os.open(path, os.O_RDONLY | DIRECTORY | OPEN_FLAGS)
     try:
         sync_file(fd, path)
     finally:

@@ -136,24 +136,6 @@ class Lock:
         return f" (held by process {', '.join(named)}{more})"
 
 
-def _holders(fd: int) -> list[int]:
-    """Return the processes that hold a lock on an open file, where the system tells (Linux)."""
-    try:
-        found = os.fstat(fd)
-        with open("/proc/locks", encoding="ascii", errors="replace") as file:
-            rows = [line.split() for line in file]
-    except OSError:
-        return []
-    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    # '1: FLOCK ADVISORY READ 4711 08:01:1234 0 EOF'; one who waits has '->' behind the number.
-    pids = {
-        int(row[4])
-        for row in rows
-        if len(row) == 8 and row[1] == "FLOCK" and row[5] == place and row[4].isdecimal()
-    }
-    return sorted(pids - {0, os.getpid()})
-
-
 def _words_of(pid: int) -> str:
     """Return the plain words that a process was started with: others may be secret."""
     try:
@@ -172,7 +154,27 @@ _LOCK_UNSUPPORTED = SYNC_UNSUPPORTED | {errno.ENOLCK, errno.ENOSYS}
 if sys.platform == "win32":
     from dver.base.bytelocks import try_lock as _try_lock
     from dver.base.bytelocks import unlock as _unlock
+
+    def _holders(fd: int) -> list[int]:  # noqa: ARG001 - the system does not tell
+        return []
 else:
+
+    def _holders(fd: int) -> list[int]:
+        """Return the processes that hold a lock on an open file, where the system tells (Linux)."""
+        try:
+            found = os.fstat(fd)
+            with open("/proc/locks", encoding="ascii", errors="replace") as file:
+                rows = [line.split() for line in file]
+        except OSError:
+            return []
+        place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        # '1: FLOCK ADVISORY READ 4711 08:01:1234 0 EOF'; one who waits has '->' behind the number.
+        pids = {
+            int(row[4])
+            for row in rows
+            if len(row) == 8 and row[1] == "FLOCK" and row[5] == place and row[4].isdecimal()
+        }
+        return sorted(pids - {0, os.getpid()})
 
     def _try_lock(fd: int, exclusive: bool) -> bool:
         import fcntl

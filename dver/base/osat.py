@@ -9,6 +9,7 @@ start quickly need it.
 from __future__ import annotations
 
 import os
+import sys
 from operator import attrgetter
 
 # Mypy knows the name; importing it from typing would take longer than all else here.
@@ -42,4 +43,20 @@ if HAS_MODES:
 else:
     from dver.base.pathwise import stat_fields
 
-__all__ = ["DIRECTORY", "HAS_MODES", "NATIVE", "NOFOLLOW", "OPEN_DIR", "osat", "stat_fields"]
+
+def fchmod(fd: int, mode: int) -> None:
+    """Change the mode of an open file, where files have one."""
+    if sys.platform != "win32" and hasattr(os, "fchmod"):
+        os.fchmod(fd, mode)
+
+
+__all__ = [
+    "DIRECTORY",
+    "HAS_MODES",
+    "NATIVE",
+    "NOFOLLOW",
+    "OPEN_DIR",
+    "fchmod",
+    "osat",
+    "stat_fields",
+]

@@ -208,12 +208,6 @@ def symlink(src: bytes, dst: bytes, *, dir_fd: int) -> None:
     os.symlink(text, whole, target_is_directory=is_directory)
 
 
-def fchmod(fd: int, mode: int) -> None:
-    """Change the mode of an open file, where files have one."""
-    if hasattr(os, "fchmod"):
-        os.fchmod(fd, mode)
-
-
 replace = rename
 
 

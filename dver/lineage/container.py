@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Container:
         for path in self.read:
             words += ["-v", f"{path}:{path}:ro"]
         words += ["-w", call.cwd]
-        if hasattr(os, "getuid"):
+        if sys.platform != "win32":
             words += ["--user", f"{os.getuid()}:{os.getgid()}"]
         for name in call.names:
             if name in call.env:

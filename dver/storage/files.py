@@ -50,7 +50,7 @@ def copy(source: int, target: int, path: os.PathLike[str] | str) -> int:
     """
     fsio.step("write")
     size = os.fstat(source).st_size
-    if sys.platform == "linux" and _in_kernel(source, target, size, path):
+    if _in_kernel(source, target, size, path):
         return size
     copied = 0
     while piece := _read(source, path):
@@ -64,23 +64,30 @@ def _read(source: int, path: os.PathLike[str] | str) -> bytes:
         return os.read(source, _PIECE)
 
 
-def _in_kernel(source: int, target: int, size: int, path: os.PathLike[str] | str) -> bool:
-    """Copy without the bytes passing through this process; False if nothing was done."""
-    import fcntl
+if sys.platform == "linux":
 
-    copied = 0
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(target, _FICLONE, source)
-            return True
-        while copied < size:
-            count = os.copy_file_range(source, target, size - copied)
-            if count == 0:
-                # Some virtual file systems answer 0 at once, and want to be read.
-                break
-            copied += count
-    except OSError as error:
-        if copied or error.errno not in _NOT_HERE:
-            raise fsio.failure(error, "write", path) from error
+    def _in_kernel(source: int, target: int, size: int, path: os.PathLike[str] | str) -> bool:
+        """Copy without the bytes passing through this process; False if nothing was done."""
+        import fcntl
+
+        copied = 0
+        try:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(target, _FICLONE, source)
+                return True
+            while copied < size:
+                count = os.copy_file_range(source, target, size - copied)
+                if count == 0:
+                    # Some virtual file systems answer 0 at once, and want to be read.
+                    break
+                copied += count
+        except OSError as error:
+            if copied or error.errno not in _NOT_HERE:
+                raise fsio.failure(error, "write", path) from error
+            return False
+        return copied == size and copied > 0
+
+else:
+
+    def _in_kernel(*_: object) -> bool:
         return False
-    return copied == size and copied > 0

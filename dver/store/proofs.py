@@ -83,6 +83,7 @@ def _is_ours(fd: int) -> bool:
     found = os.fstat(fd)
     return (
         stat.S_ISREG(found.st_mode)
+        and hasattr(os, "geteuid")
         and found.st_uid == os.geteuid()
         and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     )

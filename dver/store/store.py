@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -342,7 +343,7 @@ class Store:
 
     def will_read(self, name: bytes, offset: int, length: int) -> None:
         """Let the system bring a range of a local pack into memory, to be read soon."""
-        if hasattr(os, "posix_fadvise"):
+        if sys.platform == "linux" and hasattr(os, "posix_fadvise"):
             with contextlib.suppress(OSError):
                 os.posix_fadvise(self._pack_file(name).fd, offset, length, os.POSIX_FADV_WILLNEED)
 

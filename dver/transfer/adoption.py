@@ -118,7 +118,7 @@ def _without(rows: bytes, unsound: bytearray) -> bytes:
 
 def _let_go(data: mmap.mmap, start: int) -> None:
     """Count a stretch that was read as ours no longer; it stays in the system's cache."""
-    if hasattr(mmap, "MADV_DONTNEED"):
+    if hasattr(mmap, "MADV_DONTNEED") and hasattr(data, "madvise"):
         data.madvise(mmap.MADV_DONTNEED, start, _RELEASE)
 
 

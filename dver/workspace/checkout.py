@@ -21,7 +21,7 @@ from dver.base import clock, errors, fsio
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
 from dver.base.fsio import OPEN_FLAGS, show
 from dver.base.oid import Oid, format_oid
-from dver.base.osat import NOFOLLOW, osat
+from dver.base.osat import NOFOLLOW, fchmod, osat
 from dver.base.reporter import Task
 from dver.formats import names
 from dver.formats.statindex import STAT_FIELDS
@@ -127,7 +127,8 @@ def _check_space(plan: CheckoutPlan, root: bytes, store: Store, modes: Sequence[
 def _free(where: bytes) -> int:
     if hasattr(os, "statvfs"):
         found = os.statvfs(where)
-        return found.f_bavail * found.f_frsize
+        free: int = found.f_bavail * found.f_frsize
+        return free
     import shutil
 
     return shutil.disk_usage(where).free
@@ -292,7 +293,7 @@ class _Checkout:
                 if stat_row(os.fstat(fd))[:CTIME] != expected[:CTIME]:
                     raise RefusedError("it changed during the checkout")
                 mode = stat.S_IMODE(expected[0])
-                osat.fchmod(fd, mode | (mode & 0o444) >> 2 if executable else mode & ~0o111)
+                fchmod(fd, mode | (mode & 0o444) >> 2 if executable else mode & ~0o111)
                 row = stat_row(os.fstat(fd))
             finally:
                 os.close(fd)

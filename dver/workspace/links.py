@@ -30,7 +30,7 @@ from typing import Literal
 from dver.base import clock, fsio
 from dver.base.errors import DverError, SystemFailure
 from dver.base.oid import Hasher, Oid, finish
-from dver.base.osat import NATIVE
+from dver.base.osat import DIRECTORY, NATIVE, fchmod
 from dver.formats.kinds import EXECUTABLE, FILE
 from dver.formats.statindex import NO_OID, Buffer
 from dver.workspace.stamp import SECOND, stamp_of
@@ -146,7 +146,7 @@ class LinkCache:
         try:
             for piece in pieces:
                 fsio.write_all(fd, piece, path)
-            os.fchmod(fd, 0o555 if executable else 0o444)
+            fchmod(fd, 0o555 if executable else 0o444)
             now = clock.now_ns() // SECOND
             when = now * SECOND + stamp_of(oid, now)
             os.utime(fd, ns=(when, when))
@@ -257,23 +257,24 @@ def place_link(mode: LinkMode, source: bytes, dir_fd: int, name: bytes, file_mod
 
 
 def _reflink(source: bytes, dir_fd: int, name: bytes, file_mode: int) -> None:
-    if sys.platform != "linux":
-        raise OSError(errno.ENOTSUP, "reflinks are made on Linux only")
-    import fcntl
+    if sys.platform == "linux":
+        import fcntl
 
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | fsio.OPEN_FLAGS
-    source_fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | fsio.OPEN_FLAGS)
-    try:
-        fd = os.open(name, flags, file_mode, dir_fd=dir_fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | fsio.OPEN_FLAGS
+        source_fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | fsio.OPEN_FLAGS)
         try:
-            fcntl.ioctl(fd, _FICLONE, source_fd)
-        except OSError:
-            os.unlink(name, dir_fd=dir_fd)
-            raise
+            fd = os.open(name, flags, file_mode, dir_fd=dir_fd)
+            try:
+                fcntl.ioctl(fd, _FICLONE, source_fd)
+            except OSError:
+                os.unlink(name, dir_fd=dir_fd)
+                raise
+            finally:
+                os.close(fd)
         finally:
-            os.close(fd)
-    finally:
-        os.close(source_fd)
+            os.close(source_fd)
+    else:
+        raise OSError(errno.ENOTSUP, "reflinks are made on Linux only")
 
 
 def probe_link_modes(directory: bytes, store_directory: bytes) -> list[LinkMode]:
@@ -303,7 +304,7 @@ def _works(mode: LinkMode, made: str, directory: bytes) -> bool:
     source = os.path.abspath(os.fsencode(made))
     name = os.path.basename(source) + mode.encode()
     try:
-        dir_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | fsio.OPEN_FLAGS)
+        dir_fd = os.open(directory, os.O_RDONLY | DIRECTORY | fsio.OPEN_FLAGS)
     except OSError:
         return False
     try:

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from dataclasses import dataclass
 
 from dver.base import clock, fsio
@@ -129,14 +130,14 @@ def _is_stale(dir_fd: int, name: bytes) -> bool:
 
 
 def _lock(fd: int) -> bool:
-    if not NATIVE:
-        return True  # the open directory itself tells that it is in use
-    import fcntl
+    if NATIVE and sys.platform != "win32":
+        import fcntl
 
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a file system without locks
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # a file system without locks
+    # Elsewhere the open directory itself tells that it is in use.
     return True

@@ -11,6 +11,7 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import RefusedError, RepositoryError
 from dver.base.fsio import show
+from dver.base.osat import fchmod
 from dver.formats import names
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE
 from dver.git.process import split_nul
@@ -105,4 +106,4 @@ def _write_blob(
             first = False
             fsio.write_all(fd, piece, place)
         if executable:
-            os.fchmod(fd, 0o700)
+            fchmod(fd, 0o700)

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, DverError
@@ -235,12 +235,13 @@ def _of_git(view: View, node: Node) -> io.RawIOBase:
     args = ("cat-file", "blob", node.blob)
     if node.size <= _IN_MEMORY:
         return _Bytes(view.repo.git.run(*args))
-    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
+    file: Any = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
     with view.repo.git.pipe(*args) as out:
         while piece := out.read(1 << 20):
             file.write(piece)
     file.seek(0)
-    return file
+    raw: io.RawIOBase = file
+    return raw
 
 
 def _size(raw: io.RawIOBase) -> int:
