@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
 from dver.formats.record import Grade, Graded, Item, Parent, Record, Verdict
-from dver.lineage import actor, grading, running
+from dver.lineage import actor, closeness, grading, running
+from dver.lineage.closeness import Tolerance
 from dver.lineage.executing import Sink
-from dver.lineage.grading import Tolerance
 from dver.lineage.index import LineageIndex
 from dver.lineage.running import Draft
 from dver.lineage.setting import Kind
@@ -233,11 +233,11 @@ class _Reproductions:
             return
         one.outputs = _together([made.outputs for made in one.runs], notes)
         runs = [made.metrics for made in one.runs]
-        noise = grading.noise_of(runs) if len(runs) > 1 else {}
+        noise = closeness.noise_of(runs) if len(runs) > 1 else {}
         one.noise = {name: repr(value) for name, value in sorted(noise.items())}
         tolerance = Tolerance(self._options.relative, self._options.absolute, noise)
-        nearest = grading.nearest(record.metrics, runs)
-        close, one.metric_lines = grading.compare_metrics(record.metrics, nearest, tolerance)
+        nearest = closeness.nearest(record.metrics, runs)
+        close, one.metric_lines = closeness.compare_metrics(record.metrics, nearest, tolerance)
         worst = grading.worst([output.grade for output in one.outputs])
         if worst == "diverged" and close and all(output.made for output in one.outputs):
             # Bytes and content differ, and by its own measure it is as good as before.
