@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.gitrepo import GitRepo, hermetic
 from tests.support.s3server import lying_s3, moto_s3, rclone_s3
+
+if sys.platform == "win32":
+    # Tests of POSIX itself: kills and stops by signals, accounts and modes, limits of a process,
+    # descriptors of directories, names that Windows cannot hold, and Windows played on Linux.
+    collect_ignore = [
+        *("base/test_pathwise.py", "cli/test_elsewhere.py", "test_actions.py"),
+        *("concurrency", "faults", "bench", "model"),
+        *("formats/test_longest.py", "security/test_fuzz.py", "security/test_shared_store.py"),
+        *("security/test_checkout.py", "ops/data/test_clocks.py"),
+        *("ops/upkeep/test_no_regular_files.py", "store/test_proofs.py"),
+        *("workspace/test_hostile.py", "workspace/test_links.py", "workspace/test_scan.py"),
+    ]
 
 __all__ = ["lying_s3", "moto_s3", "rclone_s3"]
 
