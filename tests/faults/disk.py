@@ -361,6 +361,19 @@ def _is_repaired(lab: Lab) -> None:
     run("fsck", "-q", "--full")
 
 
+def _is_dropped(lab: Lab) -> None:
+    assert "would drop 0 objects" in Dver(lab.here)("drop", *_DROPPED, "--dry-run").stdout
+
+
+def _is_swept(lab: Lab) -> None:
+    """What was dropped is in the trash, and what was kept is there in full."""
+    other = _gone(lab, "other")
+    git(lab.top, "clone", "-q", "--branch", "v2", str(lab.here), str(other), env=dict(os.environ))
+    Dver(other)("pull", "-q")
+    assert digests(other / "data") == lab.versions["v2"]
+
+
+_DROPPED = ("data", "--rev", "v1")
 VICTIMS = {
     "init": Victim(("init",), "bare", _is_set_up, keeps=()),
     "add": Victim(("add", "new"), "here", _is_added),
@@ -375,6 +388,8 @@ VICTIMS = {
     "mv": Victim(("mv", "data", "moved"), "here", _is_moved, once=True),
     "rm": Victim(("rm", "data"), "here", _is_removed, becomes="nothing", once=True),
     "remote add": Victim(("remote", "add", "other", "../other"), "here", _has_remote),
+    "drop": Victim(("drop", *_DROPPED), "here", _is_dropped),
+    "gc remote": Victim(("gc", "-r", "nas", "--grace", "0s"), "here", _is_swept),
     # What was not pushed yet and is damaged is lost here.
     "repair": Victim(("fsck", "--repair"), "here", _is_repaired, _damage, keeps=(), code=7),
 }
@@ -517,11 +532,14 @@ def faults(calls: int, number: int, rng: random.Random, most: int) -> Iterator[F
 
 
 def campaign(
-    lab: Lab, name: str, number: int, *, most: int = sys.maxsize, seed: int = 1
+    lab: Lab, name: str, number: int, *, most: int = sys.maxsize, seed: int = 1, calls: int = 0
 ) -> tuple[int, Counter[int], list[str]]:
-    """Try a command with one kind of fault; return (calls, exit codes counted, what was wrong)."""
+    """Try a command with one kind of fault; return (calls, exit codes counted, what was wrong).
+
+    ``calls`` is what another kind, which befalls the same calls, has counted.
+    """
     victim = VICTIMS[name]
-    calls = count(lab, victim, number)
+    calls = calls or count(lab, victim, number)
     codes: Counter[int] = Counter()
     wrong = []
     for fault in faults(calls, number, random.Random(f"{name} {number} {seed}"), most):

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.disk import (
-    CAUSES,
     VICTIMS,
     Fault,
     Lab,
@@ -37,12 +36,14 @@ def lab(shared: dict[str, Lab], tmp_path_factory: pytest.TempPathFactory) -> Lab
 
 @pytest.mark.parametrize("name", VICTIMS)
 def test_a_bad_disk_loses_nothing(lab: Lab, name: str) -> None:
-    others = [number for number in CAUSES if number != errno.ENOSPC]
-    for number in (errno.ENOSPC, others[list(VICTIMS).index(name) % 3]):
-        calls, codes, wrong = campaign(lab, name, number, most=2)
+    calls = 0
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        # The first two befall the same calls, and so do the others.
+        known = calls if number in (errno.EDQUOT, errno.EIO) else 0
+        calls, codes, wrong = campaign(lab, name, number, most=1, calls=known)
         assert calls > 5
         assert not wrong, "\n".join(wrong)
-        assert codes.total() == 2
+        assert codes.total() == 1
 
 
 def test_a_full_disk_is_told_with_the_path_of_the_file(lab: Lab) -> None:
