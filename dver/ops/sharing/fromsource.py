@@ -17,7 +17,7 @@ from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer
 from dver.ops.data.materialise import scratch_beside
-from dver.ops.sharing import sourceurl
+from dver.ops.sharing import download, sourceurl
 from dver.ops.sharing.provenance import (
     Imported,
     agree,
@@ -138,7 +138,7 @@ def _bring(
                     "the source has another version now",
                     hint=f"'dver update {show(repo.display(one.path))}' takes it",
                 )
-            pointer = sourceurl.bring(repo, plain, now, reporter)
+            pointer = download.bring(repo, plain, now, reporter)
             _require_same(one, pointer)
             if one.is_unseen:
                 with worktree.hold_worktree(repo):

@@ -213,12 +213,12 @@ def _bring(
             if options.download:
                 others.bring(upstream, repo.store)
             return pointer, as_seen(upstream.origin, pointer)
-    from dver.ops.sharing import sourceurl
+    from dver.ops.sharing import download, sourceurl
 
     with sourceurl.opened(origin, repo.environ) as plain:
         there = sourceurl.look(plain, origin)
         if not options.download:
             return there.pointer(), there.origin
         jobs = options.access.jobs
-        pointer = sourceurl.bring(repo, plain, there, reporter, jobs=jobs)
+        pointer = download.bring(repo, plain, there, reporter, jobs=jobs)
         return pointer, as_seen(there.origin, pointer)

@@ -29,7 +29,7 @@ from dver.formats.pointer import Pointer
 from dver.ops.data.checkout import CheckoutOptions, checkout
 from dver.ops.data.materialise import scratch_beside
 from dver.ops.data.status import StatusOptions, status
-from dver.ops.sharing import sourceurl
+from dver.ops.sharing import download, sourceurl
 from dver.ops.sharing.importshape import Shape, has_columns, here, shape_of, with_columns
 from dver.ops.sharing.provenance import (
     Imported,
@@ -353,7 +353,7 @@ def _look_at_url(
         if not options.download:
             case.pointer, case.origin = there.pointer(), replace(there.origin, oid=None)
             return
-        case.pointer = sourceurl.bring(
+        case.pointer = download.bring(
             repo, plain, there, reporter, jobs=options.access.jobs, before=before
         )
         case.origin = as_seen(there.origin, case.pointer)
