@@ -1,9 +1,11 @@
-"""Every write, fsync, rename and lock on a local disk passes through here.
+"""Every write, fsync and rename on a local disk passes through here; and how paths are shown.
 
 The order that makes a file durable is: write a temporary file in the same directory, fsync it,
 rename it into place, fsync the directory. :func:`write_atomic` does all four for a small file;
 large writers use :func:`create_temp`, :func:`sync_file`, :func:`publish` and :func:`sync_dir` so
 that many files can share one directory sync.
+
+What the system refuses is a SystemFailure that names the path and the cause.
 
 Each of these steps calls :func:`step` first. That numbers the instants at which a crash leaves
 something different on disk, and lets a test stop the process at any one of them.
@@ -212,6 +214,7 @@ def open_to_append(path: PathLike) -> int:
     return os.open(path, os.O_RDWR | os.O_APPEND | OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0))
 
 
+#: So many pieces are written at once; systems take 1,024 at most (IOV_MAX).
 _PIECES = 512
 
 
@@ -252,10 +255,10 @@ def read_into(fd: int, buffers: Sequence[bytearray | memoryview], offset: int) -
         return count
     data = memoryview(pread(fd, sum(map(len, buffers)), offset))
     at = 0
-    for buffer in buffers:
-        piece = data[at : at + len(buffer)]
-        memoryview(buffer)[: len(piece)] = piece
-        at += len(buffer)
+    for part in buffers:
+        piece = data[at : at + len(part)]
+        memoryview(part)[: len(piece)] = piece
+        at += len(part)
     return len(data)
 
 
@@ -298,7 +301,7 @@ def sync_file(fd: int, path: PathLike) -> None:
 
 
 def _sync_written(fd: int, path: PathLike) -> None:
-    """Do it where only what is open for writing can be synced."""
+    """Sync a file on Windows, where its descriptor must be open for writing."""
     try:
         os.fsync(fd)
     except OSError as error:
@@ -353,7 +356,7 @@ def publish(temp: PathLike, final: PathLike, *, replace: bool = False) -> bool:
 
 
 def _publish_new(temp: PathLike, final: PathLike) -> bool:
-    """Do this where renaming itself leaves alone what is there."""
+    """Publish on Windows, where a rename leaves alone what is there."""
     from dver.base.pathwise import rename_new
 
     try:

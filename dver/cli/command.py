@@ -37,7 +37,12 @@ EXIT_MEANINGS: Mapping[int, str] = {
 }
 
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+#: What it does, and the command line.
 Example = tuple[str, str]
+
+
+#: The key in a click context's ``meta`` for how many arguments stood after ``--``; None without it.
+AFTER_DASHES = "dver.after-dashes"
 
 
 class Command(click.Command):
@@ -91,9 +96,6 @@ class Command(click.Command):
         for comment, line in self.examples:
             lines += [f"{prefix}# {comment}", f"{prefix}{line}"]
         return lines
-
-
-AFTER_DASHES = "dver.after-dashes"
 
 
 def _codes(access: Access, exits: Sequence[int]) -> list[int]:

@@ -46,6 +46,7 @@ _LISTED = (
     *(layout.ROOTS, layout.CONDEMNED, layout.TRASH, layout.INDEX, layout.PACKS),
     storeinfo.KEY,
 )
+#: So often the index is listed again because garbage was collected while it was read.
 _LOOKS = 5
 #: What a listing said of format.json when that was read.
 _TAG = "format.tag"
@@ -92,6 +93,7 @@ class Remote:
         self.index = RemoteIndex(self.storage, cache, self.jobs)
         self._snapshot: dict[str, dict[str, Entry]] = {}
         self._purged: Tombstones | None = None
+        #: Whether one request may list everything; no listing has shown otherwise yet.
         self._is_short = True
         self._format_tag = ""
         self._load_cache()

@@ -23,7 +23,9 @@ from dver.storage.s3.signing import EMPTY_SHA256, encode_path, encode_query, sig
 CONNECT_SECONDS = 10.0
 #: Servers close idle connections after some time; an older one is not worth trying.
 IDLE_SECONDS = 15.0
+#: Bodies are read, sent and received in pieces of this length (bytes).
 BUFFER = 1 << 20
+#: No answer that is asked for as a whole is longer (bytes): a page of a listing.
 _MAX_SMALL = 32 << 20
 #: How often a request is corrected: another region, and a clock that is set meanwhile.
 _CORRECTIONS = 3
@@ -31,6 +33,7 @@ _CORRECTIONS = 3
 _SKEW_SECONDS = 60.0
 #: So much memory is taken for an answer on the word of the server (bytes): a pack.
 _MAX_AT_ONCE = 64 << 20
+#: What a socket is given at once (bytes); its time limit is for so much.
 _SEND = 128 << 10
 
 
@@ -221,6 +224,7 @@ class Wire:
             left -= 1
 
     def _correct(self, answer: Answer, seen: bytes, used: float) -> bool:
+        """Learn from a refusal what the next request does otherwise; False if there is nothing."""
         code, _, region = parse_error(seen)
         if "date" in answer.headers and self._learn_skew(code, answer.headers["date"], used):
             return True
@@ -316,7 +320,7 @@ class Wire:
         sent = 0
         try:
             for piece in body.pieces():
-                # The time limit of a socket is for one piece, which a slow line must manage.
+                # A slow line must manage one of these within the time limit.
                 for at in range(0, len(piece), _SEND):
                     connection.send(piece[at : at + _SEND])
                 sent += len(piece)
@@ -332,6 +336,7 @@ class Wire:
             )
 
     def _connection(self) -> tuple[HTTPConnection, bool]:
+        """Return a connection for one request, and whether it was used before."""
         oldest = clock.monotonic() - IDLE_SECONDS
         with self._lock:
             if self._closed:
@@ -383,6 +388,7 @@ class Wire:
             return self._context
 
     def _giver(self, connection: HTTPConnection) -> Callable[[bool], None]:
+        """Return what takes a connection back, once; it is told whether that can be used again."""
         given = False
 
         def give_back(reusable: bool) -> None:
