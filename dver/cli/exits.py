@@ -102,6 +102,8 @@ def _usage(error: click.ClickException) -> UsageError:
             hint = "name the version with the path, as PATH@REV"
         elif near:
             hint = f"did you mean {near[0]}?"
+        elif error.option_name == "-n" and error.ctx and _takes(error.ctx.command, "--name"):
+            hint = "did you mean --name?"  # which dvc calls -n
         return UsageError(f"no such option {error.option_name}", hint=hint)
     if isinstance(error, click.MissingParameter) and error.ctx is not None:
         usage = " ".join(error.ctx.command.collect_usage_pieces(error.ctx))
@@ -111,6 +113,10 @@ def _usage(error: click.ClickException) -> UsageError:
     if found:
         hint = f"choose from {choices}"
     return UsageError(text[:1].lower() + text[1:], hint=hint)
+
+
+def _takes(command: click.Command, option: str) -> bool:
+    return any(option in param.opts for param in command.params)
 
 
 def _show(

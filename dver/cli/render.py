@@ -24,20 +24,26 @@ def staging(console: Console, to_stage: Sequence[str], staged: bool) -> None:
         patterns = " ".join(f"':/*{end}'" for end in ends)
         if any(RECORDS in f"/{path}" for path in to_stage):
             patterns += f" ':{RECORDS}'"
+        rest = [p for p in to_stage if not p.endswith(tuple(ends)) and RECORDS not in f"/{p}"]
+        patterns += f" {pasted(rest)}" if rest else ""
         console.done(f"to stage {len(to_stage):,} files, run: git add {patterns}")
         return
-    import shlex
-
-    paths: dict[str, None] = {}
-    for path in to_stage:
-        # Records are many and have long names: their directory stands for them.
-        above, found, _ = f"/{path}".rpartition(RECORDS)
-        paths[f"{above}{RECORDS}"[1:-1] if found else path] = None
-    names = " ".join(shlex.quote(path) for path in paths)
+    names = pasted(to_stage)
     if names.isprintable():
         console.done(f"to stage the pointers, run: git add {names}")
     else:
         console.done("to stage the pointers, run 'git add' on: " + " ".join(map(show, to_stage)))
+
+
+def pasted(paths: Sequence[str]) -> str:
+    """Return paths as words for a shell; records, many with long names, by their directory."""
+    import shlex
+
+    words: dict[str, None] = {}
+    for path in paths:
+        above, found, _ = f"/{path}".rpartition(RECORDS)
+        words[f"{above}{RECORDS}"[1:-1] if found else path] = None
+    return " ".join(map(shlex.quote, words))
 
 
 def content(files: int, total: int, kind: str) -> str:

@@ -52,6 +52,7 @@ def test_wrong_usage_leads_to_the_help(used: Dver, line: str, command: str) -> N
         ("stauts", 2, "'status'"),
         ("remote lst", 2, "'list'"),
         ("push --dryrun", 2, "--dry-run"),
+        ("run -n train -- true", 2, "--name"),
         ("log model.bni", 4, "model.bin"),
         ("ls data/trian.csv", 4, "data/train.csv"),
         ("add modle.bin", 4, "model.bin"),

@@ -282,4 +282,4 @@ def test_as_people_read_it(project: Project) -> None:
     assert lines[1].startswith("diverged   model.json: ")
     assert lines[2] == "metric     auc was 0.9 and is 0.901"
     assert any(line.startswith("DIVERGED: not the same (") for line in lines)
-    assert lines[-1].startswith("to keep the verdict, run: git add .dver/records/")
+    assert lines[-1].startswith("to keep the verdict, run: git add .dver/records")

@@ -10,6 +10,7 @@ from dver.cli import completion
 from dver.cli.command import declare
 from dver.cli.commands.run import sink_of
 from dver.cli.context import App
+from dver.cli.render import pasted
 from dver.formats.record import Grade
 from dver.lineage.grading import GRADES
 from dver.lineage.setting import KINDS, Kind
@@ -171,5 +172,4 @@ def _render(console: Console, result: ReproduceResult) -> None:
         console.done(f"made in {show(result.directory)}")
     if result.files:
         what = "verdict" if len(result.files) == 1 else "verdicts"
-        files = " ".join(map(show, result.files))
-        console.done(f"to keep the {what}, run: git add {files}")
+        console.done(f"to keep the {what}, run: git add {pasted(result.files)}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dver.base.errors import UsageError
+from dver.base.errors import NotFoundError, UsageError
+from dver.base.fsio import show
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter
 from dver.config.load import environment
@@ -118,7 +119,16 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
             plain = _in_git(other, options)
             if plain is not None:
                 return _write_plain(other, plain, options, output, scratch, reporter)
-            source = _Source.of(other.repo, options, rev=other.commit)
+            try:
+                source = _Source.of(other.repo, options, rev=other.commit)
+            except NotFoundError as error:
+                # Of the commit that was looked at nobody there typed the id, nor stands there.
+                near = (error.hint or "").startswith("did you mean")
+                raise NotFoundError(
+                    f"there is no {show(options.path)} at {show(options.rev or 'HEAD')} of"
+                    f" {show(options.url or '')}",
+                    hint=error.hint if near else "'git ls-remote' lists its branches and tags",
+                ) from error
             if other.store is not None and is_here(
                 other.repo, source.version, source.located, other.store
             ):

@@ -299,7 +299,7 @@ def test_what_git_itself_tracks_elsewhere(
     for path, said in (("link", "a symlink"), ("stub", "kept by git-lfs")):
         with pytest.raises(RefusedError, match=said):
             elsewhere(monkeypatch, here, url, path, output="c")
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match=r"there is no src/none at HEAD of "):
         elsewhere(monkeypatch, here, url, "src/none")
     assert sorted(os.listdir(here)) == ["b", "src"]
 
