@@ -75,6 +75,16 @@ def test_a_directory_that_cannot_be_removed_is_told(lab: Lab) -> None:
     victim.done(lab)
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS])
+def test_a_broken_disk_is_no_lack_of_rights(lab: Lab, number: int) -> None:
+    """A collection in a remote tries first whether anything can be deleted there."""
+    with Layer(Fault(number, 1, lasting=False)) as layer:
+        layer.only = "unlink"
+        done = Dver(lab.here).attempt(*VICTIMS["gc remote"].args)
+    assert layer.hit
+    assert done.exit_code == 10, done.stderr
+
+
 def test_a_pack_that_cannot_be_begun_leaves_no_file(lab: Lab) -> None:
     victim = VICTIMS["pull"]
     codes = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from dver.base import clock
 from dver.base.errors import DverError, RefusedError, RemoteError
 from dver.transfer.remote import Remote
@@ -14,7 +16,7 @@ _PROBE = "tmp/gc-"
 def ask_time(remote: Remote, own: str) -> int:
     """Return what time it is where the remote is (seconds since 1970).
 
-    Raises RefusedError if nothing can be deleted there, or a clock is far off.
+    Raises RefusedError if nobody may delete anything there, or a clock is far off.
     """
     storage = remote.storage
     key = _PROBE + own
@@ -30,6 +32,9 @@ def ask_time(remote: Remote, own: str) -> int:
     try:
         storage.delete(key)
     except DverError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in (errno.EACCES, errno.EPERM):
+            raise  # it is the disk, and no lack of rights
         raise RefusedError(
             f"nothing can be deleted in {remote.description}: {error.message}",
             hint="whoever collects garbage needs the right to delete",
