@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.bench.cases import (
+    durability,
     history,
     largefile,
     lineage,
@@ -24,6 +25,7 @@ STANDARD: dict[str, Callable[[Lab], Case]] = {
     **largefile.CASES,
     **history.CASES,
     **store.CASES,
+    **durability.CASES,
     **reading.CASES,
     **starting.CASES,
     **lineage.CASES,
