@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from dver.base import fsio
 from dver.base.oid import OID_SIZE, Hasher, Oid, finish
-from dver.base.osat import osat
+from dver.base.osat import NATIVE, osat
 from dver.base.workers import Worker
 from dver.formats.chunklist import Row
 from dver.formats.pack import MAX_FRAME
@@ -209,6 +209,7 @@ class _Elsewhere:
         with contextlib.ExitStack() as stack:
             self._hashing = stack.enter_context(ThreadPoolExecutor(1, "dver-hash"))
             fd, path = fsio.create_temp(self._writer.temp)
+            self._path = path
             stack.callback(_drop, path)
             try:
                 # Written, not just as long: a full disk shows here, and not by a signal later.
@@ -223,6 +224,10 @@ class _Elsewhere:
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
+        if not NATIVE:
+            with contextlib.suppress(BufferError, OSError):
+                self._memory.close()
+                osat.unlink(self._path)
 
     def window(self) -> memoryview:
         """Return memory to read into, as soon as its last content is stored."""
@@ -271,9 +276,9 @@ class _Elsewhere:
 
 
 def _drop(path: str) -> None:
-    # Windows keeps a file that is still mapped; collection finds it later.
+    # Windows keeps a file that is still mapped; it goes after that, or with a collection.
     with contextlib.suppress(OSError):
-        osat.unlink(path)
+        os.unlink(path)
 
 
 def _window(memory: mmap.mmap, number: int) -> memoryview:

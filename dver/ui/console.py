@@ -56,6 +56,9 @@ class Console:
         for stream in (self._out, self._err):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
+                if sys.platform == "win32" and not stream.isatty():
+                    # As elsewhere, and as git does: neither a code page nor carriage returns.
+                    stream.reconfigure(encoding="utf-8", newline="\n")
 
     def choose_color(self, choice: ColorChoice) -> None:
         """Colour always, never, or as git does: on a terminal that has not been asked not to."""

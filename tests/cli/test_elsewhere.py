@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dver.workspace import jobs
 from tests.support import elsewhere
 from tests.support.cli import Dver
 from tests.support.gitrepo import GitRepo
@@ -52,8 +55,9 @@ def test_a_working_day(dver: Dver, git_repo: GitRepo, tmp_path: Path) -> None:
     data = git_repo.path / "data"
     dver("init", "-q")
     write(data, ONE)
-    write(git_repo.path, {"model.bin": b"\0\n\r\n" * 70_000})
+    write(git_repo.path, {"model.bin": random.Random(1).randbytes(9 << 20)})
     dver("add", "-q", "data", "model.bin")
+    assert os.listdir(git_repo.path / ".git/dver/tmp") == []
     git_repo.commit("one")
     dver("remote", "add", "-q", "nas", "../nas")
     dver("push", "-q")
@@ -108,3 +112,22 @@ def test_what_can_be_executed_stays_so(git_repo: GitRepo, tmp_path: Path) -> Non
             one["path"]: one["kind"] for one in clone("ls", "--json", "tools").result["entries"]
         }
         assert kinds == {"tools/run": "executable", "tools/text": "file"}
+
+
+def test_workers_write_there_too(git_repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Dver(git_repo.path, in_process=True)
+    files = {f"{i % 7}/{i}": b"%d" % i for i in range(40)}
+    with as_on_windows():
+        monkeypatch.setattr(jobs, "_worth_workers", lambda outputs: True)
+        monkeypatch.setattr(jobs, "_JOB_FILES", 5)
+        monkeypatch.setattr(jobs, "usable_cores", lambda: 2)
+        here("init", "-q")
+        write(git_repo.path / "data", files)
+        here("add", "-q", "data")
+        shutil.rmtree(git_repo.path / "data")
+        here("checkout", "-q")
+        assert found(git_repo.path / "data") == files
+        (git_repo.path / "data/3/10").write_bytes(b"edited")
+        here("checkout", "-q", "--force")
+        assert found(git_repo.path / "data") == files
+        assert "modified" not in here("status").stdout

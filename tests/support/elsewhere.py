@@ -71,6 +71,8 @@ class _Forever:
 
 def become(pinning: bool, patch: Any = None) -> None:
     """Make this process and the workers that it starts such a system; ``patch`` undoes it."""
+    from dver.base import fsio  # noqa: F401 - which takes what this system has
+
     patch = patch or _Forever()
     for name in _MISSING:
         patch.delattr(os, name, raising=False)

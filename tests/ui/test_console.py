@@ -134,3 +134,16 @@ def test_characters_that_a_stream_lacks_are_escaped() -> None:
     plain.print("ü")
     plain.flush()
     assert raw.getvalue() == b"\\xfc\n"
+
+
+def test_what_is_piped_on_windows_is_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    def printed() -> bytes:
+        raw = io.BytesIO()
+        out = io.TextIOWrapper(raw, encoding="cp1252", newline="\r\n")
+        Console(out=out, err=io.StringIO()).print("é \u4e16")
+        out.flush()
+        return raw.getvalue()
+
+    assert printed() == b"\xe9 \\u4e16\r\n"
+    monkeypatch.setattr("sys.platform", "win32")
+    assert printed() == "é \u4e16\n".encode()
