@@ -40,8 +40,9 @@ TRAILER = struct.Struct("<IIQQQ8s")
 #: the top list of a large file's content or of a large tree.
 BLOB, TREE, CHUNK, LIST, BLOB_LIST, TREE_LIST = range(1, 7)
 KINDS = range(1, 7)
-#: The kinds of frames that hold a chunk list.
+#: The kinds of frames that hold a chunk list, and those of them that hold an object's top one.
 LIST_KINDS = (LIST, BLOB_LIST, TREE_LIST)
+TOP_KINDS = (BLOB_LIST, TREE_LIST)
 RAW, ZSTD = 0, 1
 
 #: No frame's content is longer than this, stored or raw (bytes): a maximal chunk or list, rounded.

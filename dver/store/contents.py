@@ -21,7 +21,7 @@ from dver.base.regular import open_regular
 from dver.base.reporter import Task
 from dver.base.workers import run_jobs, usable_cores
 from dver.formats import pack
-from dver.formats.pack import LIST_KINDS
+from dver.formats.pack import LIST_KINDS, TOP_KINDS
 from dver.formats.proofs import Proofs
 from dver.formats.segment import ROW, Place
 from dver.storage.base import Storage
@@ -166,7 +166,7 @@ def _jobs(index: Index, packs: Collection[bytes], *, with_lists: bool) -> Iterat
             if pack.BLOB_LIST not in kinds and pack.TREE_LIST not in kinds:
                 continue
             for i, kind in enumerate(kinds):
-                if kind in (pack.BLOB_LIST, pack.TREE_LIST):
+                if kind in TOP_KINDS:
                     yield number, False, block[i * ROW.size :][:OID_SIZE]
                     number += 1
     for number, name in enumerate(sorted(packs)):

@@ -20,8 +20,8 @@ from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
 from dver.store.index import Segment
 from dver.store.store import Store
 
-_TOP_KINDS = frozenset((pack.BLOB_LIST, pack.TREE_LIST))
-_LIST_KINDS = _TOP_KINDS | {pack.LIST}
+_TOP_KINDS = frozenset(pack.TOP_KINDS)
+_LIST_KINDS = frozenset(pack.LIST_KINDS)
 #: Where a row has the kind.
 _KIND_AT = OID_SIZE + 16
 #: Objects are marked in batches of at least so many, and of so large a part of the index that

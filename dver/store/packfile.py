@@ -14,6 +14,7 @@ from dver.base.oid import Checksummer, Oid, checksum, list_name_of, oid_of
 from dver.base.osat import osat
 from dver.base.regular import open_regular
 from dver.formats import pack
+from dver.formats.pack import TOP_KINDS
 from dver.store.codec import Buffer, decompress
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def is_named_by(kind: int, content: Buffer, name: Oid) -> bool:
 
     The top list of a chunked object is named by the whole content, so alone it always passes.
     """
-    if kind in (pack.BLOB_LIST, pack.TREE_LIST):
+    if kind in TOP_KINDS:
         return True
     return name == (list_name_of(content) if kind == pack.LIST else oid_of(content))
 

@@ -22,6 +22,7 @@ from dver.base.oid import Oid
 from dver.base.regular import open_regular
 from dver.base.reporter import Task
 from dver.formats import pack, segment
+from dver.formats.pack import TOP_KINDS
 from dver.store import layout
 from dver.store.fsck import check_segments
 from dver.store.index import Index, Segment
@@ -33,8 +34,6 @@ from dver.store.store import Store
 from dver.store.strays import irregular
 from dver.store.windows import windows
 from dver.store.writer import PackSet, encode_rows, publish_packs, write_segment
-
-_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def survey(store: Store, task: Task) -> Plan:
         oid
         for one in before.segments
         for oid, place in one.places()
-        if place.kind in _TOPS and place.pack in there
+        if place.kind in TOP_KINDS and place.pack in there
     }
     wrong = tuple(oid for oid in sorted(tops) if judge.is_right(oid) is False)
     return Plan(
@@ -269,5 +268,7 @@ def _without_torn_lists(
     """Leave out the lists of which something is missing, or that make up something else."""
     trial = Segment(b"", segment.encode(rows, table, bytes(16)))
     judge = _Judge(Store(store.storage, store.info, Index([trial])), plan.right)
-    torn = {oid for oid, place in trial.places() if place.kind in _TOPS and not judge.is_right(oid)}
+    torn = {
+        oid for oid, place in trial.places() if place.kind in TOP_KINDS and not judge.is_right(oid)
+    }
     return [row for row in rows if row[:32] not in torn]

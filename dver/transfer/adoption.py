@@ -16,14 +16,13 @@ from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE
 from dver.base.workers import Worker, usable_cores
 from dver.formats import pack
+from dver.formats.pack import LIST_KINDS, TOP_KINDS
 from dver.store.codec import decompress
 from dver.store.packfile import check_pack, is_named_by
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
 
-_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
-_LISTS = (pack.LIST, *_TOPS)
 _OBJECTS = (pack.BLOB, pack.TREE)
 #: So much of a mapped pack is let go of at once (bytes).
 _RELEASE = 8 << 20
@@ -99,12 +98,12 @@ def _sound(data: mmap.mmap, view: memoryview, footer: bytes, size: int, wanted: 
                 continue
             if not is_named_by(kind, content, oid):
                 continue
-            unsound[number] = kind in _TOPS
+            unsound[number] = kind in TOP_KINDS
             if oid in missing:
                 missing.discard(oid)
                 if kind in _OBJECTS:
                     objects += 1
-                elif kind in _LISTS:
+                elif kind in LIST_KINDS:
                     lists.append((tuple(frame), bytes(stored), bytes(content)))
     return Adopted(_without(footer, unsound), objects, lists, b"".join(missing))
 

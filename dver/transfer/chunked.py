@@ -10,6 +10,7 @@ from dver.base.errors import CorruptError
 from dver.base.oid import Hasher, Oid, finish
 from dver.formats import chunklist, pack
 from dver.formats.chunklist import ChunkList
+from dver.formats.pack import TOP_KINDS
 from dver.store.packfile import open_frame
 from dver.store.store import Store
 from dver.transfer.closure import Reason
@@ -19,7 +20,6 @@ from dver.transfer.supply import Supply
 from dver.transfer.workers import each
 
 _HASHERS = 4
-_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Completion:
             for batch in batches:
                 self._receiver.adopt(batch)
                 for one in batch.got:
-                    if one.frame.kind in _TOPS:
+                    if one.frame.kind in TOP_KINDS:
                         # A part is a chunk or a list of chunks, never an object of its own.
                         self._lost_parts[one.frame.oid] = "damaged"
                         continue

@@ -19,7 +19,7 @@ from typing import Literal
 
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import OID_SIZE, Oid
-from dver.formats import pack
+from dver.formats.pack import LIST_KINDS
 from dver.formats.root import RootObject
 from dver.formats.segment import Columns, Place, columns
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
@@ -31,8 +31,7 @@ from dver.transfer.ranges import Wanted
 
 Reason = Literal["missing", "damaged", "purged"]
 
-LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
-_SOLID = bytes(kind not in LISTS for kind in range(256))
+_SOLID = bytes(kind not in LIST_KINDS for kind in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,10 +317,10 @@ class Closure:
         if oid in self._bad:
             return self._lose(oid, path, self._bad[oid], name)
         far = self._presence.find(oid)
-        if far is not None and far.kind not in LISTS:
+        if far is not None and far.kind not in LIST_KINDS:
             return True
         place = self._local.place(oid)
-        if place is not None and place.kind not in LISTS:
+        if place is not None and place.kind not in LIST_KINDS:
             if oid not in self._presence.spooled:
                 self._scope.objects += 1
                 self._scope.wanted.add(oid, place)

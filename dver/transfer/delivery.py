@@ -18,12 +18,13 @@ from dver.base.oid import OID_SIZE, Oid
 from dver.base.osat import osat
 from dver.base.reporter import Task
 from dver.formats import pack
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place
 from dver.store import layout
 from dver.store.codec import Buffer
 from dver.store.packfile import FinishedPack, verify_frame
 from dver.transfer.adoption import Adopters
-from dver.transfer.closure import LISTS, Reason
+from dver.transfer.closure import Reason
 from dver.transfer.ranges import Frames, Read, Wanted, is_taken_whole, plan_reads
 from dver.transfer.remote import Remote
 from dver.transfer.spool import Spool
@@ -185,7 +186,7 @@ class Delivery:
             return None
         if frame.oid != oid:
             return None
-        keep = self._contents or frame.kind in LISTS
+        keep = self._contents or frame.kind in LIST_KINDS
         return Got(frame, data[pack.FRAME.size :], content if keep else b"")
 
     @staticmethod

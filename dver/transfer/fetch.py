@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
 from dver.formats import pack
+from dver.formats.pack import LIST_KINDS
 from dver.store.store import Store
 from dver.store.tombstones import Tombstones, read_tombstones
 from dver.store.walk import Layered
 from dver.transfer.chunked import Completion, Top, open_top
-from dver.transfer.closure import LISTS, Lost, Reason
+from dver.transfer.closure import Lost, Reason
 from dver.transfer.delivery import Delivery
 from dver.transfer.purges import learn
 from dver.transfer.receiver import Receiver
@@ -119,7 +120,7 @@ def _fetch_files(
     for batch in supply.bring(files, failed, spool=receiver.spool, label=label, sizes=files):
         receiver.adopt(batch)
         for got in batch.got:
-            if got.frame.kind not in LISTS:
+            if got.frame.kind not in LIST_KINDS:
                 receiver.add(got)
                 continue
             top = open_top(got, files.get(got.frame.oid))

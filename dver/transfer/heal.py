@@ -30,6 +30,7 @@ from dver.base.oid import OID_SIZE, Oid, oid_of
 from dver.base.reporter import Reporter, Task
 from dver.formats import pack, segment
 from dver.formats import root as roots
+from dver.formats.pack import TOP_KINDS
 from dver.storage.base import Storage
 from dver.store import layout
 from dver.store.contents import TORN, AsFound, check_contents
@@ -51,7 +52,6 @@ from dver.transfer.spool import Spool
 from dver.transfer.uploads import PACK_TARGET, Upload
 from dver.transfer.watch import Overtaken
 
-_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
 _TREES = (pack.TREE, pack.TREE_LIST)
 
 
@@ -145,7 +145,7 @@ def _sorted(problems: Sequence[Problem], index: Index, unsound: set[bytes]) -> D
             damage.packs.setdefault(name, one.detail)
             for oid in one.oids if one.what == "object-damaged" and name not in unsound else ():
                 place = index.find(oid)
-                if place is not None and place.kind in _TOPS:
+                if place is not None and place.kind in TOP_KINDS:
                     damage.wrong[oid] = name
     return damage
 
@@ -247,7 +247,9 @@ class Healer:
         self._look_into(AsFound(self._remote.storage, info, Index([trial])))
         view = RemoteStore(self._remote.storage, info, Index([trial, *index.segments]))
         wrong = {
-            oid for oid, place in trial.places() if place.kind in _TOPS and not _is_right(view, oid)
+            oid
+            for oid, place in trial.places()
+            if place.kind in TOP_KINDS and not _is_right(view, oid)
         }
         return {one.name: _but(one.rows, wrong.__contains__) for one in packs}
 
@@ -328,7 +330,7 @@ class Healer:
         builders: dict[bool, PackBuilder] = {}
         try:
             for frame, stored in good_frames(data):
-                wrong = frame.kind in _TOPS and frame.oid in self._damage.wrong
+                wrong = frame.kind in TOP_KINDS and frame.oid in self._damage.wrong
                 if wrong or frame.oid not in wanted:
                     continue
                 wanted.discard(frame.oid)

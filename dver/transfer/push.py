@@ -10,11 +10,12 @@ from dver.base.errors import CorruptError, MissingContentError, RemoteError
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Reporter
 from dver.formats import pack, storeinfo
+from dver.formats.pack import LIST_KINDS
 from dver.formats.storeinfo import StoreInfo
 from dver.store.store import Store
 from dver.store.tombstones import Tombstones
 from dver.store.walk import Layered
-from dver.transfer.closure import LISTS, Closure, Lost, Offer, Presence, Reason
+from dver.transfer.closure import Closure, Lost, Offer, Presence, Reason
 from dver.transfer.purges import learn
 from dver.transfer.ranges import Wanted
 from dver.transfer.remote import Remote, lost_packs
@@ -370,7 +371,7 @@ class _Push:
             if oid in damaged:
                 return True
             place = self._local.place(oid)
-            if place is None or place.kind not in LISTS:
+            if place is None or place.kind not in LIST_KINDS:
                 return False
             try:
                 return any(part in damaged for part, _ in self._local.parts(oid))

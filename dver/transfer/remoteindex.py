@@ -12,11 +12,11 @@ from dver.base.errors import CorruptError, FormatError, ObjectNotFound
 from dver.base.oid import Oid, checksum
 from dver.base.osat import osat
 from dver.base.regular import open_regular
+from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place, columns
 from dver.storage.base import Entry, Storage
 from dver.store import layout
 from dver.store.index import Segment
-from dver.transfer.closure import LISTS
 from dver.transfer.distant import DistantSegment
 from dver.transfer.ranges import Wanted
 from dver.transfer.spool import hash_file
@@ -163,7 +163,7 @@ class RemoteIndex:
                 _want_rows(wanted, self._come_near(name), oids, sizes)
                 continue
             for oid, place in distant.find(asked):
-                is_list = sizes is not None and place.kind in LISTS
+                is_list = sizes is not None and place.kind in LIST_KINDS
                 wanted.add(oid, place, sizes.get(oid, 0) if is_list and sizes else 0)
                 oids.discard(oid)
         return wanted
@@ -320,7 +320,7 @@ def _want_rows(
         found = columns(rows)
         wanted.extend(packs, found, range(len(found.oids)))
         oids.difference_update(found.oids)
-        if sizes is not None and any(kind in found.kinds for kind in LISTS):
+        if sizes is not None and any(kind in found.kinds for kind in LIST_KINDS):
             for oid, ordinal, kind in zip(found.oids, found.ordinals, found.kinds, strict=True):
-                if kind in LISTS:
+                if kind in LIST_KINDS:
                     wanted.packs[packs[ordinal]].to_come += sizes.get(Oid(oid), 0)

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid, oid_of
 from dver.formats import chunklist, pack
+from dver.formats.pack import LIST_KINDS, TOP_KINDS
 from dver.store.packfile import verify_frame
 from dver.store.store import READ_LIMIT, Store
-from dver.transfer.closure import LISTS, Reason
+from dver.transfer.closure import Reason
 from dver.transfer.delivery import Got
 from dver.transfer.receiver import Receiver
 from dver.transfer.supply import Supply
 from dver.transfer.wants import TreeFetcher
-
-_TOPS = (pack.BLOB_LIST, pack.TREE_LIST)
 
 
 class RemoteTrees(TreeFetcher):
@@ -43,7 +42,7 @@ class RemoteTrees(TreeFetcher):
         self.fetched += len(found)
         if self._receiver is not None:
             for oid, one in got.items():
-                if one.frame.kind not in _TOPS or oid in found:
+                if one.frame.kind not in TOP_KINDS or oid in found:
                     self._receiver.add(one, tree=True)
         return found
 
@@ -57,7 +56,7 @@ class RemoteTrees(TreeFetcher):
             for batch in self._supply.bring(oids, lost, spool=None, label=label, contents=True):
                 for one in batch.got:
                     got[one.frame.oid] = one
-                    if one.frame.kind in LISTS:
+                    if one.frame.kind in LIST_KINDS:
                         parts.update(dict.fromkeys(_parts(one)))
             oids = [oid for oid in parts if oid not in got and not self._local.has(oid)]
             lost = {}
@@ -67,7 +66,7 @@ class RemoteTrees(TreeFetcher):
 
     def _assemble(self, oid: Oid, got: Mapping[Oid, Got]) -> bytes:
         top = got[oid]
-        if top.frame.kind not in LISTS:
+        if top.frame.kind not in LIST_KINDS:
             return bytes(top.content)
         if chunklist.decode(bytes(top.content)).size > READ_LIMIT:
             raise CorruptError(f"the directory {oid.hex()} is longer than any directory")
