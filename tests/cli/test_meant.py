@@ -101,6 +101,8 @@ def test_a_version_typed_after_a_path_is_led_to_the_option(dver: Dver, git_repo:
     git_repo.commit()
     git_repo.git("tag", "v1")
     assert "hint: dver log --rev v1 data\n" in dver("log", "data@v1", code=4).stderr
+    assert "hint: dver log --rev v1\n" in dver("log", "v1", code=4).stderr
+    assert "hint: '--rev v1' names that version\n" in dver("ls", "v1", code=4).stderr
     hint = "hint: the revision stands before the path: dver diff v1 data\n"
     assert hint in dver("diff", "data@v1", code=4).stderr
 

@@ -126,8 +126,13 @@ def log(repo: Repo, options: LogOptions, reporter: Reporter) -> LogResult:
 
 
 def _refuse_version(repo: Repo, options: LogOptions) -> None:
-    """Raise NotFoundError with the right words for a path that was typed as PATH@REV."""
-    name, at, rev = (options.path or "").rpartition("@")
+    """Raise NotFoundError with the right words for a path that was typed as PATH@REV, or REV."""
+    typed = options.path or ""
+    name, at, rev = typed.rpartition("@")
+    if typed and repo.git.is_revision(typed):
+        raise NotFoundError(
+            f"this history has no version of {show(typed)}", hint=f"dver log --rev {show(typed)}"
+        )
     if not (name and at and rev):
         return
     try:

@@ -181,8 +181,10 @@ def entry_at(repo: Repo, version: Version, located: Located, source: TreeSource)
 
 
 def _meant_version(repo: Repo, version: Version, path: bytes) -> str | None:
-    """Return the hint for a path that was typed as PATH@REV where ``--rev`` names the version."""
+    """Return the hint for a path that was typed as PATH@REV, or as REV alone, for ``--rev``."""
     name, at, rev = path.rpartition(b"@")
+    if version.rev is None and path and repo.git.is_revision(os.fsdecode(path)):
+        return f"'--rev {fsio.show(path)}' names that version"
     if version.rev is not None or not at or not name or not rev:
         return None
     try:
