@@ -6,7 +6,7 @@ import contextlib
 import os
 import posixpath
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -295,6 +295,14 @@ class FsspecStorage(Storage):
                 self._fs.rm_file(path)
         except ObjectNotFound:
             self._require_container()
+
+    def delete_old_versions(self, key: str) -> Sequence[str]:
+        """Remove the versions of a key that a bucket with versioning keeps; on S3 alone."""
+        if self._scheme not in ("s3", "s3a"):
+            return ()
+        from dver.storage.fsspec_versions import delete_versions
+
+        return delete_versions(self._fs, self._path(key), f"{key} in {self.description}")
 
     # -- names and errors -----------------------------------------------------------------------
 

@@ -62,12 +62,17 @@ def bucket(moto_s3: S3Server) -> str:
     return name
 
 
+@pytest.fixture(params=["own", "fsspec"])
+def client(request: pytest.FixtureRequest) -> str:
+    """Which S3 client is used: dver's own, or s3fs."""
+    return str(request.param)
+
+
 @pytest.fixture
-def clone(moto_s3: S3Server, bucket: str, tmp_path: Path) -> Iterator[Clone]:
+def clone(moto_s3: S3Server, bucket: str, tmp_path: Path, client: str) -> Iterator[Clone]:
     """A clone that has pushed the secret and something else, in packs of their own."""
-    storage = open_storage(
-        f"s3://{bucket}/store", moto_s3.options, environ=moto_s3.environ, base=tmp_path
-    )
+    options = {**moto_s3.options, **({"client": "fsspec"} if client == "fsspec" else {})}
+    storage = open_storage(f"s3://{bucket}/store", options, environ=moto_s3.environ, base=tmp_path)
     made = Clone(tmp_path / "clone", storage)
     made.push(made.add("secret", SECRET))
     made.push(made.add("other", noise(1, 3000)))
@@ -108,6 +113,7 @@ def test_a_locked_version_is_told_and_stops_nothing(
     assert clone.push(clone.add("new", b"new")).session
 
 
+@pytest.mark.parametrize("client", ["own"], indirect=True)
 def test_a_refused_delete_is_told_for_each_key_and_stops_nothing(clone: Clone) -> None:
     refusing = Refusing(clone.storage)
     done = purge(clone, refusing)
@@ -119,6 +125,7 @@ def test_a_refused_delete_is_told_for_each_key_and_stops_nothing(clone: Clone) -
     assert again.refused == []
 
 
+@pytest.mark.parametrize("client", ["own"], indirect=True)
 def test_a_collection_goes_on_where_roots_and_packs_are_locked(clone: Clone) -> None:
     remote = clone.remote()
     remote.storage.inner = Refusing(clone.storage)
