@@ -43,6 +43,7 @@ _HARMLESS = {
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_STRING|SAS)$"
 )
+#: Shorter values of variables are no secrets: they would make holes in words.
 _SHORTEST = 6
 # Where a path begins that leads through somebody's home directory.
 _SOMEBODY = re.compile(r"(?P<start>(?:(?<![\w./~-])|(?<=://))/(?:home|Users)/)[^/\s'\":)]+")

@@ -40,6 +40,7 @@ REPOSITORY_VARIABLES = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_SHALLOW_FILE",
 )
+#: What is read of git's output at once (bytes).
 _CHUNK = 1 << 16
 
 

@@ -25,9 +25,11 @@ from dver.formats.record import Grade
 
 #: The order from best to worst.
 GRADES: tuple[Grade, ...] = ("exact", "content", "metric", "diverged", "blocked")
+#: Files are compared in pieces of so many bytes.
 _PIECE = 1 << 20
 #: Larger files than this are compared by their bytes alone where they would have to be in memory.
 MAX_IN_MEMORY = 512 << 20
+#: No header of a safetensors file is longer (bytes).
 _MAX_HEADER = 100 << 20
 _LENGTH = struct.Struct("<Q")
 #: What a pickle's opcodes say of its own spelling and nothing of its content.

@@ -45,6 +45,7 @@ CREATE INDEX IF NOT EXISTS edge_record ON edge (record);
 CREATE INDEX IF NOT EXISTS parent_id ON parent (id);
 """
 _VERSION = 2
+#: So many files are read into the index at once.
 _BATCH = 2000
 #: So many values are asked for in one query.
 _AT_ONCE = 500

@@ -22,6 +22,7 @@ from dver.base.errors import DverError
 _SECONDS = 30.0
 #: A directory that changed so shortly before may change again at the same time (nanoseconds).
 _RACY = 2_000_000_000
+#: The answers of so many interpreters are kept.
 _KEPT = 16
 _MAX_SIZE = 16 << 20
 #: Variables that tell Python where to look for packages.

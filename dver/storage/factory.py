@@ -37,6 +37,7 @@ NOT_PLACES = frozenset(
     }
 )
 _SERVER_OPTIONS = ("endpoint_url", "region", "profile", "sse", "sse_kms_key_id")
+#: So often a request is repeated unless ``retries`` says otherwise.
 _FEW = 8
 
 

@@ -16,6 +16,7 @@ LEVEL = 2
 _WORTH = 32
 #: Longer data is judged by a sample of this many bytes before all of it is compressed.
 _SAMPLE = 4096
+#: Shorter data is stored raw (bytes).
 _MIN_LENGTH = 64
 
 _local = threading.local()

@@ -12,6 +12,7 @@ from dver.store.gc import Plan, sweep
 from dver.store.mark import Marks
 from dver.store.store import Store
 
+#: With more segments than this, or more small packs, they are merged.
 _MAX_SEGMENTS = 24
 _MAX_SMALL_PACKS = 64
 #: Packs below this length count as small (bytes).

@@ -20,8 +20,10 @@ from dver.store.codec import Buffer, decompress
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
+#: What is gathered before it is written, and what is read at once (bytes).
 _FLUSH = 1 << 20
 _READ = 4 << 20
+#: More pieces than this are joined before they are written.
 _MANY = 128
 _FRAME_SIZE = pack.FRAME.size
 _frame = pack.FRAME.pack

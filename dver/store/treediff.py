@@ -13,6 +13,7 @@ from dver.base.oid import OID_SIZE, Oid
 from dver.formats.tree import DIRECTORY, EMPTY, EMPTY_OID, Entry, Tree
 from dver.store.walk import Budget, TreeSource, join
 
+#: So many entries are compared at once while all of them are equal.
 _LONGEST_RUN = 4096
 
 

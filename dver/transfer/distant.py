@@ -15,7 +15,7 @@ from dver.transfer.ranges import coalesce
 
 #: What is read of a segment first: with less than two million rows, all but the rows (bytes).
 HEAD = 256 << 10
-#: Buckets less than this apart are read together (bytes).
+#: Buckets less than this apart are read together, up to so many bytes at once.
 _GAP = 64 << 10
 _LIMIT = 8 << 20
 #: What a request costs, told in bytes that could have been read meanwhile.

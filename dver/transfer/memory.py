@@ -16,8 +16,10 @@ from dver.base.regular import read_regular
 
 _SEEN = "seen"
 _COVERED = "covered.json"
+#: So many commits are remembered at most.
 _MAX_COVERED = 20
-#: Nothing that is remembered is longer than this (bytes), but for lists of oids.
+#: Nothing that is remembered is longer than this (bytes), but lists of oids: they have a limit of
+#: their own.
 LIMIT = 64 << 20
 _MAX_SEEN = 1 << 30
 

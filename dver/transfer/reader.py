@@ -17,6 +17,7 @@ from dver.transfer.remote import Remote, RemoteStore
 #: What is read at first around a frame, and at most when reading goes on forwards (bytes).
 FIRST_WINDOW = 64 << 10
 LAST_WINDOW = 8 << 20
+#: How many windows are kept, and how many places of objects.
 _WINDOWS = 4
 _MAX_KNOWN = 100_000
 

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 #: After this many rows a segment is written, so that a very long push keeps what it did.
 CHECKPOINT_ROWS = 1_000_000
-#: Longer segments are read back by their ends only; their upload carried a checksum (bytes).
+#: Longer segments are read back by their ends only, so much of each (bytes); their upload carried
+#: a checksum.
 _READ_BACK = 4 << 20
 _ENDS = 64 << 10
 #: From so many rows on, building segments is worth a thread; beyond the second, its memory is not.

@@ -28,7 +28,7 @@ from dver.transfer.spool import Spool
 
 #: New packs are closed once they are this long (bytes).
 PACK_TARGET = 64 << 20
-#: Shorter packs are merged on their way when there are more than a few of them (bytes).
+#: Shorter packs (bytes) are merged on their way when there are more than a few of them.
 SMALL_PACK = 16 << 20
 _FEW = 4
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)

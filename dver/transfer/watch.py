@@ -12,6 +12,7 @@ from dver.base.errors import ObjectNotFound, RemoteError
 from dver.transfer.notices import Notices
 from dver.transfer.remote import Remote
 
+#: So often the notices are listed again because one was withdrawn meanwhile.
 _LOOKS = 5
 
 

@@ -17,6 +17,7 @@ from dver.ui.console import Console
 if TYPE_CHECKING:
     from dver.ui.live import Live
 
+#: When bars appear, and how often they are drawn again (seconds).
 DELAY = 0.25
 INTERVAL = 0.1
 

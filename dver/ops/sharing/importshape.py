@@ -26,6 +26,7 @@ HEADER = 64 << 10
 _MOST_COLUMNS = 10_000
 _PARQUET = (b".parquet", b".pq")
 _MAGIC, _FOOTER, _MOST_FOOTER = b"PAR1", 8, 64 << 20
+#: So much of a file's chunks is kept while its columns are looked at (bytes).
 _CACHE = 8 << 20
 
 

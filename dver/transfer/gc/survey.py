@@ -17,6 +17,7 @@ from dver.transfer.notices import Notices, read_notice
 from dver.transfer.remote import Remote
 from dver.transfer.workers import each
 
+#: So often the notices are listed again because one was withdrawn meanwhile.
 _LOOKS = 5
 #: Fewer roots than this may go without a question.
 _FEW_ROOTS = 4
