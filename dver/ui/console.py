@@ -25,6 +25,10 @@ _CODES: dict[Style, str] = {
 }
 
 
+#: What the terminals of Windows set that understand escape codes; its old console does not.
+_CONSOLES_WITH_CODES = {"WT_SESSION", "TERM", "TERM_PROGRAM", "ANSICON", "ConEmuANSI"}
+
+
 class OutputClosedError(Exception):
     """Whoever read our output has gone away (``dver log | head -1``); there is nothing to say."""
 
@@ -75,6 +79,8 @@ class Console:
         if self._terminals is not None:
             return self._terminals[which]
         stream = self._out if which == "out" else self._err
+        if sys.platform == "win32" and not self._environ.keys() & _CONSOLES_WITH_CODES:
+            return False
         return bool(stream.isatty()) and self._environ.get("TERM") != "dumb"
 
     @contextlib.contextmanager

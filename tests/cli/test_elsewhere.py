@@ -6,6 +6,8 @@ import contextlib
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,3 +133,44 @@ def test_workers_write_there_too(git_repo: GitRepo, monkeypatch: pytest.MonkeyPa
         here("checkout", "-q", "--force")
         assert found(git_repo.path / "data") == files
         assert "modified" not in here("status").stdout
+
+
+#: Imports all of dver where ``os`` and the like are as on Windows; third parties come before.
+_IMPORTS = """
+import asyncio, concurrent.futures, csv, ctypes, email, http.client, importlib, importlib.metadata
+import importlib.resources, json, logging, mmap, multiprocessing, os, pathlib, pkgutil, shutil
+import signal, socket, sqlite3, ssl, statistics, subprocess, sys, tempfile, urllib.request, zipfile
+import blake3, click, cryptography, fsspec, pathspec, pyfastcdc, rich.console, rich.live
+import rich.progress, rich.table, xxhash, yaml, zstandard
+
+for name in (
+    "O_DIRECTORY O_NOFOLLOW O_CLOEXEC O_NONBLOCK O_NOCTTY POSIX_FADV_WILLNEED chown"
+    " copy_file_range fchmod fchown fork getegid geteuid getgid getuid killpg major minor mkfifo"
+    " posix_fadvise pread preadv pwrite sched_getaffinity sendfile statvfs sysconf uname"
+    " wait4 writev"
+).split():
+    vars(os).pop(name, None)
+for name in "SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGSTOP SIGTSTP SIGWINCH".split():
+    vars(signal).pop(name, None)
+for name in "fcntl grp pwd resource termios tty".split():
+    sys.modules[name] = None
+for name in [name for name in vars(mmap) if name.startswith("MADV")]:
+    delattr(mmap, name)
+os.supports_dir_fd = set()
+os.O_BINARY = 0x8000
+os.name, sys.platform = "nt", "win32"
+pathlib.WindowsPath = pathlib.PosixPath
+
+import dver
+
+for module in pkgutil.walk_packages(dver.__path__, "dver."):
+    if not module.name.endswith(("demo.project", "__main__", "sitecustomize", "project.train")):
+        importlib.import_module(module.name)
+from dver.base import fsio, osat
+print(osat.osat.__name__, osat.NATIVE, osat.HAS_MODES, fsio.OPEN_FLAGS == os.O_BINARY)
+"""
+
+
+def test_all_of_dver_can_be_imported_there() -> None:
+    done = subprocess.run([sys.executable, "-c", _IMPORTS], capture_output=True, check=False)
+    assert done.stdout.decode() == "dver.base.pathwise False False True\n", done.stderr.decode()

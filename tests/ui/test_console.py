@@ -147,3 +147,10 @@ def test_what_is_piped_on_windows_is_utf_8(monkeypatch: pytest.MonkeyPatch) -> N
     assert printed() == b"\xe9 \\u4e16\r\n"
     monkeypatch.setattr("sys.platform", "win32")
     assert printed() == "é \u4e16\n".encode()
+
+
+def test_the_old_console_of_windows_gets_no_escape_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    assert not console(Terminal()).is_terminal("out")
+    assert console(Terminal(), WT_SESSION="1").is_terminal("out")
+    assert not console(io.StringIO(), WT_SESSION="1").is_terminal("out")
