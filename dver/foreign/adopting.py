@@ -146,7 +146,7 @@ class Adopter:
                 wrong = contents.absent()
             return wrong, got.stats
         for n, i in enumerate(indices):
-            oid = got.oids[n * OID_SIZE : (n + 1) * OID_SIZE]
+            oid = got.oid(n)
             if oid == _NOTHING:
                 wrong.append(n)
             else:

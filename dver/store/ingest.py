@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,10 @@ _WORTH_BYTES = 64 << 20
 _NOTHING = bytes(OID_SIZE)
 
 
+#: Gives rows as in ``Ingested.stats``, of neighbours among the files: first, and one past the last.
+Expected = Callable[[int, int], "array[int]"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ingested:
     """What became of the files, in their order.
@@ -53,8 +57,12 @@ class Ingested:
     when the content was read.
     """
 
-    oids: bytes
+    oids: bytearray
     stats: array[int]
+
+    def oid(self, i: int) -> Oid:
+        """Return the oid of the i-th file."""
+        return Oid(bytes(self.oids[i * OID_SIZE : (i + 1) * OID_SIZE]))
 
 
 def ingest_files(
@@ -64,14 +72,14 @@ def ingest_files(
     *,
     task: Task,
     workers: int | None = None,
-    expected: array[int] | None = None,
+    expected: Expected | None = None,
     sums: Sums | None = None,
 ) -> Ingested:
     """Hash regular files and, with a writer, store what the store does not have.
 
     ``paths`` are absolute; ``sizes`` are the expected lengths in bytes, which only steer the work.
-    ``expected`` holds rows as ``stats`` of the result does, from just before: a file that still
-    has that row when its content was read needs no other check that it did not change meanwhile.
+    ``expected`` gives rows from just before: a file that still has that row when its content was
+    read needs no other check that it did not change meanwhile.
     ``sums`` are what other names promise of the files: one that breaks its promise is not stored,
     and has no oid in the result. Symlinks are never followed. A file that vanishes or changes while
     it is read raises RefusedError, one that cannot be read SystemFailure. ``task`` advances by
@@ -94,8 +102,11 @@ def ingest_files(
             stats[where * STAT_FIELDS : (where + 1) * STAT_FIELDS] = row
         task.advance(len(at))
 
-    small = [i for i, size in enumerate(sizes) if size < _LARGE]
     large = [i for i, size in enumerate(sizes) if size >= _LARGE]
+    # A list of a million numbers takes 40 MB.
+    small: Sequence[int] = range(len(sizes))
+    if large:
+        small = array("Q", (i for i, size in enumerate(sizes) if size < _LARGE))
     count = min(workers or usable_cores(), 16)
     if count > 1 and _worth_workers(small, sizes):
         jobs = _Jobs(_batches(small, sizes), paths, expected, sums)
@@ -113,7 +124,7 @@ def ingest_files(
                 oid, row = big.add(paths[i], None if sums is None else sums.part([i]))
                 place([i], (oid or _NOTHING, array("Q", row).tobytes()))
             big.finish()
-    return Ingested(bytes(oids), stats)
+    return Ingested(oids, stats)
 
 
 def _worth_workers(small: Sequence[int], sizes: Sequence[int]) -> bool:
@@ -150,12 +161,12 @@ def _small_in_workers(writer: Writer | None, jobs: _Jobs, count: int, place: Any
                 writer.adopt(FinishedPack(temp, name, size, rows))
 
 
-def _rows(expected: array[int] | None, batch: Sequence[int]) -> array[int] | None:
+def _rows(expected: Expected | None, batch: Sequence[int]) -> array[int] | None:
     """Return the expected rows of a batch, if there are any and they lie together."""
     first, end = batch[0], batch[-1] + 1
     if expected is None or end - first != len(batch):
         return None
-    return expected[first * STAT_FIELDS : end * STAT_FIELDS]
+    return expected(first, end)
 
 
 class _Jobs:
@@ -168,7 +179,7 @@ class _Jobs:
         self,
         batches: Iterator[Sequence[int]],
         paths: Sequence[bytes],
-        expected: array[int] | None,
+        expected: Expected | None,
         sums: Sums | None,
     ) -> None:
         self._batches = batches

@@ -7,7 +7,8 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dver.base.errors import RefusedError
@@ -109,7 +110,7 @@ def fill_files(
     got = ingest_files(writer, paths, sizes, task=task, workers=workers)
     for n, (_, state) in enumerate(regular):
         row = tuple(got.stats[n * STAT_FIELDS : (n + 1) * STAT_FIELDS])
-        state.oid = Oid(got.oids[n * OID_SIZE : (n + 1) * OID_SIZE])
+        state.oid = got.oid(n)
         state.size = row[SIZE]
         if not stat.S_ISLNK(state.row[MODE]):
             state.row, state.kind = row, kind_of_mode(row[MODE]) if HAS_MODES else state.kind
@@ -154,35 +155,50 @@ def fill_compared(
 class _Files(Sequence[bytes]):
     """The files of some runs: their absolute paths, made only when they are asked for.
 
-    ``sizes`` and ``rows`` are those of the scan, in the same order.
+    ``sizes`` are those of the scan, in the same order.
     """
 
     def __init__(self, scan: Scan, runs: Sequence[Run]) -> None:
         self.scan = scan
         self.runs = runs
-        self.sizes, self.rows = array("Q"), array("Q")
-        self._dirs, self._entries = array("L"), array("L")
+        self.sizes = array("Q")
+        #: Before each run, the number of files in those before it.
+        self._starts = [0]
         self._prefix: tuple[int, bytes] = (-1, b"")
         for d, first, end in runs:
-            state = scan.dirs[d]
-            self._dirs.extend(array("L", [d]) * (end - first))
-            self._entries.extend(range(first, end))
-            self.sizes += state.sizes[first:end]
-            self.rows += state.stats[first * STAT_FIELDS : end * STAT_FIELDS]
+            self.sizes += scan.dirs[d].sizes[first:end]
+            self._starts.append(len(self.sizes))
 
     def __len__(self) -> int:
-        return len(self._dirs)
+        return len(self.sizes)
 
     def __getitem__(self, at: Any) -> Any:
-        d = self._dirs[at]
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        n = bisect_right(self._starts, at) - 1
+        d, first, _ = self.runs[n]
         if self._prefix[0] != d:
             self._prefix = (d, os.path.join(self.scan.root, self.scan.dirs[d].path, b""))
-        return self._prefix[1] + self.scan.dirs[d].names[self._entries[at]]
+        return self._prefix[1] + self.scan.dirs[d].names[first + at - self._starts[n]]
+
+    def rows(self, first: int, end: int) -> array[int]:
+        """Return the stat rows of neighbouring files, as the scan found them."""
+        rows: array[int] = array("Q")
+        for d, a, b in self._clipped(first, end):
+            rows += self.scan.dirs[d].stats[a * STAT_FIELDS : b * STAT_FIELDS]
+        return rows
 
     def part(self, first: int, end: int) -> _Files:
         """Return some of the files."""
-        places = zip(self._dirs[first:end], self._entries[first:end], strict=True)
-        return _Files(self.scan, [(d, i, i + 1) for d, i in places])
+        return _Files(self.scan, list(self._clipped(first, end)))
+
+    def _clipped(self, first: int, end: int) -> Iterator[Run]:
+        n = bisect_right(self._starts, first) - 1
+        while n < len(self.runs) and self._starts[n] < end:
+            d, a, b = self.runs[n]
+            before = self._starts[n]
+            yield d, a + max(first - before, 0), min(b, a + end - before)
+            n += 1
 
     def take(self, got: Ingested) -> None:
         """Put what reading them told into the scan."""
@@ -218,7 +234,7 @@ def _fill_spoilt(
             if not lenient:
                 raise
             continue
-        scan.dirs[d].set_oid(i, Oid(got.oids))
+        scan.dirs[d].set_oid(i, got.oid(0))
         scan.dirs[d].sizes[i] = got.stats[SIZE]
 
 

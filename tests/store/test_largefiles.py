@@ -40,7 +40,7 @@ def ingest(store: Store, contents: list[bytes], root: Path, *, workers: int) -> 
             workers=workers,
         )
         writer.commit()
-    return [Oid(got.oids[at : at + 32]) for at in range(0, len(got.oids), 32)]
+    return [got.oid(i) for i in range(len(got.oids) // 32)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
