@@ -43,6 +43,7 @@ TRAILER = struct.Struct("<Q8s")
 MIN_FANOUT_BITS, MAX_FANOUT_BITS = 4, 20
 _RESERVED = bytes(16)
 _BLOCK = 4096
+_SORTED_AT_ONCE = 1 << 16
 _KINDS = frozenset(pack.KINDS)
 _CODECS = frozenset((pack.RAW, pack.ZSTD))
 _ROW_WORDS, _FOOTER_WORDS = ROW.size // 4, pack.ROW.size // 4
@@ -120,27 +121,38 @@ def encode(
     ``rows`` are 52-byte rows in ascending order, one per oid, whose pack ordinals index ``packs``,
     which holds (name, size) in ascending order of name.
     """
-    bits = fanout_bits(len(rows))
+    return b"".join(pieces(b"".join(rows), packs, salt, superseded))
+
+
+def pieces(
+    rows: bytes | bytearray,
+    packs: Sequence[tuple[bytes, int]],
+    salt: bytes,
+    superseded: Iterable[bytes] = (),
+) -> list[bytes | bytearray]:
+    """Return a segment's bytes in pieces, of which the rows, joined and in order, are one."""
+    count = len(rows) // ROW.size
+    bits = fanout_bits(count)
     old = sorted(set(superseded))
-    header = HEADER.pack(
-        MAGIC, 1, bits, ROW.size, len(packs), len(rows), len(old), 0, salt, _RESERVED
-    )
+    header = HEADER.pack(MAGIC, 1, bits, ROW.size, len(packs), count, len(old), 0, salt, _RESERVED)
     head = b"".join(
         (header, *(PACK.pack(name, size) for name, size in packs), *old, _fanout(rows, bits))
     )
-    body = b"".join(rows)
     check = Checksummer(head)
-    check.update(body)
-    return b"".join((head, body, TRAILER.pack(check.intdigest(), END_MAGIC)))
+    check.update(rows)
+    return [head, rows, TRAILER.pack(check.intdigest(), END_MAGIC)]
 
 
-def _fanout(rows: Sequence[bytes], bits: int) -> bytes:
+def _fanout(rows: bytes | bytearray, bits: int) -> bytes:
     """Return the fanout table of rows in order: one search per bucket, not a step per row."""
+    firsts = array("I", memoryview(rows).cast("I")[::_ROW_WORDS].tobytes())
+    if sys.byteorder == "little":
+        firsts.byteswap()  # oids are in the order of their bytes
     shift = 32 - bits
     table = [0]
     for number in range(1, 1 << bits):
-        table.append(bisect_left(rows, (number << shift).to_bytes(4, "big"), table[-1]))
-    return struct.pack(f"<{len(table) + 1}I", *table, len(rows))
+        table.append(bisect_left(firsts, number << shift, table[-1]))
+    return struct.pack(f"<{len(table) + 1}I", *table, len(firsts))
 
 
 def rows_of_footer(footer: bytes | memoryview, ordinal: int) -> bytes:
@@ -156,6 +168,26 @@ def rows_of_footer(footer: bytes | memoryview, ordinal: int) -> bytes:
     number = array("I", ordinal.to_bytes(4, "little"))
     rows[8::_ROW_WORDS] = number * (len(rows) // _ROW_WORDS)
     return rows.tobytes()
+
+
+def in_order(rows: bytes | bytearray) -> bytearray:
+    """Return joined rows in ascending order, each oid once.
+
+    They are sorted in groups by the first byte of their oids, which are spread evenly: as objects
+    of Python all rows of a million would take 100 MB beside the 50 that they are.
+    """
+    size = ROW.size
+    firsts = rows[::size]
+    groups = min(max(len(firsts) // _SORTED_AT_ONCE, 1), 256)
+    ordered = bytearray()
+    for group in range(groups):
+        low, high = 256 * group // groups, 256 * (group + 1) // groups
+        marks = firsts.translate(bytes(low) + b"\1" * (high - low) + bytes(256 - high))
+        starts = itertools.compress(range(0, len(rows), size), marks)
+        some = [bytes(rows[at : at + size]) for at in starts]
+        some.sort()
+        ordered += b"".join(distinct(some))
+    return ordered
 
 
 def distinct(rows: list[bytes]) -> list[bytes]:

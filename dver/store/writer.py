@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, MissingContentError
-from dver.base.oid import Oid, list_name_of, oid_of
+from dver.base.oid import Hasher, Oid, finish, list_name_of, oid_of
 from dver.base.osat import osat
 from dver.formats import chunklist, pack, segment
 from dver.store import layout
@@ -248,7 +248,7 @@ class Writer:
         finished = [one for one in finished if one.rows]
         if finished:
             publish_packs(self.directory, finished)
-            write_segment(self.directory, encode_rows(finished), _table(finished))
+            write_segment(self.directory, joined_rows(finished), _table(finished))
             self._store.refresh()
         for one in self._adopted:
             with contextlib.suppress(OSError):
@@ -283,26 +283,32 @@ def _table(finished: Iterable[FinishedPack]) -> list[tuple[bytes, int]]:
     return sorted((one.name, one.size) for one in finished)
 
 
-def encode_rows(finished: Sequence[FinishedPack]) -> list[bytes]:
+def joined_rows(finished: Sequence[FinishedPack]) -> bytearray:
     """Return the segment rows of some packs in ascending order, each oid once."""
-    rows: list[bytes] = []
-    size = segment.ROW.size
-    for ordinal, one in enumerate(sorted(finished, key=lambda one: one.name)):
-        joined = segment.rows_of_footer(one.rows, ordinal)
-        rows += [joined[at : at + size] for at in range(0, len(joined), size)]
-    rows.sort()
-    return segment.distinct(rows)
+    joined = bytearray()
+    for number, one in enumerate(sorted(finished, key=lambda one: one.name)):
+        joined += segment.rows_of_footer(one.rows, number)
+    return segment.in_order(joined)
+
+
+def encode_rows(finished: Sequence[FinishedPack]) -> list[bytes]:
+    """Return the same, row by row."""
+    rows, size = bytes(joined_rows(finished)), segment.ROW.size
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 def write_segment(
     directory: str,
-    rows: Sequence[bytes],
+    rows: bytes | bytearray,
     table: Sequence[tuple[bytes, int]],
     superseded: Iterable[bytes] = (),
 ) -> bytes:
-    """Write a segment durably into a local store and return its name."""
-    data = segment.encode(rows, table, os.urandom(16), superseded)
-    name = bytes(oid_of(data))
+    """Write a segment of joined rows durably into a local store and return its name."""
+    data = segment.pieces(rows, table, os.urandom(16), superseded)
+    hasher = Hasher()
+    for piece in data:
+        hasher.update(piece)
+    name = bytes(finish(hasher))
     fsio.write_atomic(
         os.path.join(directory, layout.segment_key(name)), data, mode=0o444, replace=False
     )

@@ -204,3 +204,17 @@ def test_distinct_rows_keep_the_first_of_each_oid(numbers: list[tuple[int, int]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segment, "_BLOCK", 4)
         assert segment.distinct(rows) == list(kept.values())
+
+
+@given(
+    st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.sampled_from(range(3)))),
+    st.sampled_from([1, 3, 100]),
+)
+def test_joined_rows_are_put_in_order_group_by_group(
+    numbers: list[tuple[bytes, int]], at_once: int
+) -> None:
+    rows = [oid * 32 + bytes([where]) * 20 for oid, where in numbers]
+    kept = {row[:32]: row for row in sorted(rows, reverse=True)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "_SORTED_AT_ONCE", at_once)
+        assert segment.in_order(b"".join(rows)) == b"".join(sorted(kept.values()))
