@@ -147,7 +147,7 @@ class _Checkout:
         self._made: list[list[Output]] = []
 
     def run(self, modes: Sequence[LinkMode], workers: int | None, task: Task) -> None:
-        """Do everything."""
+        """Remove what is in the way, write what is new or changed, and note what became of it."""
         plan = self._plan
         self._clean()
         if plan.batches:

@@ -211,19 +211,6 @@ class LinkCache:
                 fsio.remove(path)
             yield path, found.st_size, gone
 
-    def evict(self) -> tuple[int, int]:
-        """Delete every intact file; return how many there were, and their bytes.
-
-        Workspaces made with hardlinks and reflinks are not touched by this; those made with
-        symlinks need a checkout afterwards.
-        """
-        count = freed = 0
-        for path, size, intact in self.files():
-            if intact and fsio.remove(path):
-                count += 1
-                freed += size
-        return count, freed
-
 
 def is_content(path: bytes, oid: Oid) -> bool:
     """Say whether a file of the cache holds an object. Raises OSError."""

@@ -19,7 +19,6 @@ from dver.store.store import Store
 #: No run is longer than this (bytes).
 _RUN = 1 << 20
 _FRAME = pack.FRAME.size
-_LISTS = (pack.LIST, pack.BLOB_LIST, pack.TREE_LIST)
 
 #: (pack, offset in it, place, position in the request)
 _Found = tuple[bytes, int, Place, int]
@@ -34,7 +33,7 @@ def read_small(store: Store, oids: Sequence[Oid]) -> Iterator[tuple[int, Buffer 
     found: list[_Found] = []
     for i, oid in enumerate(oids):
         place = store.place(oid)
-        if place is None or place.kind in _LISTS:
+        if place is None or place.kind in pack.LIST_KINDS:
             yield i, None
         else:
             found.append((place.pack, place.offset, place, i))

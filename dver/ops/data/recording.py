@@ -79,14 +79,14 @@ class Recorder:
         Objects are added to the writer, which the caller commits. Raises the first problem, with
         nothing but the uncommitted writer changed.
         """
-        with self._reporter.task("scan", unit="files") as task:
+        with self._reporter.task("Scanning", unit="files") as task:
             found = [self._find(job, task) for job in jobs]
         unknown = sum(
             sum(end - first for scan in one.scans.values() for _, first, end in scan.unknown_runs())
             + sum(1 for state in one.files.values() if state.oid is None)
             for one in found
         )
-        with self._reporter.task("add", unit="files", total=unknown) as task:
+        with self._reporter.task("Adding", unit="files", total=unknown) as task:
             for one in found:
                 for scan in one.scans.values():
                     fill_scan(scan, self._writer, task=task, workers=workers)

@@ -327,7 +327,7 @@ class _Migration:
         repo, outs = self._repo, self._chosen.outs
         workers = self._options.workers or repo.config.number("core.workers")
         with (
-            self._reporter.task("migrate", unit="files") as task,
+            self._reporter.task("Taking over", unit="files") as task,
             repo.store.writer() as writer,
         ):
             adopter = Adopter(repo.store, writer, known, workers=workers, task=task)

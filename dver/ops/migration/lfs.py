@@ -207,7 +207,7 @@ class _Migration:
             missing = lfsfetch.missing(self._repo, outs, places)
         if not missing:
             return
-        with self._reporter.task("git lfs fetch", unit="files", total=len(missing)):
+        with self._reporter.task("Fetching with git-lfs", unit="files", total=len(missing)):
             problem = lfsfetch.fetch(self._repo, missing)
         if problem:
             self._reporter.warn(problem)
@@ -292,7 +292,7 @@ class _Migration:
         with (
             Known(repo.common_state_dir) as known,
             PlacesOf(repo, found) as places,
-            self._reporter.task("migrate", unit="files") as task,
+            self._reporter.task("Taking over", unit="files") as task,
         ):
             with repo.store.writer() as writer:
                 adopter = Adopter(repo.store, writer, known, workers=workers, task=task)
