@@ -48,31 +48,32 @@ def file_history(git: Git, revs: Sequence[str], specs: Sequence[bytes]) -> Itera
 
 
 def record_history(git: Git, revs: Sequence[str]) -> Iterator[PointerChange]:
-    """Yield every record that a set of commits holds, as :func:`history` yields pointers."""
-    yield from _changes(git, revs, [_RECORDS], is_record_path)
+    """Yield every record that a set of commits holds, as :func:`history` yields pointers.
+
+    Files with signatures are among them; see :func:`is_signature_path`.
+    """
+    yield from _changes(git, revs, [_RECORDS], _is_record_or_signature)
 
 
-def signature_history(git: Git, revs: Sequence[str]) -> Iterator[PointerChange]:
-    """Yield every file with signatures of a record, as :func:`history` yields pointers."""
-    yield from _changes(git, revs, [_RECORDS], is_signature_path)
+def _is_record_or_signature(path: bytes) -> bool:
+    return is_record_path(path) or is_signature_path(path)
 
 
 def uncommitted_records(git: Git) -> list[bytes]:
     """Return the paths of record files that are in the working tree or index, and not in HEAD."""
-    return [path for path in _uncommitted(git) if is_record_path(path)]
+    return [path for path in uncommitted(git) if is_record_path(path)]
 
 
-def uncommitted_signatures(git: Git) -> list[bytes]:
-    """Return the same of the files with signatures, to which others may be added later."""
+def changed_signatures(git: Git) -> list[bytes]:
+    """Return the paths of files with signatures that are not as in git's index."""
     if git.is_bare:
         return []
     with git.pipe("ls-files", "-z", "--modified", "--", _RECORDS) as out:
-        changed = list(split_nul(out))
-    found = dict.fromkeys([*_uncommitted(git), *changed])
-    return [path for path in found if is_signature_path(path)]
+        return [path for path in split_nul(out) if is_signature_path(path)]
 
 
-def _uncommitted(git: Git) -> list[bytes]:
+def uncommitted(git: Git) -> list[bytes]:
+    """Return the paths of all beside records that is in the work tree or index, not in HEAD."""
     if git.is_bare:
         return []
     staged = ["diff-index", "--cached", "--name-only", "--diff-filter=AM", "-z", "HEAD"]

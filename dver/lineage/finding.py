@@ -12,11 +12,11 @@ from dver.base.oid import Oid, oid_of
 from dver.formats import record, recordpath
 from dver.formats.record import Record
 from dver.git.history import (
+    changed_signatures,
     is_record_path,
+    is_signature_path,
     record_history,
-    signature_history,
-    uncommitted_records,
-    uncommitted_signatures,
+    uncommitted,
 )
 from dver.git.pointers import read_blobs
 from dver.git.process import split_nul
@@ -36,42 +36,65 @@ def record_files(repo: Repo, revs: Sequence[str]) -> Iterator[tuple[bytes, bytes
     ``revs`` are arguments for git; the commit is "" for records that are only in the work tree.
     The bytes are not checked in any way.
     """
-    found: dict[bytes, tuple[str, str]] = {}
-    for change in record_history(repo.git, revs) if revs else ():
-        if change.blob is not None:
-            found.setdefault(change.path, (change.blob, change.commit.id))
-    paths = list(found)
-    for at in range(0, len(paths), _AT_ONCE):
-        some = paths[at : at + _AT_ONCE]
-        blobs = read_blobs(repo.git, [found[path][0] for path in some], limit=record.MAX_SIZE)
-        for path in some:
-            blob, commit = found[path]
-            yield path, blobs[blob], commit
-    for path in uncommitted_records(repo.git):
-        if path not in found:
-            data = read_record_file(repo, path)
-            if data is not None:
-                yield path, data, ""
+    yield from RecordFiles(repo, revs).records()
 
 
-def signature_files(repo: Repo, revs: Sequence[str]) -> Iterator[tuple[bytes, bytes, str]]:
-    """Yield (path, bytes, commit) of the files with signatures, as :func:`record_files` does.
+class RecordFiles:
+    """The records of some commits, and of uncommitted ones, and the files with their signatures.
 
-    Of a file that was changed each content is told, since others may have signed in each. Those
-    that are too large to be envelopes are left out.
+    git is asked once for both.
     """
-    found: dict[tuple[bytes, str], str] = {}
-    for change in signature_history(repo.git, revs) if revs else ():
-        if change.blob is not None:
-            found.setdefault((change.path, change.blob), change.commit.id)
-    blobs = read_blobs(repo.git, [blob for _, blob in found], limit=dsse.MAX_SIZE)
-    for (path, blob), commit in found.items():
-        if len(blobs[blob]) <= dsse.MAX_SIZE:
-            yield path, blobs[blob], commit
-    for path in uncommitted_signatures(repo.git):
-        data = read_record_file(repo, path, dsse.MAX_SIZE)
-        if data is not None and len(data) <= dsse.MAX_SIZE:
-            yield path, data, ""
+
+    def __init__(self, repo: Repo, revs: Sequence[str]) -> None:
+        self._repo = repo
+        changes = [change for change in record_history(repo.git, revs) if change.blob is not None]
+        self._changes = changes
+        self._uncommitted: list[bytes] = []
+        # What is read of them is in the work tree, so without a directory there is nothing to ask.
+        self._any_here = os.path.isdir(repo.absolute(recordpath.DIRECTORY))
+        if self._any_here:
+            self._uncommitted = uncommitted(repo.git)
+
+    def records(self) -> Iterator[tuple[bytes, bytes, str]]:
+        """Yield what :func:`record_files` does."""
+        found: dict[bytes, tuple[str, str]] = {}
+        for change in self._changes:
+            if change.blob is not None and is_record_path(change.path):
+                found.setdefault(change.path, (change.blob, change.commit.id))
+        paths = list(found)
+        for at in range(0, len(paths), _AT_ONCE):
+            some = paths[at : at + _AT_ONCE]
+            wanted = [found[path][0] for path in some]
+            blobs = read_blobs(self._repo.git, wanted, limit=record.MAX_SIZE)
+            for path in some:
+                blob, commit = found[path]
+                yield path, blobs[blob], commit
+        for path in self._uncommitted:
+            if path not in found and is_record_path(path):
+                data = read_record_file(self._repo, path)
+                if data is not None:
+                    yield path, data, ""
+
+    def signatures(self) -> Iterator[tuple[bytes, bytes, str]]:
+        """Yield the same of the files with signatures.
+
+        Of a file that was changed each content is told, since others may have signed in each.
+        Those that are too large to be envelopes are left out.
+        """
+        repo = self._repo
+        found: dict[tuple[bytes, str], str] = {}
+        for change in self._changes:
+            if change.blob is not None and is_signature_path(change.path):
+                found.setdefault((change.path, change.blob), change.commit.id)
+        blobs = read_blobs(repo.git, [blob for _, blob in found], limit=dsse.MAX_SIZE)
+        for (path, blob), commit in found.items():
+            if len(blobs[blob]) <= dsse.MAX_SIZE:
+                yield path, blobs[blob], commit
+        changed = changed_signatures(repo.git) if self._any_here else []
+        for path in dict.fromkeys([*filter(is_signature_path, self._uncommitted), *changed]):
+            data = read_record_file(repo, path, dsse.MAX_SIZE)
+            if data is not None and len(data) <= dsse.MAX_SIZE:
+                yield path, data, ""
 
 
 def read_record_file(repo: Repo, path: bytes, limit: int = record.MAX_SIZE) -> bytes | None:

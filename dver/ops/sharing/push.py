@@ -93,6 +93,8 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     """
     from dver.transfer.push import push as transfer
 
+    # Whatever becomes of HEAD meanwhile, no more is told to be there than was looked at.
+    head = repo.git.head()
     selection = select(
         repo,
         options.paths,
@@ -114,7 +116,7 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
     lost: list[tuple[Selected, Lost]] = []
     offers = list(_offers(repo, selection, remote, lost))
     if not selection.paths:
-        revs = _record_revisions(repo, options, remote.covered())
+        revs = _record_revisions(repo, options, head, remote.covered())
         offers += record_offers(repo, revs, store=not options.dry_run)
     if healing is not None:
         offers += healing.offers()
@@ -140,7 +142,6 @@ def push(repo: Repo, options: PushOptions, reporter: Reporter) -> PushResult:
             reporter.note(f"pushed all else: {pushed.objects} objects in {pushed.packs} packs")
         raise failure
     whole_history = with_history and not selection.paths and not skipped and not selection.broken
-    head = repo.git.head()
     if whole_history and head is not None and not options.dry_run and not repo.git.is_shallow:
         remote.remember_covered(head)
     return PushResult(
@@ -243,9 +244,11 @@ def _offers(
             raise no_such_path(repo, version_at(repo, None), part)
 
 
-def _record_revisions(repo: Repo, options: PushOptions, covered: Iterable[str]) -> list[str]:
-    """Return arguments for git to name the commits whose records are sent."""
-    head = ["HEAD"] if repo.git.head() is not None else []
+def _record_revisions(
+    repo: Repo, options: PushOptions, commit: str | None, covered: Iterable[str]
+) -> list[str]:
+    """Return arguments for git to name the commits whose records are sent; HEAD is at one."""
+    head = [] if commit is None else [commit]
     if options.commits is not None:
         return options.commits.args()
     if options.all:

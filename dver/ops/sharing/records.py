@@ -10,7 +10,7 @@ from dver.base.errors import FormatError
 from dver.base.oid import Oid, oid_of
 from dver.formats import pack, record, recordpath
 from dver.formats.root import RootObject
-from dver.lineage.finding import record_files, signature_files
+from dver.lineage.finding import RecordFiles
 from dver.transfer.closure import Offer
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ def record_offers(repo: Repo, revs: Sequence[str], *, store: bool = True) -> Ite
     required: a record that came with a clone may need what never was here. What does not parse is
     left out. Signatures are stored here first, unless ``store`` is False.
     """
-    for path, data, commit in record_files(repo, revs):
+    files = RecordFiles(repo, revs)
+    for path, data, commit in files.records():
         record_id = recordpath.id_of(path)
         if record_id is not None:
             yield from _offers_of(path, record_id, data, commit)
-    signatures = list(signature_files(repo, revs))
+    signatures = list(files.signatures())
     if store and signatures:
         with repo.store.hold():
             repo.store.refresh()
