@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import re
 import stat
@@ -29,7 +30,7 @@ from typing import Literal
 
 from dver.base import clock, fsio
 from dver.base.errors import DverError, SystemFailure
-from dver.base.oid import Hasher, Oid, finish
+from dver.base.oid import Hasher, Oid, finish, oid_of
 from dver.base.osat import DIRECTORY, NATIVE, fchmod
 from dver.formats.kinds import EXECUTABLE, FILE
 from dver.formats.statindex import NO_OID, Buffer
@@ -39,6 +40,8 @@ LinkMode = Literal["copy", "reflink", "hardlink", "symlink"]
 LINK_MODES: tuple[LinkMode, ...] = ("copy", "reflink", "hardlink", "symlink")
 
 _NAME = rb"/([0-9a-f]{2})/([0-9a-f]{62})(-x)?"
+#: Larger files are hashed in pieces of so many bytes.
+_WINDOW = 8 << 20
 # From <linux/fs.h>: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
 _NO_LINK = {
@@ -214,9 +217,16 @@ class LinkCache:
 
 def is_content(path: bytes, oid: Oid) -> bool:
     """Say whether a file of the cache holds an object. Raises OSError."""
-    hasher = Hasher()
-    hasher.update_mmap(os.fsdecode(path))
-    return finish(hasher) == oid
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size <= _WINDOW:
+            return oid_of(file.read()) == oid
+        # Several cores share a window; what is mapped instead would all count as this process's
+        # memory, and would kill it if somebody made the file shorter meanwhile.
+        hasher = Hasher(max_threads=Hasher.AUTO)
+        with mmap.mmap(-1, _WINDOW) as window, memoryview(window) as view:
+            while count := file.readinto(view):
+                hasher.update(view[:count])
+        return finish(hasher) == oid
 
 
 def place_link(mode: LinkMode, source: bytes, dir_fd: int, name: bytes, file_mode: int) -> bool:

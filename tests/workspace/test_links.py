@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -187,6 +188,19 @@ def test_a_cache_that_was_deleted(bench: Workbench) -> None:
     shutil.rmtree(bench.links.directory)
     bench.checkout(pointer)
     assert kinds(bench.read()) == kinds({b"a": b"alpha", b"run": Program(b"beta")})
+
+
+@pytest.mark.parametrize("length", [0, 1, 4096, 4097, 10_000, 3 * 4096])
+def test_content_is_told_whatever_its_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(linking, "_WINDOW", 4096)
+    data = bytes(range(256)) * (length // 256) + b"x" * (length % 256)
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert linking.is_content(os.fsencode(path), oid_of(data))
+    path.write_bytes(data + b"y")
+    assert not linking.is_content(os.fsencode(path), oid_of(data))
 
 
 def test_single_files_as_links(bench: Workbench) -> None:
