@@ -16,12 +16,16 @@ from dver.formats.root import Root, RootObject
 #: What parsing may take at most, the interpreter included (MiB).
 _MOST = 256
 
+# On Linux ru_maxrss begins with what the process that started this one had.
 _MEASURE = """
-import resource, sys
+import re, resource, sys
 from dver.formats import notice, root
 data = sys.stdin.buffer.read()
 (root if sys.argv[1] == "root" else notice).decode(data)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+if sys.platform == "linux":
+    print(int(re.search("VmHWM:(.*)kB", open("/proc/self/status").read())[1]) >> 10)
+else:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 20)
 """
 
 

@@ -83,7 +83,8 @@ def test_all_that_made_a_model(project: Project) -> None:
 
 def test_the_output_is_tracked_and_the_record_is_for_git(project: Project) -> None:
     result = project.train().json["result"]
-    assert result["to_stage"] == ["model.json.dver", ".gitignore", result["file"]]
+    wanted = ["model.json.dver", ".gitignore", "metrics.json", result["file"]]
+    assert result["to_stage"] == wanted
     project.git.git("add", *result["to_stage"])
     assert project.dver("status", "--json").result["targets"][1]["data_state"] == "unchanged"
     again = project.train("--stage").json["result"]
