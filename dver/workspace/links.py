@@ -41,7 +41,7 @@ LINK_MODES: tuple[LinkMode, ...] = ("copy", "reflink", "hardlink", "symlink")
 
 _NAME = rb"/([0-9a-f]{2})/([0-9a-f]{62})(-x)?"
 #: Larger files are hashed in pieces of so many bytes.
-_WINDOW = 8 << 20
+_WINDOW = 1 << 20
 # From <linux/fs.h>: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
 _NO_LINK = {
@@ -220,9 +220,9 @@ def is_content(path: bytes, oid: Oid) -> bool:
     with open(path, "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size <= _WINDOW:
             return oid_of(file.read()) == oid
-        # Several cores share a window; what is mapped instead would all count as this process's
-        # memory, and would kill it if somebody made the file shorter meanwhile.
-        hasher = Hasher(max_threads=Hasher.AUTO)
+        # What is mapped instead would all count as this process's memory, and would kill it if
+        # somebody made the file shorter meanwhile. More cores do not help: the copy takes longer.
+        hasher = Hasher()
         with mmap.mmap(-1, _WINDOW) as window, memoryview(window) as view:
             while count := file.readinto(view):
                 hasher.update(view[:count])
