@@ -26,7 +26,7 @@ _LIST_KINDS = frozenset(pack.LIST_KINDS)
 _KIND_AT = OID_SIZE + 16
 #: Objects are marked in batches of at least so many, and of so large a part of the index that
 #: going over all of it for each batch takes no more than so many passes.
-_MANY = 1 << 18
+_MANY = 1 << 19
 _PASSES = 8
 
 
@@ -226,7 +226,8 @@ class Marks:
                         for at, hit, was in zip(places, hits, old, strict=True)
                         if hit and not was and block[at + _KIND_AT] in _TOP_KINDS
                     ]
-            left = left.difference(found) if found else left
+            # A segment has each oid once, so that as many found as were left are all of them.
+            left = set() if len(found) == len(left) else left.difference(found) if found else left
         return left, lists, odd
 
 
