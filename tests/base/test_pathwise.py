@@ -195,11 +195,11 @@ def test_rows_of_windows(tmp_path: Path) -> None:
         st_mtime_ns=2,
         st_ctime_ns=3,
     )
-    assert pathwise.stat_fields(found) == (stat.S_IFREG | 0o666, 7, 1, 2, 3)  # type: ignore[arg-type]
+    assert pathwise.stat_fields(found) == (stat.S_IFREG | 0o666, 7, 1, 2, 3)
     found.st_mode, found.st_reparse_tag = stat.S_IFDIR | 0o777, 0xA0000003
-    assert pathwise.stat_fields(found)[0] == 0  # type: ignore[arg-type]
+    assert pathwise.stat_fields(found)[0] == 0
     found.st_reparse_tag = 0x9000001A  # a directory of OneDrive
-    assert pathwise.stat_fields(found)[0] == stat.S_IFDIR | 0o777  # type: ignore[arg-type]
+    assert pathwise.stat_fields(found)[0] == stat.S_IFDIR | 0o777
 
 
 def test_pins_ask_windows_for_the_right_handles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 try:
     import pytest
 except ImportError:  # a bare worker has the standard library only
-    pytest = None  # type: ignore[assignment]
+    pytest = None
 
 #: Calls that Windows does not have.
 _MISSING = (
@@ -226,14 +226,14 @@ def _winapi() -> types.ModuleType:
         _real.lstat(path)
         if share == 0 and path in _pinned.values():
             error = PermissionError(errno.EACCES, "it is in use", name)
-            error.winerror = 32  # type: ignore[attr-defined]
+            error.winerror = 32
             raise error
         handle = max(_pinned, default=99) + 1
         _pinned[handle] = path
         return handle
 
-    module.CreateFile = create  # type: ignore[attr-defined]
-    module.CloseHandle = _pinned.__delitem__  # type: ignore[attr-defined]
+    module.CreateFile = create
+    module.CloseHandle = _pinned.__delitem__
     return module
 
 
@@ -262,8 +262,8 @@ class _Kernel:
 
 def _msvcrt() -> types.ModuleType:
     module = types.ModuleType("msvcrt")
-    module.get_osfhandle = lambda fd: fd  # type: ignore[attr-defined]
-    module.open_osfhandle = lambda handle, flags: handle  # type: ignore[attr-defined]
+    module.get_osfhandle = lambda fd: fd
+    module.open_osfhandle = lambda handle, flags: handle
     return module
 
 
