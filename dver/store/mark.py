@@ -227,7 +227,10 @@ class Marks:
                         if hit and not was and block[at + _KIND_AT] in _TOP_KINDS
                     ]
             # A segment has each oid once, so that as many found as were left are all of them.
-            left = set() if len(found) == len(left) else left.difference(found) if found else left
+            if len(found) == len(left):
+                left = set()
+            elif found:
+                left = left.difference(found)
         return left, lists, odd
 
 
