@@ -101,8 +101,8 @@ def get(repo: Repo | None, options: GetOptions, reporter: Reporter) -> GetResult
     source = _Source.of(repo, options)
     output = _output(options, repo.cwd, source.located.path)
     with scratch_beside(output.path) as scratch:
-        fetched = _bring(source, repo.store, options, reporter)
-        return _write(source, repo.store, options, output, scratch, fetched, reporter)
+        writing = _Writing(options, output, scratch, reporter)
+        return writing.bring_and_put(source, repo.store)
 
 
 def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter) -> GetResult:
@@ -112,13 +112,14 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
 
     output = _output(options, cwd, os.fsencode(os.path.normpath(options.path)))
     with scratch_beside(output.path) as scratch:
+        writing = _Writing(options, output, scratch, reporter)
         where = url if "://" in url else os.path.join(cwd, url)
         url = where if os.path.isdir(where) else url
         overrides = options.overrides(cwd)
         with open_elsewhere(url, options.rev, scratch, environment(), overrides=overrides) as other:
             plain = _in_git(other, options)
             if plain is not None:
-                return _write_plain(other, plain, options, output, scratch, reporter)
+                return _write_plain(other, plain, writing)
             try:
                 source = _Source.of(other.repo, options, rev=other.commit)
             except NotFoundError as error:
@@ -132,11 +133,10 @@ def _get_elsewhere(options: GetOptions, url: str, cwd: Path, reporter: Reporter)
             if other.store is not None and is_here(
                 other.repo, source.version, source.located, other.store
             ):
-                return _write(source, other.store, options, output, scratch, 0, reporter)
+                return writing.put(source.entry(other.store), other.store, source.version.commit)
             store = Store.create(LocalStorage(scratch / "store"))
             try:
-                fetched = _bring(source, store, options, reporter)
-                return _write(source, store, options, output, scratch, fetched, reporter)
+                return writing.bring_and_put(source, store)
             finally:
                 store.close()
 
@@ -150,28 +150,21 @@ def _in_git(other: Elsewhere, options: GetOptions) -> InGit | None:
     return None if not path or version.pointers else in_git(other, path)
 
 
-def _write_plain(
-    other: Elsewhere,
-    found: InGit,
-    options: GetOptions,
-    output: _Output,
-    scratch: Path,
-    reporter: Reporter,
-) -> GetResult:
+def _write_plain(other: Elsewhere, found: InGit, writing: _Writing) -> GetResult:
     from dver.lineage.keeping import keep_outside
     from dver.ops.looking.gitfiles import write_out
     from dver.storage.local import LocalStorage
     from dver.store.store import Store
 
-    written = scratch / "plain"
+    written = writing.scratch / "plain"
     write_out(other, found, written)
-    store = Store.create(LocalStorage(scratch / "store"))
+    store = Store.create(LocalStorage(writing.scratch / "store"))
     try:
         with store.writer() as writer:
             item = keep_outside(written, "plain", writer, store)
             writer.commit()
         entry = Entry(found.kind, b"plain", item.size, item.oid)
-        return _put(store, entry, other.commit, options, output, scratch, 0, reporter)
+        return writing.put(entry, store, other.commit)
     finally:
         store.close()
 
@@ -191,6 +184,10 @@ class _Source:
         version = version_at(repo, rev or options.rev, Scope([path]), older=rev is None)
         return cls(repo, version, locate(repo, version, path))
 
+    def entry(self, store: Store) -> Entry:
+        """Return what is there, as a store that has it says."""
+        return entry_at(self.repo, self.version, self.located, store)
+
 
 @dataclass(frozen=True, slots=True)
 class _Output:
@@ -198,6 +195,51 @@ class _Output:
 
     path: Path
     shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """What is the same wherever the content comes from. ``scratch`` is beside the output."""
+
+    options: GetOptions
+    output: _Output
+    scratch: Path
+    reporter: Reporter
+
+    def bring_and_put(self, source: _Source, store: Store) -> GetResult:
+        """Fetch into a store what it lacks, and write it out."""
+        fetched = bring(
+            source.repo,
+            source.version,
+            source.located,
+            store,
+            self.reporter,
+            remote=self.options.remote if self.options.remote_url is None else GIVEN,
+            jobs=self.options.jobs,
+        )
+        return self.put(source.entry(store), store, source.version.commit, fetched)
+
+    def put(self, entry: Entry, store: Store, commit: str | None, fetched: int = 0) -> GetResult:
+        """Write out what a store has; ``fetched`` bytes of it came from a remote."""
+        materialise(
+            store,
+            entry,
+            self.output.path,
+            self.scratch,
+            shown=self.output.shown,
+            force=self.options.force,
+            reporter=self.reporter,
+        )
+        return GetResult(
+            path=self.options.path,
+            output=self.output.shown,
+            commit=commit,
+            kind=kind_word(entry.kind),
+            oid=format_oid(entry.oid),
+            size=entry.size,
+            files=_files(store, entry),
+            fetched_bytes=fetched,
+        )
 
 
 def _output(options: GetOptions, cwd: Path, path: bytes) -> _Output:
@@ -215,63 +257,6 @@ def _output(options: GetOptions, cwd: Path, path: bytes) -> _Output:
         refuse_existing(cwd / shown, shown)
     refuse_roots(cwd / shown, shown, cwd)
     return _Output(cwd / shown, shown)
-
-
-def _bring(source: _Source, store: Store, options: GetOptions, reporter: Reporter) -> int:
-    return bring(
-        source.repo,
-        source.version,
-        source.located,
-        store,
-        reporter,
-        remote=options.remote if options.remote_url is None else GIVEN,
-        jobs=options.jobs,
-    )
-
-
-def _write(
-    source: _Source,
-    store: Store,
-    options: GetOptions,
-    output: _Output,
-    scratch: Path,
-    fetched: int,
-    reporter: Reporter,
-) -> GetResult:
-    entry = entry_at(source.repo, source.version, source.located, store)
-    commit = source.version.commit
-    return _put(store, entry, commit, options, output, scratch, fetched, reporter)
-
-
-def _put(
-    store: Store,
-    entry: Entry,
-    commit: str | None,
-    options: GetOptions,
-    output: _Output,
-    scratch: Path,
-    fetched: int,
-    reporter: Reporter,
-) -> GetResult:
-    materialise(
-        store,
-        entry,
-        output.path,
-        scratch,
-        shown=output.shown,
-        force=options.force,
-        reporter=reporter,
-    )
-    return GetResult(
-        path=options.path,
-        output=output.shown,
-        commit=commit,
-        kind=kind_word(entry.kind),
-        oid=format_oid(entry.oid),
-        size=entry.size,
-        files=_files(store, entry),
-        fetched_bytes=fetched,
-    )
 
 
 def _files(store: Store, entry: Entry) -> int:
