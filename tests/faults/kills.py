@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -26,6 +25,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.cli import Done, Dver
 
 Digests = dict[str, str]
 
@@ -82,13 +83,25 @@ def start(cwd: Path, *args: str, env: Mapping[str, str]) -> subprocess.Popen[byt
     )
 
 
+def attempt(cwd: Path, *args: str, env: Mapping[str, str]) -> Done:
+    """Run a dver command in this process, which is what nearly all of a trial consists of."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(env)
+    try:
+        return Dver(cwd, in_process=True).attempt(*args)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def dver(cwd: Path, *args: str, env: Mapping[str, str]) -> str:
     """Run a dver command that must succeed."""
-    process = start(cwd, *args, env=env)
-    output = process.communicate()[0].decode(errors="replace")
-    if process.returncode:
-        raise AssertionError(f"dver {' '.join(args)} ended with {process.returncode}:\n{output}")
-    return output
+    done = attempt(cwd, *args, env=env)
+    assert done.exit_code == 0, (
+        f"dver {' '.join(args)} ended with {done.exit_code}:\n{done.stdout}{done.stderr}"
+    )
+    return done.stdout
 
 
 def git(cwd: Path, *args: str, env: Mapping[str, str]) -> str:
@@ -253,12 +266,10 @@ def check(lab: Lab, victim: Victim, env: Mapping[str, str], again: tuple[str, ..
 
 def _require_sound(cwd: Path, env: Mapping[str, str], *, whole: bool) -> None:
     """Check a store in full; if it need not be ``whole``, what is not there yet is no problem."""
-    process = start(cwd, "fsck", "--full", *(() if whole else ("--json",)), env=env)
-    output = process.communicate()[0].decode(errors="replace")
     if whole:
-        assert process.returncode == 0, output
+        dver(cwd, "fsck", "--full", env=env)
         return
-    problems = json.loads(output)["result"]["findings"]
+    problems = attempt(cwd, "fsck", "--full", "--json", env=env).json["result"]["findings"]
     found = [one for one in problems if one["what"] not in ("object-missing", "pack-unindexed")]
     assert not found, found
 
