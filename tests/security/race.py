@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dver.base.errors import DverError
 from dver.formats.pointer import Pointer
@@ -67,9 +68,10 @@ def seen(places: list[bytes]) -> dict[bytes, object]:
     return found
 
 
-def _attack(root: bytes, places: list[bytes], seed: int, stop: object) -> None:
+def _attack(root: bytes, places: list[bytes], seed: int, begun: Any, stop: Any) -> None:
     rng = random.Random(seed)
     turn = 0
+    begun.set()
     while not stop.is_set():
         turn += 1
         aside = os.path.join(root, b"aside-%d-%d" % (seed, turn))
@@ -100,10 +102,12 @@ def _attack(root: bytes, places: list[bytes], seed: int, stop: object) -> None:
 def attacker(root: bytes, places: list[bytes], seed: int) -> Iterator[None]:
     """Let somebody swap things below a root until the block ends."""
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    process = context.Process(target=_attack, args=(root, places, seed, stop), daemon=True)
+    begun, stop = context.Event(), context.Event()
+    process = context.Process(target=_attack, args=(root, places, seed, begun, stop), daemon=True)
     process.start()
     try:
+        # On a busy machine all tries might be over before there is anybody to race with.
+        assert begun.wait(60)
         yield
     finally:
         stop.set()
