@@ -185,9 +185,10 @@ def test_digits_one_change_at_a_time(git_repo: GitRepo, tmp_path: Path) -> None:
     work.write("train.py", "raise SystemExit('not this one')")
     work.git.commit("broken since")
     clone = work.fresh_clone(tmp_path)
-    for tag, result in made.items():
+    # What was made first and last: from here all is different, or the code and the environment.
+    for tag in ("first", "variable"):
         found = clone("reproduce", "--json", f"model.pkl@{tag}").result
-        assert found["record"] == result["record"]
+        assert found["record"] == made[tag]["record"]
         assert (found["grade"], grades(found)) == (
             "exact",
             {"metrics.json": "exact", "model.pkl": "exact"},
@@ -217,15 +218,11 @@ def test_wine_exact_content_and_metric(git_repo: GitRepo, tmp_path: Path) -> Non
         "model.pkl": "exact",
         "model.pkl.gz": "content",  # gzip writes the time of day
     }
-    clone("reproduce", "-q", "--expect", "content", "model.pkl@seeded")
 
     tolerant = ("--absolute", "0.5")
     found = clone("reproduce", "--json", *tolerant, "model.pkl@noisy", code=21).json["result"]
     assert found["grade"] == "metric"
     assert grades(found)["model.pkl"] == "diverged"
-    # Without a tolerance it is the same only if both forests happen to judge equally well.
-    done = clone.attempt("reproduce", "--json", "--expect", "content", "model.pkl@noisy")
-    assert (done.json["result"]["grade"], done.exit_code) in (("diverged", 22), ("metric", 21))
 
 
 @pytest.mark.parametrize("library", IMPORTABLE)
