@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from dver.base.workers import usable_cores
 from tests.support.gitrepo import GitRepo, hermetic
 from tests.support.s3server import lying_s3, moto_s3, rclone_s3
 
@@ -28,12 +30,23 @@ __all__ = ["lying_s3", "moto_s3", "rclone_s3"]
 
 
 def pytest_configure() -> None:
-    """Let interrupts reach the commands under test, as they would from a terminal.
+    """Let commands under test run as they would from a terminal.
 
     A shell starts what it runs in the background with SIGINT ignored, which every child inherits.
+    And where the environment says that no bytecode is to be kept, as in many containers, each
+    command of thousands would compile all that it imports, for twice its processor time.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Begin more processes than there are cores: tests wait for disks, servers and children."""
+    cores = usable_cores()
+    return cores + (cores + 1) // 2
 
 
 @pytest.fixture(autouse=True)
