@@ -6,6 +6,9 @@ same 64 hex digits. Its text form, in pointers and on screen, is ``blake3:<64 lo
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from itertools import chain
 from typing import NewType
 
 import blake3 as _blake3
@@ -65,6 +68,15 @@ def parse_oid(text: str) -> Oid:
 def short_oid(oid: Oid) -> str:
     """Return the ten hex digits that people see; never parsed back."""
     return oid.hex()[:10]
+
+
+_ONE = struct.Struct(f"{OID_SIZE}s")
+
+
+def split_oids(joined: bytes | bytearray | memoryview) -> Iterator[Oid]:
+    """Yield the oids that were joined to these bytes, of which a torn last one is left out."""
+    whole = len(joined) - len(joined) % OID_SIZE
+    return chain.from_iterable(_ONE.iter_unpack(memoryview(joined)[:whole]))
 
 
 #: The oid of no bytes at all, which empty files share.

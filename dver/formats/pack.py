@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from dver.base.errors import FormatError
-from dver.base.oid import Oid, checksum, oid_of
+from dver.base.oid import OID_SIZE, Oid, checksum, oid_of
 
 MAGIC = b"DVERPACK"
 END_MAGIC = b"DVERPEND"
@@ -34,6 +35,7 @@ FRAME_MAGIC = b"DVFR"
 HEADER = struct.Struct("<8sH6s16s")
 FRAME = struct.Struct("<4sBBHIIQ32s")
 ROW = struct.Struct("<32sIIIBBHQ")
+_OID_OF_ROW = struct.Struct(f"{OID_SIZE}s{ROW.size - OID_SIZE}x")
 TRAILER = struct.Struct("<IIQQQ8s")
 
 #: A whole file's content, a whole tree, one chunk of a larger object, a list below the top, and
@@ -163,6 +165,12 @@ def footer_length(trailer: bytes, pack_size: int) -> int:
 def decode_footer(rows: bytes, trailer: bytes, pack_size: int) -> list[Frame]:
     """Parse and check the footer of a pack of that size; frames must tile the pack exactly."""
     return list(walk_footer(rows, trailer, pack_size))
+
+
+def oids_of(rows: bytes | memoryview) -> Iterator[Oid]:
+    """Yield the oids of joined rows of a footer, in their order; a torn last one is left out."""
+    whole = len(rows) - len(rows) % ROW.size
+    return chain.from_iterable(_OID_OF_ROW.iter_unpack(memoryview(rows)[:whole]))
 
 
 def walk_footer(rows: bytes, trailer: bytes, pack_size: int) -> Iterator[Frame]:

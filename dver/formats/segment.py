@@ -24,12 +24,12 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import add, eq, gt, not_
 from typing import NamedTuple
 
 from dver.base.errors import FormatError
-from dver.base.oid import OID_SIZE, Checksummer, Oid, checksum
+from dver.base.oid import OID_SIZE, Checksummer, Oid, checksum, split_oids
 from dver.formats import pack
 
 MAGIC = b"DVERSEGM"
@@ -40,6 +40,7 @@ ROW = struct.Struct("<32sIIIIBBH")
 #: The part of a row behind the oid.
 PLACE = struct.Struct("<IIIIBBH")
 TRAILER = struct.Struct("<Q8s")
+_OID_OF_ROW = struct.Struct(f"{OID_SIZE}s{PLACE.size}x")
 MIN_FANOUT_BITS, MAX_FANOUT_BITS = 4, 20
 _RESERVED = bytes(16)
 _BLOCK = 4096
@@ -217,6 +218,11 @@ class Columns(NamedTuple):
     kinds: bytes
 
 
+def oids_of(rows: bytes | memoryview) -> Iterator[Oid]:
+    """Yield the oids of joined rows."""
+    return itertools.chain.from_iterable(_OID_OF_ROW.iter_unpack(rows))
+
+
 def columns(rows: bytes) -> Columns:
     """Take joined rows apart."""
     words = array("I")
@@ -224,7 +230,7 @@ def columns(rows: bytes) -> Columns:
     if sys.byteorder == "big":
         words.byteswap()
     return Columns(
-        [rows[at : at + OID_SIZE] for at in range(0, len(rows), ROW.size)],
+        list(oids_of(rows)),
         words[8::_ROW_WORDS],
         words[9::_ROW_WORDS],
         words[10::_ROW_WORDS],
@@ -274,7 +280,7 @@ def check(data: bytes | memoryview) -> Layout:
     packs = decode_packs(view[layout.packs_at : layout.superseded_at])
     names = [name for name, _ in packs]
     old = bytes(view[layout.superseded_at : layout.fanout_at])
-    olds = [old[i : i + OID_SIZE] for i in range(0, len(old), OID_SIZE)]
+    olds = list(split_oids(old))
     if not (_ascending(names) and _ascending(olds)):
         raise FormatError("a segment's packs or superseded names are not in ascending order")
     if any(not pack.HEADER.size <= size <= pack.MAX_PACK for _, size in packs):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import mmap
 import os
 import struct
@@ -12,7 +11,7 @@ from itertools import compress
 
 from dver.base.errors import CorruptError
 from dver.base.fsio import show
-from dver.base.oid import OID_SIZE, Oid, checksum, oid_of
+from dver.base.oid import OID_SIZE, Oid, checksum, oid_of, split_oids
 from dver.base.osat import NATIVE
 from dver.base.regular import open_regular
 from dver.formats import segment
@@ -25,7 +24,6 @@ _ROW_SIZE = segment.ROW.size
 _SCAN_RATIO = 10
 _BLOCK = 1 << 14
 
-_OID_OF_ROW = struct.Struct(f"{OID_SIZE}s{_ROW_SIZE - OID_SIZE}x")
 #: Going over so many rows costs as much as looking one up.
 _SWEEP = 12
 
@@ -47,7 +45,7 @@ class Segment:
         table = data[self.layout.packs_at : self.layout.superseded_at]
         self.packs = segment.decode_packs(table)
         names = data[self.layout.superseded_at : self.layout.fanout_at]
-        self.superseded = [names[i : i + OID_SIZE] for i in range(0, len(names), OID_SIZE)]
+        self.superseded = list(split_oids(names))
         # A look-up needs these each time, and the layout computes them each time.
         self._shift = 32 - self.layout.fanout_bits
         self._fanout_at, self._rows_at = self.layout.fanout_at, self.layout.rows_at
@@ -122,7 +120,7 @@ class Segment:
     def oids(self) -> Iterator[Oid]:
         """Yield the oids in ascending order."""
         rows = memoryview(self._data)[self.layout.rows_at : self.layout.trailer_at]
-        return itertools.chain.from_iterable(_OID_OF_ROW.iter_unpack(rows))
+        return segment.oids_of(rows)
 
     def among(self, oids: AbstractSet[bytes]) -> Iterator[bytes]:
         """Yield the rows of those objects that the segment has, joined, some thousands at a time.
@@ -159,8 +157,7 @@ class Segment:
     def _blocks(self, oids: AbstractSet[bytes]) -> Iterator[tuple[int, bytes, bytes]]:
         wanted = oids.__contains__
         for first, block in self.blocks():
-            places = range(0, len(block), _ROW_SIZE)
-            hits = bytes(map(wanted, [block[at : at + OID_SIZE] for at in places]))
+            hits = bytes(map(wanted, segment.oids_of(block)))
             if 1 in hits:
                 yield first, hits, block
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from dver.base import fsio
-from dver.base.oid import OID_SIZE, Hasher, Oid, finish
+from dver.base.oid import Hasher, Oid, finish, split_oids
 from dver.base.osat import NATIVE, osat
 from dver.base.workers import Worker
 from dver.formats.chunklist import Row
@@ -182,7 +182,7 @@ class _Here:
         """Return the oids of all chunks since the last call."""
         joined = b"".join(self._oids)
         self._oids.clear()
-        return [Oid(joined[at : at + OID_SIZE]) for at in range(0, len(joined), OID_SIZE)]
+        return list(split_oids(joined))
 
     def add_list(self, oid: Oid, rows: list[Row]) -> None:
         """Store the list of a file's chunks."""
@@ -259,7 +259,7 @@ class _Elsewhere:
             self._hashes.popleft().result()
         joined = b"".join(self._oids)
         self._oids.clear()
-        return [Oid(joined[at : at + OID_SIZE]) for at in range(0, len(joined), OID_SIZE)]
+        return list(split_oids(joined))
 
     def add_list(self, oid: Oid, rows: list[Row]) -> None:
         """Store the list of a file's chunks."""

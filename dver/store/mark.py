@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import compress
 
 from dver.base.errors import CorruptError, MissingContentError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.formats import pack
-from dver.formats.segment import ROW
+from dver.formats.segment import ROW, oids_of
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
 from dver.store.index import Segment
 from dver.store.store import Store
@@ -79,8 +79,7 @@ class Marks:
             return marks
         for one in marks.segments:
             for _, block in one.blocks():
-                places = range(0, len(block), ROW.size)
-                marks._set({block[at : at + OID_SIZE] for at in places})
+                marks._set(set(oids_of(block)))
         return marks
 
     def __contains__(self, oid: Oid) -> bool:
@@ -212,8 +211,7 @@ class Marks:
             found: list[bytes] = []
             for first, flags, block in one.hits(left):
                 hits = _without(flags, block, lost) if lost else flags
-                places = range(0, len(block), ROW.size)
-                found += [block[at : at + OID_SIZE] for at in compress(places, hits)]
+                found += compress(oids_of(block), hits)
                 old = bits[first : first + len(hits)]
                 new = bytes(map(operator.or_, hits, old)) if any(old) else hits
                 bits[first : first + len(hits)] = new
@@ -222,9 +220,11 @@ class Marks:
                 if not _LIST_KINDS.isdisjoint(kinds):
                     odd = odd or not _LIST_KINDS.isdisjoint(compress(kinds, hits))
                     lists += [
-                        Oid(block[at : at + OID_SIZE])
-                        for at, hit, was in zip(places, hits, old, strict=True)
-                        if hit and not was and block[at + _KIND_AT] in _TOP_KINDS
+                        oid
+                        for oid, kind, hit, was in zip(
+                            oids_of(block), kinds, hits, old, strict=True
+                        )
+                        if hit and not was and kind in _TOP_KINDS
                     ]
             # A segment has each oid once, so that as many found as were left are all of them.
             if len(found) == len(left):
@@ -257,16 +257,12 @@ class _Batch:
         """Add a tree that was found at a path."""
         self._trees.append((oid, path))
         self.files.add(oid)
-        oids = tree.oids
-        places = range(0, len(oids), OID_SIZE)
+        oids = split_oids(tree.oids)
         if DIRECTORY not in tree.kinds:
-            self.files.update([oids[at : at + OID_SIZE] for at in places])
+            self.files.update(oids)
             return
-        self.files.update(
-            oids[at : at + OID_SIZE]
-            for at, kind in zip(places, tree.kinds, strict=True)
-            if kind != DIRECTORY
-        )
+        kinds = zip(oids, tree.kinds, strict=True)
+        self.files.update(oid for oid, kind in kinds if kind != DIRECTORY)
 
     def paths(self, store: Store, wanted: Container[Oid]) -> Iterator[tuple[Oid, bytes]]:
         """Yield each of the objects that is wanted, with a path of it."""

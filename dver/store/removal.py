@@ -17,7 +17,7 @@ from itertools import compress
 
 from dver.base import fsio
 from dver.base.errors import CorruptError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.base.regular import open_regular, read_regular
 from dver.formats import pack
 from dver.formats.segment import ROW
@@ -119,8 +119,7 @@ def begun(top: str) -> frozenset[Oid]:
         return frozenset()
     except OSError as error:
         raise fsio.failure(error, "read", os.path.join(top, layout.PURGING)) from error
-    end = len(data) - OID_SIZE + 1
-    return frozenset(Oid(data[at : at + OID_SIZE]) for at in range(0, end, OID_SIZE))
+    return frozenset(split_oids(data))
 
 
 def end(top: str) -> None:

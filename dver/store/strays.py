@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
-from dver.base.oid import OID_SIZE, Oid, checksum
+from dver.base.oid import Oid, checksum
 from dver.formats import pack
 from dver.storage.base import Storage
 from dver.store import layout
@@ -99,8 +99,7 @@ def in_unindexed_packs(storage: Storage, index: Index) -> dict[Oid, bytes]:
             rows = footer_rows(storage, name, size)
         except (CorruptError, ObjectNotFound):
             continue
-        oids = (Oid(rows[at : at + OID_SIZE]) for at in range(0, len(rows), pack.ROW.size))
-        found.update((oid, name) for oid in oids if oid not in index)
+        found.update((oid, name) for oid in pack.oids_of(rows) if oid not in index)
     return found
 
 

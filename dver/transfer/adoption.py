@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from dver.base import fsio
 from dver.base.errors import CorruptError
-from dver.base.oid import OID_SIZE
+from dver.base.oid import split_oids
 from dver.base.workers import Worker, usable_cores
 from dver.formats import pack
 from dver.formats.pack import LIST_KINDS, TOP_KINDS
@@ -74,7 +74,7 @@ def _sound(data: mmap.mmap, view: memoryview, footer: bytes, size: int, wanted: 
     The pack is as it was written, so the checksums of frames are not looked at again; the content
     of each is hashed.
     """
-    missing = {wanted[at : at + OID_SIZE] for at in range(0, len(wanted), OID_SIZE)}
+    missing = set(split_oids(wanted))
     trailer = bytes(view[size - pack.TRAILER.size :])
     pack.check_header(view, trailer)
     lists: list[_List] = []

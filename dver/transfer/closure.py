@@ -18,7 +18,7 @@ from itertools import compress
 from typing import Literal
 
 from dver.base.errors import CorruptError, MissingContentError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import Oid, split_oids
 from dver.formats.pack import LIST_KINDS
 from dver.formats.root import RootObject
 from dver.formats.segment import Columns, Place, columns
@@ -227,12 +227,7 @@ class Closure:
                     else:
                         needed[below] = None
             else:
-                oids = tree.oids
-                needed.update(
-                    dict.fromkeys(
-                        [Oid(oids[at : at + OID_SIZE]) for at in range(0, len(oids), OID_SIZE)]
-                    )
-                )
+                needed.update(dict.fromkeys(split_oids(tree.oids)))
         return needed
 
     def _take(self, oids: set[bytes], scope: _Scope) -> None:
@@ -366,9 +361,8 @@ def solid_rows(segment: Segment, rows: Columns, lost: Container[bytes]) -> list[
 def _changed(older: Tree | None, tree: Tree) -> Iterator[tuple[Oid | None, int, bytes, Oid]]:
     """Yield (oid of the older directory there, kind, name, oid) of what a tree has that is new."""
     if older is None:
-        oids = tree.oids
-        for i, (kind, name) in enumerate(zip(tree.kinds, tree.names, strict=True)):
-            yield None, kind, name, Oid(oids[32 * i : 32 * i + 32])
+        for oid, kind, name in zip(split_oids(tree.oids), tree.kinds, tree.names, strict=True):
+            yield None, kind, name, oid
         return
     for old, new in unequal(older, tree):
         if new is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, ObjectNotFound, RemoteError, TransientError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import Oid, split_oids
 from dver.base.osat import osat
 from dver.base.reporter import Task
 from dver.formats import pack
@@ -214,10 +214,7 @@ class Delivery:
                 Got(pack.Frame._make(frame), stored, content)
                 for frame, stored, content in found.lists
             ]
-            lost = found.lost
-            batch.failed = {
-                Oid(lost[at : at + OID_SIZE]): "damaged" for at in range(0, len(lost), OID_SIZE)
-            }
+            batch.failed = dict.fromkeys(split_oids(found.lost), "damaged")
             batch.whole = FinishedPack(str(path), read.pack, read.end, found.rows)
             return batch
         # It is not what its name says: take what is sound of it.

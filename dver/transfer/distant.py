@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from dver.base.errors import CorruptError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.formats import segment
 from dver.formats.segment import Layout, Place
 from dver.storage.base import Storage
@@ -41,7 +41,7 @@ class DistantSegment:
         lay = self.layout
         self.packs = segment.decode_packs(head[lay.packs_at : lay.superseded_at])
         names = head[lay.superseded_at : lay.fanout_at]
-        self.superseded = [names[i : i + OID_SIZE] for i in range(0, len(names), OID_SIZE)]
+        self.superseded = list(split_oids(names))
         self._fanout = struct.unpack_from(f"<{(1 << lay.fanout_bits) + 1}I", head, lay.fanout_at)
         ascending = not any(map(int.__gt__, self._fanout, self._fanout[1:]))
         if not ascending or self._fanout[-1] > lay.rows:

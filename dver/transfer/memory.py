@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import Oid, split_oids
 from dver.base.regular import read_regular
 
 _SEEN = "seen"
@@ -35,9 +35,7 @@ def recall(path: Path, limit: int = LIMIT) -> bytes | None:
 
 def seen(cache: Path) -> set[Oid]:
     """Return the objects that were once fetched as a whole."""
-    data = recall(cache / _SEEN, _MAX_SEEN) or b""
-    end = len(data) - OID_SIZE + 1
-    return {Oid(data[at : at + OID_SIZE]) for at in range(0, end, OID_SIZE)}
+    return set(split_oids(recall(cache / _SEEN, _MAX_SEEN) or b""))
 
 
 def remember_seen(cache: Path, oids: Iterable[Oid]) -> None:

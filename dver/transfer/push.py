@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dver.base.errors import CorruptError, MissingContentError, RemoteError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import Oid
 from dver.base.reporter import Reporter
 from dver.formats import pack, storeinfo
 from dver.formats.pack import LIST_KINDS
@@ -270,7 +270,7 @@ class _Push:
     def _close_over(self, spooled: Sequence[Upload]) -> Closure:
         """Find what is to be sent, apart from what the spool has."""
         remote = self._remote
-        known = frozenset(oid for upload in spooled for oid in _oids(upload))
+        known = frozenset(oid for upload in spooled for oid in pack.oids_of(upload.rows))
         closure = Closure(
             self._local,
             remote.store(),
@@ -324,7 +324,7 @@ class _Push:
         useful = []
         doomed = self._session.watch.doomed
         for upload in spooled_uploads(spool, self._listed):
-            oids = set(_oids(upload))
+            oids = set(pack.oids_of(upload.rows))
             is_clean = upload.name not in doomed and oids.isdisjoint(self._purged)
             if is_clean and any(oid not in presence for oid in oids):
                 useful.append(upload)
@@ -336,7 +336,8 @@ class _Push:
         """Send packs, and return the frames that cannot be sent."""
         choice = choose(self._local, wanted, self._listed, self._unsendable)
         ready = left + [
-            whole_upload(self._local, name, size) for name, size in choice.arrived + choice.whole
+            whole_upload(self._local, name, size, wanted.packs[name])
+            for name, size in choice.arrived + choice.whole
         ]
         damaged: dict[Oid, Reason] = {}
         if not choice.copied.packs:
@@ -344,13 +345,13 @@ class _Push:
         for upload in self._send_packs(spool, ready, sum(one.size for one in ready)):
             frames = wanted.packs.get(upload.name)
             if upload.spooled or frames is None:
-                damaged.update(dict.fromkeys(_oids(upload), "damaged"))
+                damaged.update(dict.fromkeys(pack.oids_of(upload.rows), "damaged"))
             else:
                 # The pack is not what its name says: its sound frames go out one by one.
                 choice.copied.packs[upload.name] = frames
         copies = copy_frames(self._local, choice.copied, spool, damaged)
         for upload in self._send_packs(spool, copies, choice.copied.size):
-            damaged.update(dict.fromkeys(_oids(upload), "damaged"))
+            damaged.update(dict.fromkeys(pack.oids_of(upload.rows), "damaged"))
         return damaged
 
     def _send_packs(self, spool: Spool, uploads: Iterable[Upload], total: int) -> list[Upload]:
@@ -424,9 +425,3 @@ class _Push:
             tuple(lost for number in others for lost in self._lost[number][:1]),
             tuple(sorted(oid for oid in self._withheld if self._local.has(oid))),
         )
-
-
-def _oids(upload: Upload) -> Iterator[Oid]:
-    rows = upload.rows
-    for at in range(0, len(rows), pack.ROW.size):
-        yield Oid(rows[at : at + OID_SIZE])

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.formats import pack
 from dver.formats.segment import Columns, Place
 
@@ -55,8 +55,7 @@ class Frames:
 
     def all_oids(self) -> list[Oid]:
         """Return the oids of all frames, in their order."""
-        oids = bytes(self.oids)
-        return [Oid(oids[at : at + OID_SIZE]) for at in range(0, len(oids), OID_SIZE)]
+        return list(split_oids(self.oids))
 
     @property
     def size(self) -> int:

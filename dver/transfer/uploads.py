@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from dver.base import fsio
 from dver.base.errors import CorruptError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.store import layout
@@ -116,21 +116,21 @@ def _content_size(path: str, size: int) -> int:
     return size - pack.HEADER.size - pack.TRAILER.size - len(read_rows(path))
 
 
-def whole_upload(store: Store, name: bytes, size: int) -> Upload:
-    """Return a local pack as an upload.
+def whole_upload(store: Store, name: bytes, size: int, wanted: Frames) -> Upload:
+    """Return a local pack as an upload; ``wanted`` are the frames of it that the index gave.
 
     The pack may hold frames that this store found to be unsound, or chunk lists that it never
     verified, and so does not index; they are left out of the rows.
     """
     path = pack_path(store, name)
-    return Upload(name, size, path, _indexed_rows(store.index, read_rows(path)))
+    return Upload(name, size, path, _indexed_rows(store.index, read_rows(path), wanted))
 
 
-def _indexed_rows(index: Index, rows: bytes) -> bytes:
-    parts = [rows[at : at + pack.ROW.size] for at in range(0, len(rows), pack.ROW.size)]
-    absent = index.absent(Oid(part[:OID_SIZE]) for part in parts)
+def _indexed_rows(index: Index, rows: bytes, wanted: Frames) -> bytes:
+    absent = index.absent(set(pack.oids_of(rows)).difference(split_oids(wanted.oids)))
     if not absent:
         return rows
+    parts = [rows[at : at + pack.ROW.size] for at in range(0, len(rows), pack.ROW.size)]
     return b"".join([part for part in parts if part[:OID_SIZE] not in absent])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from dver.base.errors import CorruptError, FormatError, MissingContentError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import Oid, split_oids
 from dver.formats import tree as trees
 from dver.formats.segment import columns
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
@@ -110,7 +110,7 @@ class Descent:
                 elif not rest:
                     self.files[entry.oid] = entry.size
             return
-        oids = [Oid(tree.oids[at : at + OID_SIZE]) for at in range(0, len(tree.oids), OID_SIZE)]
+        oids = list(split_oids(tree.oids))
         if DIRECTORY not in tree.kinds:
             self.files.update(zip(oids, tree.sizes, strict=True))
             return

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base.errors import CorruptError
-from dver.base.oid import OID_SIZE, Oid
+from dver.base.oid import Oid, split_oids
 from dver.base.regular import read_regular
 from dver.formats.kinds import DIRECTORY
 from dver.formats.pointer import Pointer
@@ -48,7 +48,7 @@ class Pushed:
             data = read_regular(self._cache / "seen", limit=_MAX_SEEN)
         except (OSError, CorruptError):
             data = b""
-        self._seen = {data[i : i + OID_SIZE] for i in range(0, len(data), OID_SIZE)}
+        self._seen = frozenset(split_oids(data))
 
     def __contains__(self, oid: Oid) -> bool:
         if oid in self._seen:

@@ -78,7 +78,7 @@ def _has_any(storage: Storage, name: bytes, size: int, oids: AbstractSet[bytes])
         rows = footer_rows(storage, name, size)
     except (CorruptError, ObjectNotFound):
         return False
-    return any(rows[at : at + OID_SIZE] in oids for at in range(0, len(rows), pack.ROW.size))
+    return not oids.isdisjoint(pack.oids_of(rows))
 
 
 def remove_set_aside(storage: Storage, oids: AbstractSet[bytes]) -> Iterator[str]:
