@@ -22,6 +22,8 @@ unsigned and little-endian; offsets count from the start of the pack.
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
@@ -171,6 +173,15 @@ def oids_of(rows: bytes | memoryview) -> Iterator[Oid]:
     """Yield the oids of joined rows of a footer, in their order; a torn last one is left out."""
     whole = len(rows) - len(rows) % ROW.size
     return chain.from_iterable(_OID_OF_ROW.iter_unpack(memoryview(rows)[:whole]))
+
+
+def offsets_of(rows: bytes) -> array[int]:
+    """Return the offsets of the frames that joined rows of a footer list, in their order."""
+    words = array("I")
+    words.frombytes(rows[: len(rows) - len(rows) % ROW.size])
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words[OID_SIZE // 4 :: ROW.size // 4]
 
 
 def walk_footer(rows: bytes, trailer: bytes, pack_size: int) -> Iterator[Frame]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
+import operator
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import compress
 
@@ -299,6 +301,24 @@ class SoundFirst(Index):
         wanted = set(oids)
         found = self._rest.places(wanted)
         return {**super().places(wanted.difference(found)), **found}
+
+
+def are_all(found: Sequence[bytes], oids: AbstractSet[bytes]) -> bool:
+    """Say whether oids that were found among some are all of these, as far as that is quick to say.
+
+    Rows of a segment are in order. That is looked at, since a broken one might have rows twice.
+    """
+    if len(found) != len(oids):
+        return False
+    return not any(map(operator.ge, found, itertools.islice(found, 1, None)))
+
+
+def strike_out(oids: set[bytes], found: Sequence[bytes]) -> None:
+    """Take out of a set what a segment was found to have of it."""
+    if are_all(found, oids):
+        oids.clear()
+    else:
+        oids.difference_update(found)
 
 
 def _whole(fd: int) -> bytes:

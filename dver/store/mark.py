@@ -17,7 +17,7 @@ from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.formats import pack
 from dver.formats.segment import ROW, oids_of
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
-from dver.store.index import Segment
+from dver.store.index import Segment, are_all
 from dver.store.store import Store
 
 _TOP_KINDS = frozenset(pack.TOP_KINDS)
@@ -226,8 +226,7 @@ class Marks:
                         )
                         if hit and not was and kind in _TOP_KINDS
                     ]
-            # A segment has each oid once, so that as many found as were left are all of them.
-            if len(found) == len(left):
+            if are_all(found, left):
                 left = set()
             elif found:
                 left = left.difference(found)

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dver.base import oid
-from dver.base.oid import Hasher, Oid, finish, format_oid, oid_of, parse_oid, short_oid
+from dver.base.oid import (
+    Hasher,
+    Oid,
+    finish,
+    format_oid,
+    oid_of,
+    parse_oid,
+    short_oid,
+    split_oids,
+)
 
 HELLO = "d74981efa70a0c880b8d8c1985d075dbcbf679b99a5f9914e5aaf96b831a9e24"
 
@@ -61,3 +70,9 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_the_empty_object() -> None:
     assert oid_of(b"") == oid.EMPTY
     assert len(oid.EMPTY) == oid.OID_SIZE
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32)), st.binary(max_size=31))
+def test_joined_oids_are_taken_apart(oids: list[bytes], torn: bytes) -> None:
+    for joined in (b"".join(oids), b"".join(oids) + torn):
+        assert list(split_oids(joined)) == list(split_oids(bytearray(joined))) == oids

@@ -10,7 +10,7 @@ from dver.base.oid import Oid, oid_of
 from dver.formats import pack, segment
 from dver.formats.segment import Place
 from dver.store import index
-from dver.store.index import Index, Segment
+from dver.store.index import Index, Segment, strike_out
 from dver.store.store import Store
 
 PACK = b"p" * 32
@@ -107,6 +107,8 @@ def test_rows_of_a_footer(ordinal: int, oids: list[bytes]) -> None:
     expected = b"".join(segment.encode_place(f.oid, ordinal, Place(PACK, *f[1:6])) for f in frames)
     footer = b"".join(map(pack.encode_row, frames))
     assert segment.rows_of_footer(footer, ordinal) == expected
+    assert list(segment.oids_of(expected)) == list(pack.oids_of(footer + b"torn")) == oids
+    assert pack.offsets_of(footer + b"torn").tolist() == [f.offset for f in frames]
 
 
 @given(
@@ -143,3 +145,12 @@ def test_places_of_many_are_those_of_each(store: Store, monkeypatch: pytest.Monk
     left = {oid: place for oid in oids if (place := lost.find(oid)) is not None}
     assert lost.places(oids) == left
     assert 0 < len(left) < 100
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.sets(st.integers(0, 9), min_size=1))
+def test_striking_out(found: list[int], oids: set[int]) -> None:
+    """Whatever a segment says, twice or out of order, what it did not say stays."""
+    left = {bytes([one]) * 32 for one in oids}
+    rows = [bytes([one]) * 32 for one in found if one in oids]
+    strike_out(left, rows)
+    assert left == {bytes([one]) * 32 for one in oids.difference(found)}
