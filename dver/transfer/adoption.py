@@ -17,7 +17,7 @@ from dver.base.oid import split_oids
 from dver.base.workers import Worker, usable_cores
 from dver.formats import pack
 from dver.formats.pack import LIST_KINDS, TOP_KINDS
-from dver.store.codec import decompress
+from dver.store.codec import Buffer, decompress
 from dver.store.packfile import check_pack, is_named_by
 
 if TYPE_CHECKING:
@@ -78,41 +78,50 @@ def _sound(data: mmap.mmap, view: memoryview, footer: bytes, size: int, wanted: 
     trailer = bytes(view[size - pack.TRAILER.size :])
     pack.check_header(view, trailer)
     lists: list[_List] = []
-    unsound = bytearray(len(footer) // pack.ROW.size)
+    unsound: list[int] = []
     objects = released = 0
     head, magic = pack.FRAME.size, pack.FRAME_MAGIC
-    for number, frame in enumerate(pack.walk_footer(footer, trailer, size)):
-        oid, offset, length, raw, kind, codec, check = frame
-        if offset - released >= _RELEASE:
-            _let_go(data, released)
-            released += _RELEASE
-        at = offset + head
-        # Until it is found to be sound.
-        unsound[number] = 1
-        if data[offset:at] != _header(magic, kind, codec, 0, length, raw, check, oid):
-            continue
-        with view[at : at + length] as stored:
-            try:
-                content = stored if codec == pack.RAW else decompress(codec, stored, raw)
-            except CorruptError:
+    content: Buffer | None = None
+    try:
+        for number, frame in enumerate(pack.walk_footer(footer, trailer, size)):
+            oid, offset, length, raw, kind, codec, check = frame
+            at = offset + head
+            if at - released >= _RELEASE:
+                _let_go(data, released)
+                released += _RELEASE
+            content = view[at : at + length]
+            if data[offset:at] != _header(magic, kind, codec, 0, length, raw, check, oid):
+                content = None
+            elif codec != pack.RAW:
+                content = _unpacked(codec, content, raw)
+            if content is None or not is_named_by(kind, content, oid):
+                unsound.append(number)
                 continue
-            if not is_named_by(kind, content, oid):
-                continue
-            unsound[number] = kind in TOP_KINDS
+            if kind in TOP_KINDS:
+                unsound.append(number)  # as long as nobody has read all that it lists
             if oid in missing:
                 missing.discard(oid)
                 if kind in _OBJECTS:
                     objects += 1
                 elif kind in LIST_KINDS:
-                    lists.append((tuple(frame), bytes(stored), bytes(content)))
+                    lists.append((tuple(frame), data[at : at + length], bytes(content)))
+    finally:
+        content = None  # or else nobody could close the map, when an error holds this frame
     return Adopted(_without(footer, unsound), objects, lists, b"".join(missing))
 
 
-def _without(rows: bytes, unsound: bytearray) -> bytes:
-    if 1 not in unsound:
-        return rows
+def _unpacked(codec: int, stored: Buffer, raw: int) -> Buffer | None:
+    try:
+        return decompress(codec, stored, raw)
+    except CorruptError:
+        return None
+
+
+def _without(rows: bytes, numbers: list[int]) -> bytes:
     size = pack.ROW.size
-    return b"".join([rows[i * size : (i + 1) * size] for i, bad in enumerate(unsound) if not bad])
+    starts = [0, *((number + 1) * size for number in numbers)]
+    ends = [*(number * size for number in numbers), len(rows)]
+    return b"".join([rows[start:end] for start, end in zip(starts, ends, strict=True)])
 
 
 def _let_go(data: mmap.mmap, start: int) -> None:
