@@ -131,3 +131,11 @@ def test_single_files_need_no_trees(dver: Dver, git_repo: GitRepo) -> None:
 def test_the_check_would_notice(used: Dver) -> None:
     (used.cwd / ".dver" / "config.yaml").write_text("core: {remote: nas}\n")
     assert "yaml" in loaded(used, "config", "list")
+
+
+def test_a_pull_loads_nothing_for_imports_that_are_not_there(used: Dver) -> None:
+    used("push", "-q")
+    modules = loaded(used, "pull")
+    assert "dver.transfer.fetch" in modules
+    assert modules.isdisjoint({"dver.ops.sharing.fromsource", "sqlite3", "configparser"})
+    assert not [name for name in modules if name.startswith(("dver.foreign", "dver.ops.looking"))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dver.base.errors import MissingContentError
@@ -58,8 +58,6 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
     Raises as fetch and checkout do. If something could not be fetched, all else is checked out
     before the error is raised.
     """
-    from dver.ops.sharing.fromsource import trust_hint
-
     asked = FetchOptions(
         options.remote,
         options.paths,
@@ -83,15 +81,21 @@ def pull(repo: Repo, options: PullOptions, reporter: Reporter) -> PullResult:
         except MissingContentError as error:
             # What could not be fetched is told below, with the places that were looked at.
             if done is None or not done.lost:
-                error.hint = trust_hint(repo, brought, "dver pull") or error.hint
+                if brought is not None:
+                    from dver.ops.sharing.fromsource import trust_hint
+
+                    error.hint = trust_hint(repo, brought, "dver pull") or error.hint
                 raise
     if done is not None and done.lost:
         raise done.error(repo)
-    return PullResult(
-        None if done is None else done.result,
-        placed,
-        tuple(map(repo.display, brought.paths)),
-        tuple(map(repo.display, dict.fromkeys(brought.changed))),
+    result = PullResult(None if done is None else done.result, placed)
+    if brought is None:
+        return result
+    changed = dict.fromkeys(brought.changed)
+    return replace(
+        result,
+        imported=tuple(map(repo.display, brought.paths)),
+        to_stage=tuple(map(repo.display, changed)),
     )
 
 
@@ -108,12 +112,12 @@ def _has_only_sources(repo: Repo, options: PullOptions) -> bool:
 
 def _from_sources(
     repo: Repo, options: PullOptions, paths: Sequence[bytes], reporter: Reporter
-) -> Brought:
+) -> Brought | None:
     """Download imports that nobody has seen yet, or with b"" any that are not here."""
-    from dver.ops.sharing.fromsource import Brought, bring_from_sources
-
     if not paths or options.dry_run:
-        return Brought([], [], {})
+        return None
+    from dver.ops.sharing.fromsource import bring_from_sources
+
     if paths == [b""] and options.paths:
         paths = [typed_path(repo, path) for path in options.paths]
     return bring_from_sources(repo, paths, reporter, trust=options.trust, unseen=True)
