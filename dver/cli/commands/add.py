@@ -51,7 +51,8 @@ _STYLES: dict[str, Style] = {"new": "green", "updated": "yellow", "unchanged": "
 @click.option(
     "--replace",
     is_flag=True,
-    help="Record what is here as all of a directory, also if files that were recorded never came.",
+    help="Record what is here, also if files that were recorded never came, or git moved the"
+    " pointer since.",
 )
 @options.stage
 @options.workers

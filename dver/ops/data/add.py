@@ -37,9 +37,9 @@ class AddOptions:
     ``update`` adds again every tracked target at or below ``paths`` (everywhere without any) whose
     data is there, and starts tracking nothing, as ``git add -u`` does.
     ``replace`` records what is here as all of a directory, also if more of it was recorded that was
-    never brought here. ``stage`` runs ``git add`` on the pointers and .gitignore files; None leaves
-    that to the setting ``core.autostage``. ``workers`` is how many processes read files; None
-    decides by the amount of work.
+    never brought here, or if git moved the pointer since. ``stage`` runs ``git add`` on the
+    pointers and .gitignore files; None leaves that to the setting ``core.autostage``. ``workers``
+    is how many processes read files; None decides by the amount of work.
     """
 
     paths: tuple[str, ...] = ()
@@ -96,7 +96,8 @@ def add(repo: Repo, options: AddOptions, reporter: Reporter) -> AddResult:
 
     Raises UsageError for an empty list, the repository root, a pointer file or a refused name;
     NotFoundError for a path that does not exist; RefusedError for what git tracks already, for
-    overlapping targets, symlinks, special files, and files that change meanwhile.
+    overlapping targets, symlinks, special files, files that change meanwhile, and data that did not
+    change since git moved its pointer.
     """
     repo.require_init()
     if repo.git.is_bare:
@@ -156,6 +157,11 @@ def record(
         with store.writer() as writer:
             recorder = Recorder(repo, store, writer, reporter)
             recordings = recorder.record(jobs, workers)
+            moved = [one for one in recordings if recorder.was_moved(one) and not made]
+            if moved:
+                from dver.ops.data.moved import refuse_going_back
+
+                refuse_going_back(repo, moved, recorder.index, reporter)
             writer.commit()
         ignores = _ignore(repo, recordings)
         changed = [one for one in recordings if one.result != one.job.old]

@@ -253,6 +253,16 @@ class Recorder:
             hint=f"dver fetch {shown}",
         )
 
+    def was_moved(self, one: Recording) -> bool:
+        """Say whether git moved a pointer since, and what is recorded is not what it names now.
+
+        Not for what takes the place of all that was recorded, or is a part of a directory.
+        """
+        old = one.job.old
+        if old is None or one.job.parts or one.job.replaces or one.result == old:
+            return False
+        return self.index.base(one.job.path) not in (None, old)
+
     # remembering
 
     def remember(self, recordings: Sequence[Recording]) -> None:
