@@ -26,6 +26,9 @@ if sys.platform == "win32":
         *("workspace/test_hostile.py", "workspace/test_links.py", "workspace/test_scan.py"),
     ]
 
+#: Modules whose tests take many seconds each.
+LONGEST = frozenset(("test_docs.py", "test_real_models.py"))
+
 __all__ = ["lying_s3", "moto_s3", "rclone_s3"]
 
 
@@ -65,6 +68,11 @@ def _hermetic(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def git_repo(tmp_path: Path) -> GitRepo:
     """An empty git repository without a commit, at ``tmp_path/repo``."""
     return GitRepo.init(tmp_path / "repo")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, or one process is left with it at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_collection_finish() -> None:

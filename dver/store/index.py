@@ -26,6 +26,9 @@ _ROW_SIZE = segment.ROW.size
 _SCAN_RATIO = 10
 _BLOCK = 1 << 14
 
+#: So many oids of what was found are kept, of 65 bytes each.
+_MOST_FOUND = 1 << 18
+
 #: Going over so many rows costs as much as looking one up.
 _SWEEP = 12
 
@@ -313,12 +316,29 @@ def are_all(found: Sequence[bytes], oids: AbstractSet[bytes]) -> bool:
     return not any(map(operator.ge, found, itertools.islice(found, 1, None)))
 
 
-def strike_out(oids: set[bytes], found: Sequence[bytes]) -> None:
-    """Take out of a set what a segment was found to have of it."""
-    if are_all(found, oids):
-        oids.clear()
-    else:
-        oids.difference_update(found)
+class Striking:
+    """Takes what one segment was found to have out of a set, at once where that is all of it.
+
+    Looking each up once more would cost as much as finding it did. What waits for that is bounded.
+    """
+
+    def __init__(self, oids: set[bytes]) -> None:
+        self._oids = oids
+        self._found: list[bytes] = []
+
+    def add(self, found: Iterable[bytes]) -> None:
+        """Note some that were found, in the order of the segment."""
+        self._found += found
+        if len(self._found) > _MOST_FOUND:
+            self._oids.difference_update(self._found)
+            self._found.clear()
+
+    def finish(self) -> None:
+        """Take out all that was noted."""
+        if are_all(self._found, self._oids):
+            self._oids.clear()
+        else:
+            self._oids.difference_update(self._found)
 
 
 def _whole(fd: int) -> bytes:

@@ -23,7 +23,7 @@ from dver.formats.pack import LIST_KINDS
 from dver.formats.root import RootObject
 from dver.formats.segment import Columns, Place, columns
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
-from dver.store.index import Segment, strike_out
+from dver.store.index import Segment, Striking
 from dver.store.store import Store
 from dver.store.treediff import unequal
 from dver.store.walk import join
@@ -89,11 +89,11 @@ class Presence:
     def strike(self, oids: set[bytes]) -> None:
         """Take out of a set what is there, but for lists, whose parts must be looked at too."""
         for segment, lost in self._segments:
-            found: list[bytes] = []
+            striking = Striking(oids)
             for rows in segment.among(oids):
-                taken = columns(rows)
-                found += map(taken.oids.__getitem__, solid_rows(segment, taken, lost))
-            strike_out(oids, found)
+                found = columns(rows)
+                striking.add(map(found.oids.__getitem__, solid_rows(segment, found, lost)))
+            striking.finish()
 
 
 @dataclass(slots=True)
@@ -236,15 +236,15 @@ class Closure:
         index = self._local.index
         for segment in index.segments:
             packs = [name for name, _ in segment.packs]
-            taken: list[bytes] = []
+            striking = Striking(oids)
             for rows in segment.among(oids):
                 found = columns(rows)
                 solid = solid_rows(segment, found, index.lost_packs)
                 new = [i for i in solid if found.oids[i] not in spooled] if spooled else solid
                 scope.wanted.extend(packs, found, new)
                 scope.objects += len(new)
-                taken += map(found.oids.__getitem__, solid)
-            strike_out(oids, taken)
+                striking.add(map(found.oids.__getitem__, solid))
+            striking.finish()
 
     # one object after the other
 

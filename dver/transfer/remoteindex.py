@@ -16,7 +16,7 @@ from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place, columns
 from dver.storage.base import Entry, Storage
 from dver.store import layout
-from dver.store.index import Segment, strike_out
+from dver.store.index import Segment, Striking
 from dver.transfer.distant import DistantSegment
 from dver.transfer.ranges import Wanted
 from dver.transfer.spool import hash_file
@@ -316,13 +316,13 @@ def _want_rows(
     wanted: Wanted, segment: Segment, oids: set[bytes], sizes: Mapping[Oid, int] | None
 ) -> None:
     packs = [name for name, _ in segment.packs]
-    taken: list[bytes] = []
+    striking = Striking(oids)
     for rows in segment.among(oids):
         found = columns(rows)
         wanted.extend(packs, found, range(len(found.oids)))
-        taken += found.oids
+        striking.add(found.oids)
         if sizes is not None and any(kind in found.kinds for kind in LIST_KINDS):
             for oid, ordinal, kind in zip(found.oids, found.ordinals, found.kinds, strict=True):
                 if kind in LIST_KINDS:
                     wanted.packs[packs[ordinal]].to_come += sizes.get(Oid(oid), 0)
-    strike_out(oids, taken)
+    striking.finish()

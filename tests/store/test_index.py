@@ -10,7 +10,7 @@ from dver.base.oid import Oid, oid_of
 from dver.formats import pack, segment
 from dver.formats.segment import Place
 from dver.store import index
-from dver.store.index import Index, Segment, strike_out
+from dver.store.index import Index, Segment, Striking
 from dver.store.store import Store
 
 PACK = b"p" * 32
@@ -152,5 +152,8 @@ def test_striking_out(found: list[int], oids: set[int]) -> None:
     """Whatever a segment says, twice or out of order, what it did not say stays."""
     left = {bytes([one]) * 32 for one in oids}
     rows = [bytes([one]) * 32 for one in found if one in oids]
-    strike_out(left, rows)
+    striking = Striking(left)
+    striking.add(rows[:5])
+    striking.add(rows[5:])
+    striking.finish()
     assert left == {bytes([one]) * 32 for one in oids.difference(found)}
