@@ -27,7 +27,7 @@ _SCAN_RATIO = 10
 _BLOCK = 1 << 14
 
 #: So many oids of what was found are kept, of 65 bytes each.
-_MOST_FOUND = 1 << 18
+_MOST_FOUND = 1 << 17
 
 #: Going over so many rows costs as much as looking one up.
 _SWEEP = 12
