@@ -181,7 +181,7 @@ def _copy_live(store: Store, marks: Marks, sources: set[bytes]) -> list[Finished
                 tree = frame.kind in (pack.TREE, pack.TREE_LIST)
                 copies.add_frame(frame, memoryview(data)[pack.FRAME.size :], tree=tree)
         return copies.finish()
-    except CorruptError:
+    except BaseException:
         copies.abandon()
         raise
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dver.base import fsio
+from dver.base.errors import SystemFailure
 from dver.base.oid import Oid
 from dver.base.reporter import Task
 from dver.formats import pack, segment, tree
@@ -84,6 +85,28 @@ def test_gc_rewrites_packs_that_are_mostly_dead(store: Store, tmp_path: Path) ->
         path.stat().st_size for path in (tmp_path / "store/packs").rglob("*") if path.is_file()
     )
     assert total < 2000
+
+
+def test_a_rewrite_that_fails_leaves_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.writer() as writer:
+        small = writer.add(b"keep me" * 100)
+        other = writer.add(random.Random(3).randbytes(200_000))
+        writer.commit()
+    marks = Marks(store)
+    assert list(marks.mark(small, "file")) == []
+    todo = gc.plan(store, marks)
+    before = sorted((tmp_path / "store").rglob("*"))
+
+    def full(*_: object) -> None:
+        raise SystemFailure("no space left on the disk")
+
+    monkeypatch.setattr(fsio, "write_pieces", full)
+    with pytest.raises(SystemFailure):
+        gc.sweep(store, marks, todo)
+    assert sorted((tmp_path / "store").rglob("*")) == before
+    assert store.has(other)
 
 
 def test_gc_of_everything(store: Store, tmp_path: Path) -> None:
