@@ -58,8 +58,8 @@ class Course:
             after.rename(lab.top)
         # A file of the workspace that was being written may be there in part, and so looks edited;
         # pulling and checking out do not wait for the disk, as git does not.
-        torn = kind == "power" and self._victim.name == "checkout"
-        again = ("--force",) if torn else ()
+        writes = self._victim.name in ("checkout", "pull") and (where / "data").exists()
+        again = ("--force",) if kind == "power" and writes else ()
         try:
             check(lab, self._victim, self._env, again)
         except AssertionError as error:
