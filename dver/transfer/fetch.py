@@ -100,6 +100,7 @@ def _carry_out(
         descent = Descent(local, RemoteTrees(local, supply, receiver), failed, purged.keys())
         descent.run(wants)
         _fetch_files(local, supply, receiver, descent.files, failed)
+        del descent  # it holds every oid that was wanted, and the index needs the memory
         receiver.commit()
         return receiver.objects, receiver.packs
 

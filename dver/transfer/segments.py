@@ -71,12 +71,14 @@ def _merged(
     names = sorted(table)
     ordinals = {name: number for number, name in enumerate(names)}
     listed = [(name, table[name]) for name in names]
-    new = b"".join([segment.rows_of_footer(one.rows, ordinals[one.name]) for one in packs])
+    new = bytearray()
+    for one in packs:
+        new += segment.rows_of_footer(one.rows, ordinals[one.name])
     if not old and len(new) > _MANY_ROWS * segment.ROW.size:
         ordered = segment.in_order(new)
         del new
         return b"".join(segment.pieces(ordered, listed, salt))
-    rows = _split(new)
+    rows = _split(bytes(new))
     rows.sort()
     rows = segment.distinct(rows)
     # A new place goes before an old one: the old one may be the reason for the new.
