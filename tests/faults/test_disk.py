@@ -7,16 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.disk import (
-    VICTIMS,
-    Fault,
-    Lab,
-    Layer,
-    campaign,
-    prepare,
-    trial,
-    user_files,
-)
+from tests.faults.disk import campaign, trial, user_files
+from tests.faults.diskcommands import VICTIMS, Lab, prepare
+from tests.faults.diskfaults import Fault, Layer
 from tests.support.cli import Dver
 
 
