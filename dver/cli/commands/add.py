@@ -72,8 +72,9 @@ def command(
 
     A PATH that is tracked already is recorded again, and only what changed is read. A PATH inside
     a tracked directory records just that part. A directory of which not all was ever brought here
-    is refused as a whole, so that the rest is not dropped by accident. Patterns (*, ?, [...]) that
-    the shell left alone are expanded here.
+    is refused as a whole, so that the rest is not dropped by accident; so is data that did not
+    change since git moved its pointer, which would go back. Patterns (*, ?, [...]) that the shell
+    left alone are expanded here.
     """
     listed = None if paths_from is None else read_list(paths_from)
     asked = AddOptions(

@@ -157,7 +157,7 @@ def record(
         with store.writer() as writer:
             recorder = Recorder(repo, store, writer, reporter)
             recordings = recorder.record(jobs, workers)
-            moved = [one for one in recordings if recorder.was_moved(one) and not made]
+            moved = [] if made else [one for one in recordings if recorder.was_moved(one)]
             if moved:
                 from dver.ops.data.moved import refuse_going_back
 

@@ -27,14 +27,16 @@ def refuse_going_back(
     If it did change, a warning says that what came with the pointer is not in it.
     """
     for one in moved:
-        shown = show(repo.display(one.job.path))
         if one.result == index.base(one.job.path):
+            shown = show(repo.display(one.job.path))
             raise RefusedError(
                 f"{shown} did not change since git moved its pointer: adding it would take the"
                 " pointer back to what it was",
                 hint=f"'dver checkout {shown}' brings the data in line; 'dver add --replace"
                 f" {shown}' records what is here",
             )
+    for one in moved:
+        shown = show(repo.display(one.job.path))
         reporter.warn(
             f"git moved the pointer of {shown} since its data was brought here: what came with that"
             " is not in what was added",
