@@ -192,7 +192,7 @@ def walk_footer(rows: bytes, trailer: bytes, pack_size: int) -> Iterator[Frame]:
         raise FormatError("a pack's footer does not match its checksum")
     at, head = HEADER.size, FRAME.size
     for oid, offset, stored, raw, kind, codec, reserved, check in ROW.iter_unpack(rows):
-        # A call costs more than all comparisons, and only says what is wrong.
+        # What is not compressed, mostly, is judged without a call, which costs more than this.
         if codec != RAW or stored != raw or stored > MAX_FRAME or kind not in KINDS:
             _check_fields(kind, codec, stored, raw)
         if offset != at or reserved != 0:

@@ -260,8 +260,8 @@ class _Batch:
         if DIRECTORY not in tree.kinds:
             self.files.update(oids)
             return
-        kinds = zip(oids, tree.kinds, strict=True)
-        self.files.update(oid for oid, kind in kinds if kind != DIRECTORY)
+        entries = zip(oids, tree.kinds, strict=True)
+        self.files.update(oid for oid, kind in entries if kind != DIRECTORY)
 
     def paths(self, store: Store, wanted: Container[Oid]) -> Iterator[tuple[Oid, bytes]]:
         """Yield each of the objects that is wanted, with a path of it."""
