@@ -17,39 +17,14 @@ from dver.base.errors import (
     NotFoundError,
     RefusedError,
 )
+from tests.ops.data.twoversions import ONE, TWO, is_clean, put, two_versions
 from tests.support.gitrepo import GitRepo
 from tests.support.workrepo import WorkRepo
-
-ONE = {"a": b"1", "s/x": b"x1", "s/y": b"y1", "t/z": b"z1"}
-TWO = {"a": b"2", "s/x": b"x1", "t/z": b"z2", "u/n": b"n2"}
-
-
-def put(repo: WorkRepo, files: dict[str, bytes], top: str = "d") -> None:
-    """Make a directory hold exactly some files."""
-    for name in repo.tree(top) if (repo.path / top).exists() else ():
-        os.unlink(repo.path / top / name)
-    for where, _, _ in os.walk(repo.path / top, topdown=False):
-        if not os.listdir(where):
-            os.rmdir(where)
-    for name, content in files.items():
-        repo.write(f"{top}/{name}", content)
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two versions, tagged v1 and v2, of a directory ``d`` and a file ``f``."""
-    repo = WorkRepo.create(tmp_path_factory.mktemp("template") / "repo")
-    for tag, files in (("v1", ONE), ("v2", TWO)):
-        put(repo, files)
-        repo.write("f", tag.encode())
-        repo.add("d", "f")
-        repo.commit(tag)
-        repo.git("tag", tag)
-    return repo.path
-
-
-def is_clean(repo: WorkRepo) -> bool:
-    return repo.status().is_clean
+    return two_versions(tmp_path_factory.mktemp("template") / "repo")
 
 
 # -- following the pointers ----------------------------------------------------------------------
@@ -414,136 +389,6 @@ def test_overlaps_with_a_revision_are_refused(repo: WorkRepo) -> None:
     repo.git("add", "-f", "f")
     repo.commit("f in git")
     assert refuse(repo, "f", rev="v1").paths == ("f",)
-
-
-# -- data whose pointer is gone ------------------------------------------------------------------
-
-
-@pytest.fixture
-def without(repo: WorkRepo) -> WorkRepo:
-    """On a branch that has no pointers, reached with git alone."""
-    repo.git("checkout", "-q", "-b", "none", "v1~1")
-    return repo
-
-
-def test_leftovers_are_told_and_removed(without: WorkRepo) -> None:
-    repo = without
-    assert {(t.path, t.pointer_state, t.data_state) for t in repo.status().targets} == {
-        ("d", "unchanged", "leftover"),
-        ("f", "unchanged", "leftover"),
-    }
-    assert not is_clean(repo)
-    result = repo.checkout()
-    assert [(t.path, t.removed, t.deleted) for t in result.targets] == [
-        ("d", True, 4),
-        ("f", True, 1),
-    ]
-    assert repo.tree() == {}
-    assert is_clean(repo)
-    repo.git("checkout", "-q", "main")
-    repo.checkout()
-    assert repo.tree("d") == TWO
-
-
-def test_leftovers_with_changes_stay(without: WorkRepo) -> None:
-    repo = without
-    repo.write("d/a", b"my work")
-    repo.write("d/mine", b"too")
-    repo.checkout()
-    assert repo.tree("d") == {**TWO, "a": b"my work", "mine": b"too"}
-    assert not (repo.path / "f").exists()
-    assert "d is not tracked any more" in repo.heard.warnings[0]
-    repo.checkout()
-    assert repo.heard.warnings == []
-
-
-def test_strangers_in_a_leftover_stay(without: WorkRepo) -> None:
-    without.write("d/mine", b"my work")
-    without.checkout()
-    assert without.tree() == {"d/mine": b"my work"}
-
-
-def test_leftovers_that_no_commit_names_stay(repo: WorkRepo) -> None:
-    repo.write("g", b"never committed")
-    repo.add("g")
-    repo.unlink("g.dver")
-    assert repo.status_of("g").data_state == "leftover"
-    repo.checkout()
-    assert (repo.path / "g").exists()
-    repo.write("f", b"v3")
-    repo.add("f")
-    repo.git("rm", "-q", "--cached", "f.dver")
-    repo.unlink("f.dver")
-    repo.git("commit", "-q", "-m", "gone")
-    repo.checkout()
-    assert (repo.path / "f").read_bytes() == b"v3"
-
-
-def test_a_pointer_deleted_by_hand_is_no_reason_to_remove_data(repo: WorkRepo) -> None:
-    repo.unlink("f.dver")
-    repo.checkout()
-    assert (repo.path / "f").read_bytes() == b"v2"
-    assert (repo.status_of("f").pointer_state, repo.status_of("f").data_state) == (
-        "deleted",
-        "leftover",
-    )
-
-
-def test_what_git_tracks_by_now_is_no_leftover(without: WorkRepo) -> None:
-    without.git("add", "-f", "f")
-    without.commit_staged("f in git")
-    without.checkout()
-    assert (without.path / "f").read_bytes() == b"v2"
-
-
-# -- link modes ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink", "auto"])
-def test_link_modes(repo: WorkRepo, mode: str) -> None:
-    repo.git("checkout", "-q", "v1")
-    result = repo.checkout(link=mode)
-    assert {name: (repo.path / "d" / name).read_bytes() for name in ONE} == ONE
-    assert result.link in (("copy", "reflink") if mode == "auto" else (mode,))
-    link = repo.path / "d/s/y"
-    assert link.is_symlink() == (result.link == "symlink")
-    assert (link.stat().st_nlink > 1) == (result.link == "hardlink")
-    assert is_clean(repo)
-    assert [t.change for t in repo.add("d", "f").targets] == ["unchanged", "unchanged"]
-    repo.git("checkout", "-q", "v2")
-    repo.checkout(link="copy")
-    assert repo.tree("d") == TWO
-
-
-@pytest.mark.parametrize("mode", ["hardlink", "symlink", "reflink"])
-def test_a_link_mode_that_does_not_work(
-    repo: WorkRepo, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dver.ops.data.restoring.probe_link_modes", lambda *places: ["copy"])
-    repo.git("checkout", "-q", "v1")
-    before = repo.snapshot()
-    with pytest.raises(RefusedError, match=f"cannot {mode} .*the file system there") as caught:
-        repo.checkout(link=mode)
-    assert "--link auto" in (caught.value.hint or "")
-    assert repo.snapshot() == before
-    # Who only set it gets copies, and is told once.
-    repo.write(".git/dver/config.yaml", f"core:\n  link: {mode}\n")
-    assert repo.checkout().link == "copy"
-    assert [warning.split(" from")[0] for warning in repo.heard.warnings] == [f"cannot {mode}"]
-    assert repo.checkout(link="auto").link == "copy"
-    assert repo.heard.warnings == []
-
-
-def test_editing_a_symlinked_file_is_seen_and_not_lost(repo: WorkRepo) -> None:
-    repo.git("checkout", "-q", "v1")
-    repo.checkout(link="symlink")
-    target = (repo.path / "f").resolve()
-    target.chmod(0o644)
-    target.write_bytes(b"edited")
-    assert repo.status_of("f").data_state == "modified"
-    repo.add("f")
-    assert repo.pointer("f").size == 6
-    assert is_clean(repo) is False
 
 
 # -- shapes of repositories ----------------------------------------------------------------------
