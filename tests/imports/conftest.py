@@ -10,10 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from dver.base import clock
 from tests.support.datarepo import DataRepo
 from tests.support.trees import Nested
 
 TRAIN: Nested = {"a.csv": "x,y\n1,2\n", "run": "#!/bin/sh", "sub": {"c": "333"}, "void": {}}
+
+CONTENT = b"h1,h2\n" + b"1,2\n" * 50_000
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait before trying again."""
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
 
 
 @pytest.fixture
