@@ -80,7 +80,7 @@ USES = {
     "sys.stderr": {"cli", "ui"},
     "sys.stdin": {"cli", "ui"},
     "eval": set(),
-    "exec": set(),
+    "exec": {"base.dataclass"},
     "os.system": set(),
     "pickle.load": set(),
     "pickle.loads": set(),

@@ -19,10 +19,10 @@ import itertools
 import os
 import stat as modes
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from dver.base import handles
+from dver.base.dataclass import dataclass
 
 _T = TypeVar("_T")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, NotFoundError, RefusedError, UsageError
 from dver.config import edit, schema, trust
 from dver.config.load import Config, check_url

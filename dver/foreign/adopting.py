@@ -10,10 +10,11 @@ import os
 import tempfile
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from dver.base.clearing import clear_away
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, MissingContentError
 from dver.base.fsio import TEMP_PREFIX, make_dirs
 from dver.base.oid import OID_SIZE, Oid, oid_of

@@ -7,9 +7,10 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.fsio import show
 from dver.foreign import plainyaml

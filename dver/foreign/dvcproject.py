@@ -5,9 +5,10 @@ from __future__ import annotations
 import configparser
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, FormatError
 from dver.config import document
 

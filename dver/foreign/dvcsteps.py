@@ -8,9 +8,10 @@ import posixpath
 import re
 import shlex
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.foreign.dvctemplate import Stage
 

@@ -9,9 +9,9 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.foreign import plainyaml
 from dver.foreign.plainyaml import mapping

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.oid import Oid
 from dver.formats.pack import MAX_FRAME

@@ -7,9 +7,9 @@ insignificant space, ended by one line feed, with its own hash inside, as a root
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.formats.sealed import ascending, digest, seal, text, unseal
 

@@ -8,9 +8,10 @@ they say where somebody got the data, and by themselves make nobody ask there.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.oid import Oid, format_oid, parse_oid
 from dver.formats.pointer import MAX_SIZE, UNSEEN, origin_lines, with_origin

@@ -7,10 +7,10 @@ one line feed, with its own hash inside, as a root is. It names no paths and hol
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.oid import Oid, format_oid, parse_oid
 from dver.formats.sealed import seal, text, unseal

@@ -6,9 +6,10 @@ Page: ``docs/format/record.md``, which says what each field means and in which u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.oid import Oid, oid_of
 from dver.formats.canonical import dump, from_plain, load, load_checked, to_plain

@@ -8,9 +8,9 @@ roots and nothing else. Its key in the remote is ``roots/<session>``, a random n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.oid import PREFIX, Oid, format_oid
 from dver.formats.sealed import ascending, digest, seal, text, unseal

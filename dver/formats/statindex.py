@@ -25,9 +25,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.oid import OID_SIZE, Checksummer, Oid, checksum
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE

@@ -24,8 +24,8 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.oid import OID_SIZE, Oid, oid_of
 from dver.formats import kinds as codes

@@ -7,8 +7,8 @@ git as pointers are, are found here as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.formats import recordpath
 from dver.git.pointers import REGULAR, is_pointer_path, pathspecs
 from dver.git.process import split_nul

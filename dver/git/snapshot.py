@@ -13,8 +13,8 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError
 from dver.base.fsio import show
 from dver.git.repository import Git

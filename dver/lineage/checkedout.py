@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError
 from dver.base.osat import osat
 from dver.base.reporter import SILENT

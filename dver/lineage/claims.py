@@ -10,9 +10,10 @@ import datetime
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.fsio import show
 from dver.base.oid import Oid, parse_oid

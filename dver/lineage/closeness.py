@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.formats.record import Metric
 from dver.lineage.values import number
 

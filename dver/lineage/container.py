@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from dver.base.dataclass import dataclass
 from dver.base.redact import printable, redact
 from dver.lineage.setting import Call, Kind, SettingUnavailableError
 

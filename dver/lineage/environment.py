@@ -14,9 +14,10 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import oid_of
 from dver.formats.canonical import dump, to_plain
 from dver.formats.record import Environment

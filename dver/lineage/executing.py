@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, Literal
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, SystemFailure
 from dver.base.fsio import show
 

@@ -17,10 +17,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from dver.base.dataclass import dataclass
 from dver.formats.record import Grade
 
 #: The order from best to worst.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats.kinds import DIRECTORY

@@ -10,9 +10,9 @@ import os
 import stat
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, FormatError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats import pointer as pointers

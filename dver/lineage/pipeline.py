@@ -12,8 +12,9 @@ import posixpath
 import shlex
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, NotFoundError
 from dver.base.fsio import show
 from dver.lineage.pipelinefile import NAME, Step

@@ -14,10 +14,11 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.fsio import show
 from dver.config import document

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from dver.base import clock, fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError
 from dver.base.oid import Oid, oid_of
 from dver.formats import pack, record, recordpath

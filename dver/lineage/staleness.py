@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.fsio import show
 from dver.base.oid import Oid, short_oid
 from dver.formats.record import Item, Record, Value

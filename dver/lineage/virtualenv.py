@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from dver.base import fsio
 from dver.base.clearing import clear_away
+from dver.base.dataclass import dataclass
 from dver.base.locking import Lock
 from dver.base.oid import oid_of
 from dver.base.redact import printable, redact

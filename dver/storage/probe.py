@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError
 from dver.storage.base import Storage
 

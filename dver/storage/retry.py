@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import AlreadyExists, ObjectNotFound, TransientError
 from dver.base.reporter import SILENT, Reporter
 from dver.storage.base import Entry, Storage

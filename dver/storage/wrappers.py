@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError
 from dver.storage.base import Entry, Facts, Storage
 

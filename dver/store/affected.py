@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats.pack import LIST_KINDS

@@ -7,9 +7,10 @@ every row lies inside its pack. What a full check does besides is in :mod:`dver.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import add, gt
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, ObjectNotFound
 from dver.base.oid import Oid, oid_of
 from dver.formats import pack

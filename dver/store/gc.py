@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import compress
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE
 from dver.formats import pack

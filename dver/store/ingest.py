@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE, Oid, oid_of
 from dver.base.osat import stat_fields
 from dver.base.reporter import Task

@@ -9,9 +9,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Container, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from itertools import compress
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.formats import pack

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, FormatError
 from dver.base.oid import Checksummer, Oid, checksum, list_name_of, oid_of
 from dver.base.osat import osat

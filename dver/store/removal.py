@@ -12,10 +12,10 @@ import operator
 import os
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from itertools import compress
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.base.regular import open_regular, read_regular

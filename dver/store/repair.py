@@ -14,9 +14,9 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid
 from dver.base.regular import open_regular

@@ -7,8 +7,8 @@ entries at a time, so that a hundred thousand equal entries cost a few compariso
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE, Oid
 from dver.formats.tree import DIRECTORY, EMPTY, EMPTY_OID, Entry, Tree
 from dver.store.walk import Budget, TreeSource, join

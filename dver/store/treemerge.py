@@ -11,9 +11,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, oid_of

@@ -11,10 +11,10 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from dver.base import clock, fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, SystemFailure, UsageError
 from dver.base.regular import open_regular
 from dver.formats import verified as form

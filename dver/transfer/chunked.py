@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError
 from dver.base.oid import Hasher, Oid, finish
 from dver.formats import chunklist, pack

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import compress
 from typing import Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid, split_oids
 from dver.formats.pack import LIST_KINDS

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError, RefusedError
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter

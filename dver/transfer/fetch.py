@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
 from dver.formats import pack

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     CorruptError,
     MissingContentError,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError, RemoteError
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter

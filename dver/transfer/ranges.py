@@ -11,8 +11,8 @@ import itertools
 import operator
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.formats import pack
 from dver.formats.segment import Columns, Place

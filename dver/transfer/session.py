@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     AlreadyExists,
     CorruptError,

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from dver.base import fsio
 from dver.base.clearing import clear_away
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, LockedError
 from dver.base.locking import Lock
 from dver.base.oid import Hasher

@@ -11,9 +11,10 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.base.regular import open_regular

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, FormatError, MissingContentError
 from dver.base.oid import Oid, split_oids
 from dver.formats import tree as trees

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
 from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, oid_of

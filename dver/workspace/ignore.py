@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError
 from dver.base.fsio import OPEN_FLAGS, explained, show
 from dver.base.oid import checksum

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE
 from dver.base.reporter import Task
 from dver.base.workers import run_jobs, usable_cores

@@ -25,10 +25,10 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from dver.base import clock, fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, SystemFailure
 from dver.base.oid import Hasher, Oid, finish, oid_of
 from dver.base.osat import DIRECTORY, NATIVE, fchmod

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE, Oid
 from dver.formats.tree import DIRECTORY, Entry
 from dver.workspace.state import FileState, Row, Scan

@@ -8,9 +8,9 @@ import os
 import re
 import stat
 import sys
-from dataclasses import dataclass
 
 from dver.base import clock, fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RefusedError
 from dver.base.osat import NATIVE, OPEN_DIR, osat
 from dver.store.walk import join

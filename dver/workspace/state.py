@@ -7,9 +7,10 @@ import stat
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.osat import stat_fields
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE, SYMLINK

@@ -12,10 +12,10 @@ import os
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX
 from dver.base.oid import OID_SIZE, Oid

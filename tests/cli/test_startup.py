@@ -48,11 +48,11 @@ ALLOWED = {"--help": {"bz2", "lzma", "shutil"}}
 MOST_MODULES = {
     "--version": 3,
     "--help": 20,
-    "status": 75,
-    "diff": 80,
-    "checkout": 99,
-    "log data.csv": 63,
-    "add data.csv": 103,
+    "status": 76,
+    "diff": 81,
+    "checkout": 100,
+    "log data.csv": 64,
+    "add data.csv": 104,
 }
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from dver.base.dataclass import dataclass
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.ui.console import Console

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError
 from dver.cli.command import declare
 from dver.cli.context import App

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import click
 
+from dver.base.dataclass import dataclass
 from dver.cli import aliases
 from dver.cli.command import Lazy, UnknownCommandError, declare
 from dver.cli.concepts import CONCEPTS, text_of

@@ -12,9 +12,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError
 from dver.base.oid import Oid, oid_of
 

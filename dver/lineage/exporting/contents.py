@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError
 from dver.base.oid import Oid
 from dver.formats.kinds import DIRECTORY, SYMLINK

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import dver
+from dver.base.dataclass import dataclass
 from dver.base.fsio import show
 from dver.base.oid import Oid
 from dver.formats.record import Record

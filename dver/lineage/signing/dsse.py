@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.fsio import show
 from dver.base.oid import oid_of

@@ -14,10 +14,11 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.git.repository import Git
 
 FILE = b".dver/allowed_signers"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RefusedError, RepositoryError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import format_oid

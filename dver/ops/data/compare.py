@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EMPTY_OID, EXECUTABLE, FILE, Entry

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import format_oid

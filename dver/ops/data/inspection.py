@@ -12,9 +12,10 @@ import itertools
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import LockedError, MissingContentError, SystemFailure
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Task

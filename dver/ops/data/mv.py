@@ -7,10 +7,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, RefusedError, RepositoryError, UsageError
 from dver.base.fsio import show
 from dver.base.osat import osat

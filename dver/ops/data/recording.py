@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError, NotFoundError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import Oid

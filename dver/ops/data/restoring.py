@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError, MissingContentError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     DverError,
     MissingContentError,

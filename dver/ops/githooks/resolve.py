@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     DverError,
     FormatError,

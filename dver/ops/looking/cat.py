@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import format_oid

@@ -6,10 +6,10 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dver.base.clearing import clear_away
+from dver.base.dataclass import dataclass
 from dver.base.errors import RemoteError
 from dver.git.clone import clone_bare
 from dver.repo import Repo

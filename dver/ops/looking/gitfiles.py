@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError, RepositoryError
 from dver.base.fsio import show
 from dver.base.osat import fchmod

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     CorruptError,
     DverError,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter, Task
 from dver.formats.pack import LIST_KINDS

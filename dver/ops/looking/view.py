@@ -12,10 +12,10 @@ import posixpath
 import stat
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import UsageError
 from dver.formats.record import Record
 from dver.lineage.compared import Difference, changed_code, changed_files, table

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.lineage.pipeline import reads_of
 from dver.ops.making.reproplan import load_pipeline
 

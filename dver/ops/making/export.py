@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.reporter import Reporter
 from dver.formats.record import Command, Metric, Value
 from dver.lineage.environment import Capture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid

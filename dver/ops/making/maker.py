@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
 from dver.base.fsio import show
 from dver.base.oid import EMPTY, Oid

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid, oid_of

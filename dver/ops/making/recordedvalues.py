@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import UsageError
 from dver.base.oid import Oid
 from dver.formats.record import Record

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, DverError, MissingContentError, NotFoundError, RemoteError
 from dver.base.oid import Oid, parse_oid
 from dver.base.reporter import Reporter

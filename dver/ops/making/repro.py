@@ -6,10 +6,11 @@ import contextlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import Oid, parse_oid

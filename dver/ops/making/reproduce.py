@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import Oid
 from dver.base.reporter import Reporter
 from dver.formats.record import Grade, Graded, Item, Parent, Record, Verdict

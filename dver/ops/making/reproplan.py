@@ -6,9 +6,10 @@ import itertools
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
 from dver.base.oid import Oid
 from dver.formats import recordpath

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, RefusedError
 from dver.base.fsio import show
 from dver.base.oid import format_oid

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import UsageError
 from dver.formats.record import Record
 from dver.lineage.index import LineageIndex

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, NotFoundError, RefusedError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid, oid_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError, UsageError
 from dver.base.fsio import show
 from dver.formats.kinds import DIRECTORY, SYMLINK

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, RepositoryError
 from dver.base.oid import format_oid
 from dver.base.reporter import Reporter

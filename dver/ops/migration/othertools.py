@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
 from dver.base.fsio import show
 from dver.config import sources

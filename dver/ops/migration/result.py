@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from dver.base.dataclass import dataclass
 
 Change = Literal["new", "unchanged"]
 

@@ -9,9 +9,10 @@ nothing points to it; then it is read once more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     ConfigError,
     CorruptError,

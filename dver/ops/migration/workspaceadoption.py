@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE, Oid
 from dver.foreign.adopting import Adopter, Contents
 from dver.foreign.dvcfiles import Out

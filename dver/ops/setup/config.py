@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from dver.base.dataclass import dataclass
 from dver.config import edit, schema
 from dver.config.load import Config
 from dver.config.schema import Level

@@ -11,12 +11,13 @@ import platform
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import dver
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError
 from dver.base.redact import printable, redact, without_homes
 from dver.base.reporter import Reporter

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import dver
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError, RepositoryError, UsageError
 from dver.base.fsio import show
 from dver.base.locking import Lock

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RemoteError
 from dver.base.fsio import show
 from dver.base.reporter import Reporter

@@ -7,10 +7,10 @@ pointer names: what has another oid is not what was imported.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, FormatError, MissingContentError, NotFoundError
 from dver.base.fsio import show
 from dver.base.oid import format_oid

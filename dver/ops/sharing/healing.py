@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.reporter import Reporter
 from dver.transfer.closure import Offer
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError, RepositoryError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import format_oid

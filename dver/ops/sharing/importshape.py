@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, MissingContentError
 from dver.base.oid import Oid
 from dver.formats.chunklist import ChunkList

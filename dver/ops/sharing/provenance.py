@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, DverError, FormatError, RefusedError, UsageError
 from dver.base.fsio import show
 from dver.config import sources

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError
 from dver.base.reporter import Reporter
 from dver.ops.data.checkout import CheckoutOptions, CheckoutResult, checkout

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RemoteError
 from dver.base.fsio import show
 from dver.base.redact import printable, redact

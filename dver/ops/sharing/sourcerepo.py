@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote_from_bytes, unquote
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     DverError,
     MissingContentError,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     FormatError,
     MissingContentError,

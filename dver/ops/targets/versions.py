@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from dver.base import fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, FormatError, NotFoundError
 from dver.formats.pointer import Pointer, origin_lines
 from dver.formats.tree import DIRECTORY, Entry

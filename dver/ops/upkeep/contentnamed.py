@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError, NotFoundError, UsageError
 from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid, parse_oid

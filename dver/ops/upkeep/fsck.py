@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError, FormatError, UsageError
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter

@@ -6,10 +6,10 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from dver.base import clock, fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, FormatError, RefusedError
 from dver.base.oid import Oid, oid_of
 from dver.base.reporter import Reporter, Task

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, RemoteError, UsageError
 from dver.base.reporter import Reporter
 from dver.formats.notice import Unused

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dver.base import clock, fsio
 from dver.base.clearing import clear_away
+from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, RemoteError, UsageError
 from dver.base.oid import Oid, format_oid, parse_oid
 from dver.base.reporter import Reporter

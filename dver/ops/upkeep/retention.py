@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, RefusedError
 from dver.base.oid import Oid
 from dver.formats import pointer

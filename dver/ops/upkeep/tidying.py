@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dver.base import clock, fsio
 from dver.base.clearing import clear_away
+from dver.base.dataclass import dataclass
 from dver.base.reporter import Reporter
 from dver.ops.upkeep.temporaries import stale_temporaries
 from dver.repo import Repo

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import unquote_plus
 
+from dver.base.dataclass import dataclass
 from dver.storage.base import Entry
 
 _MAX_DEPTH = 8

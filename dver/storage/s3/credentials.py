@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import RemoteError
 from dver.storage.s3.awsfiles import AwsFiles
 

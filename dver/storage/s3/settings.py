@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError
 from dver.storage.options import flag, seconds
 from dver.storage.s3.awsfiles import AwsFiles

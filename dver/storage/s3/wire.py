@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dver.base import clock, fsio
+from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, RemoteError, TransientError
 from dver.storage.s3 import failures
 from dver.storage.s3.answers import parse_error, plain_region

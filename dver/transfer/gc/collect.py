@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     MissingContentError,
     RefusedError,

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dver.base import clock
+from dver.base.dataclass import dataclass
 from dver.base.errors import RemoteError
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Reporter

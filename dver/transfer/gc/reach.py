@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError, ObjectNotFound
 from dver.base.oid import Oid
 from dver.formats import pack

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound, RefusedError, RemoteError
 from dver.formats import root as roots_format
 from dver.formats import segment

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dver.base.dataclass import dataclass
 from dver.base.errors import (
     CorruptError,
     DverError,
