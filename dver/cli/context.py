@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from dver.base.errors import DverError
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import click
 
     from dver.config.load import Config
+    from dver.git.discovery import Search
     from dver.repo import Repo
     from dver.ui.progress import ConsoleReporter
 
@@ -36,9 +39,19 @@ class App:
         self.debug = False
         self.show_progress = True
         self.use_pager = True
+        self._search: Search | None = None
         self._repo: Repo | None = None
         self._access: Access = "none"
         self._reporter: ConsoleReporter | None = None
+
+    def look_ahead(self, args: Sequence[str]) -> None:
+        """Let git look for the repository, which most commands need, while code is loaded."""
+        if not args or args[0].startswith("-"):  # an option may say to look elsewhere
+            return
+        from dver.git.discovery import Search
+
+        with contextlib.suppress(OSError, DverError):  # whoever needs the answer hears of it
+            self._search = Search(os.getcwd(), self.environ)
 
     def need(self, access: Access) -> None:
         """Fail now unless the command can have what it declares."""
@@ -56,11 +69,15 @@ class App:
         if self._repo is None:
             from dver.repo import Repo
 
-            self._repo = Repo.open(
-                overrides=self.overrides,
-                environ=self.environ,
-                initialised=self._access == "initialised",
-            )
+            try:
+                self._repo = Repo.open(
+                    overrides=self.overrides,
+                    environ=self.environ,
+                    initialised=self._access == "initialised",
+                    search=self._search,
+                )
+            finally:
+                self._end_search()
         return self._repo
 
     @property
@@ -140,8 +157,14 @@ class App:
         """Take progress bars away and let go of the repository."""
         if self._reporter is not None:
             self._reporter.close()
+        self._end_search()
         if self._repo is not None:
             self._repo.close()
+
+    def _end_search(self) -> None:
+        search, self._search = self._search, None
+        if search is not None:
+            search.close()
 
 
 def app_of(ctx: click.Context) -> App:

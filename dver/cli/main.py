@@ -67,6 +67,7 @@ def _run(app: App, args: list[str]) -> int:
 
 
 def _invoke(app: App, args: list[str]) -> int:
+    app.look_ahead(args)
     from dver.cli.root import root
 
     instruction = app.environ.get(COMPLETE_VARIABLE)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from dver.base.errors import RepositoryError
 from dver.git import process
+
+_ASK = (
+    *("rev-parse", "--is-bare-repository", "--is-shallow-repository"),
+    *("--absolute-git-dir", "--git-common-dir"),
+    # The anchor of _parse, and last the one that fails where there is no working tree.
+    *("--is-inside-git-dir",) * 3,
+    "--show-toplevel",
+)
 
 
 class Found(NamedTuple):
@@ -31,26 +39,39 @@ class Found(NamedTuple):
     env: Mapping[str, str]
 
 
-def discover(
-    cwd: str | os.PathLike[str], environ: Mapping[str, str] | None, *, needs_tree: bool = True
-) -> Found:
-    """Find the repository around a directory. Raises RepositoryError if there is none.
+class Search:
+    """A search for the repository around a directory, which git makes while others load code.
 
-    Without ``needs_tree`` a git directory will do whose working tree is elsewhere.
+    Close it, or leave the block that it heads. Raises SystemFailure if git cannot be run.
     """
-    env = process.environment(environ)
-    where = os.path.realpath(cwd)
-    args = ["rev-parse", "--is-bare-repository"]
-    args += ["--is-shallow-repository", "--absolute-git-dir", "--git-common-dir"]
-    # The anchor of _parse, and last the one that fails where there is no working tree.
-    args += ["--is-inside-git-dir"] * 3 + ["--show-toplevel"]
-    code, out = process.run_code(args, cwd=where, env=env, answers=(0, 128))
-    lines = os.fsdecode(out).split("\n")
-    if code != 0 and len(lines) < 8:
-        # Ask again only to hear the reason.
-        process.run(["rev-parse", "--git-dir"], cwd=where, env=env)
-        raise RepositoryError("git does not say where its repository is; is it too old?")
-    return _parse(where, lines, env, has_tree=code == 0, needs_tree=needs_tree)
+
+    def __init__(self, cwd: str | os.PathLike[str], environ: Mapping[str, str] | None) -> None:
+        self._env = process.environment(environ)
+        self._where = os.path.realpath(cwd)
+        self._asked = process.Asked(_ASK, cwd=self._where, env=self._env)
+
+    def result(self, *, needs_tree: bool = True) -> Found:
+        """Wait for what git finds, once. Raises RepositoryError if that is nothing.
+
+        Without ``needs_tree`` a git directory will do whose working tree is elsewhere.
+        """
+        code, out = self._asked.answer((0, 128))
+        lines = os.fsdecode(out).split("\n")
+        if code != 0 and len(lines) < 8:
+            # Ask again only to hear the reason.
+            process.run(["rev-parse", "--git-dir"], cwd=self._where, env=self._env)
+            raise RepositoryError("git does not say where its repository is; is it too old?")
+        return _parse(self._where, lines, self._env, has_tree=code == 0, needs_tree=needs_tree)
+
+    def close(self) -> None:
+        """Stop the search if nobody waited for it."""
+        self._asked.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _parse(

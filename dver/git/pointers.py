@@ -7,7 +7,8 @@ name them: a path selects its own pointer, and all pointers below it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, NamedTuple
 
 from dver.base.errors import RepositoryError
@@ -72,24 +73,48 @@ def at_revision(
     git: Git, commit: str, under: Sequence[bytes] = (b"",), *, ancestors: bool = False
 ) -> list[tuple[bytes, str]]:
     """Return (path, blob) of the pointer files of a commit, sorted by path; see in_workspace."""
+    with asked_at_revision(git, commit, under, ancestors=ancestors) as answer:
+        return answer()
+
+
+@contextmanager
+def asked_at_revision(
+    git: Git, commit: str, under: Sequence[bytes], *, ancestors: bool = False
+) -> Iterator[Callable[[], list[tuple[bytes, str]]]]:
+    """Let git list the pointer files of a commit until the function given is called.
+
+    It returns what :func:`at_revision` does. Leaving the block without calling it stops git.
+    """
     if not under:
-        return []
+        yield list
+        return
     limits: list[bytes] = []
     if b"" not in under:
         for path in under:
             limits += [path, path + _SUFFIX]
             if ancestors:
                 limits += [parent + _SUFFIX for parent in _parents(path)]
-    found = []
     selected = selector(under, ancestors=ancestors)
     args = ("--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", commit)
+    asked = False
+
+    def answer() -> list[tuple[bytes, str]]:
+        nonlocal asked
+        asked = True
+        return sorted(_from_tree(out, selected))
+
     with git.pipe(*args, "--", *limits) as out:
-        for entry in split_nul(out):
-            facts, _, path = entry.partition(b"\t")
-            mode, _, blob = facts.split(b" ")
-            if mode in REGULAR and is_pointer_path(path) and selected(path):
-                found.append((path, blob.decode()))
-    return sorted(found)
+        yield answer
+        if not asked:
+            out.close()
+
+
+def _from_tree(out: IO[bytes], selected: Callable[[bytes], bool]) -> Iterator[tuple[bytes, str]]:
+    for entry in split_nul(out):
+        facts, _, path = entry.partition(b"\t")
+        mode, _, blob = facts.split(b" ")
+        if mode in REGULAR and is_pointer_path(path) and selected(path):
+            yield path, blob.decode()
 
 
 def read_blobs(git: Git, blobs: Iterable[str], *, limit: int = MAX_SIZE) -> dict[str, bytes]:

@@ -12,9 +12,9 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Self
 
 from dver.base.errors import DverError, RepositoryError, SystemFailure
 from dver.base.fsio import show
@@ -111,25 +111,32 @@ def run_code(
     return _finish(process, args, stdin, answers)
 
 
-@contextmanager
-def asking(
-    args: Sequence[Arg],
-    *,
-    cwd: Arg,
-    env: Mapping[str, str],
-    answers: Collection[int] = (0,),
-) -> Iterator[Callable[[], bytes]]:
-    """Start git for a short answer, which the function given waits for, as :func:`run` does.
+class Asked:
+    """A run of git for a short answer, which is waited for later.
 
-    What else is done in the block is done meanwhile. Leaving it unasked stops git.
+    What else is done until then is done meanwhile. Close it, or leave the block that it heads:
+    unless it was waited for, git is stopped.
     """
-    process = _start(args, cwd, env, subprocess.DEVNULL)
-    try:
-        yield lambda: _finish(process, args, None, answers)[1]
-    finally:
-        if process.returncode is None:
-            process.kill()
-            process.communicate()
+
+    def __init__(self, args: Sequence[Arg], *, cwd: Arg, env: Mapping[str, str]) -> None:
+        self._args = args
+        self._process = _start(args, cwd, env, subprocess.DEVNULL)
+
+    def answer(self, answers: Collection[int] = (0,)) -> tuple[int, bytes]:
+        """Wait for the end, and return (exit code, standard output) as :func:`run_code` does."""
+        return _finish(self._process, self._args, None, answers)
+
+    def close(self) -> None:
+        """Stop git if it was not waited for."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @contextmanager
@@ -142,7 +149,8 @@ def pipe(
 ) -> Iterator[IO[bytes]]:
     """Run git and give its standard output to read while it runs, in bounded memory.
 
-    Leaving the block before the end stops git. After the end a failure of git raises.
+    Leaving the block before the end, or closing the stream, stops git. After the end a failure of
+    git raises.
     """
     process = _start(args, cwd, env, subprocess.DEVNULL if stdin is None else subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None  # noqa: S101 - for mypy
@@ -155,7 +163,7 @@ def pipe(
     finished = False
     try:
         yield process.stdout
-        finished = not process.stdout.read(1)
+        finished = not process.stdout.closed and not process.stdout.read(1)
     finally:
         process.stdout.close()
         if not finished:

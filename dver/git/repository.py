@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -55,7 +55,13 @@ class Git:
 
         Raises RepositoryError if there is none, or if git refuses it for its owner.
         """
-        return cls(discovery.discover(cwd, environ))
+        with discovery.Search(cwd, environ) as search:
+            return cls.found_by(search)
+
+    @classmethod
+    def found_by(cls, search: discovery.Search) -> Git:
+        """Return what a search finds that was begun before; raises as :meth:`discover` does."""
+        return cls(search.result())
 
     @classmethod
     def open(cls, directory: Path) -> Git:
@@ -66,7 +72,8 @@ class Git:
         env = process.environment()
         for name in process.REPOSITORY_VARIABLES:
             env.pop(name, None)
-        return cls(discovery.discover(directory, env, needs_tree=False))
+        with discovery.Search(directory, env) as search:
+            return cls(search.result(needs_tree=False))
 
     # -- running ------------------------------------------------------------------------------
 
@@ -86,11 +93,9 @@ class Git:
         """Run git from the root and give its output to read while it runs; see process.pipe."""
         return process.pipe(args, cwd=str(self.root), env=self.env, stdin=stdin)
 
-    def asking(
-        self, *args: Arg, answers: Collection[int] = (0,)
-    ) -> AbstractContextManager[Callable[[], bytes]]:
-        """Start git for an answer that is waited for later; see process.asking."""
-        return process.asking(args, cwd=str(self.root), env=self.env, answers=answers)
+    def asked(self, *args: Arg) -> process.Asked:
+        """Start git from the root for an answer that is waited for later; see process.Asked."""
+        return process.Asked(args, cwd=str(self.root), env=self.env)
 
     # -- revisions ----------------------------------------------------------------------------
 

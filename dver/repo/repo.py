@@ -18,6 +18,7 @@ from dver.repo.layout import COMMITTED_CONFIG, Layout
 
 if TYPE_CHECKING:
     from dver.config.remotes import RemoteSettings
+    from dver.git.discovery import Search
     from dver.store.store import Store
     from dver.transfer.remote import Remote
 
@@ -59,15 +60,20 @@ class Repo:
         overrides: Overrides = (),
         environ: Mapping[str, str] | None = None,
         initialised: bool = False,
+        search: Search | None = None,
     ) -> Repo:
         """Open the repository around a directory, by default the current one.
 
         ``overrides`` are settings that beat all others, as (key, value). With ``initialised`` it
-        must have been set up with ``dver init``. Raises RepositoryError.
+        must have been set up with ``dver init``. A ``search`` of the same directory in the same
+        environment may have been begun before. Raises RepositoryError.
         """
         env = environment() if environ is None else environ
-        where = _current_directory() if cwd is None else cwd
-        repo = cls(Git.discover(where, environ=env), overrides=overrides, environ=env)
+        if search is not None:
+            git = Git.found_by(search)
+        else:
+            git = Git.discover(_current_directory() if cwd is None else cwd, environ=env)
+        repo = cls(git, overrides=overrides, environ=env)
         if initialised:
             repo.require_init()
         return repo

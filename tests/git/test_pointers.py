@@ -132,6 +132,28 @@ def test_bare_and_unborn_have_no_workspace_pointers(git_repo: GitRepo, tmp_path:
     assert set(history.reachable_blobs(bare)) == {blob_of(git_repo, "x")}
 
 
+def test_a_list_that_nobody_asks_for_may_fail(git_repo: GitRepo) -> None:
+    git = Git.discover(git_repo.path)
+    with pointers.asked_at_revision(git, "HEAD", (b"",)):
+        pass  # there is no commit yet
+    with (
+        pytest.raises(RepositoryError, match="HEAD"),
+        pointers.asked_at_revision(git, "HEAD", (b"",)) as answer,
+    ):
+        answer()
+
+
+def test_a_list_is_made_while_others_work(git_repo: GitRepo) -> None:
+    git_repo.write("a.dver", "")
+    git_repo.commit("first")
+    git = Git.discover(git_repo.path)
+    with pointers.asked_at_revision(git, "HEAD", (b"",)) as answer:
+        assert git.branch() == "main"
+        assert [path for path, _ in answer()] == [b"a.dver"]
+    with pointers.asked_at_revision(git, "HEAD", ()) as answer:
+        assert answer() == []
+
+
 def test_read_blobs(git_repo: GitRepo) -> None:
     contents = [b"", b"\n", b"a\0b\n", b"x" * 9000, b"end"]
     blobs = [git_repo.git("hash-object", "-w", "--stdin", stdin=data) for data in contents]

@@ -14,7 +14,7 @@ from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer, origin_lines
-from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_path
+from dver.git.pointers import asked_at_revision, data_path, is_pointer_path, pointer_path
 from dver.ops.data.completeness import Pushed, missing_objects
 from dver.ops.data.inspection import Finding, Inspector
 from dver.ops.targets import naming
@@ -182,13 +182,14 @@ def status(repo: Repo, options: StatusOptions, reporter: Reporter) -> StatusResu
     paths = [data_path(p) if is_pointer_path(p) else p for p in map(repo.locate, options.paths)]
     scope = Scope(paths)
     under = scope.paths or (b"",)
-    with repo.git.asking(*_ASK_HEAD, answers=(0, 128)) as answer:
+    with (
+        repo.git.asked(*_ASK_HEAD) as asked,
+        asked_at_revision(repo.git, "HEAD", under, ancestors=True) as pointers,
+    ):
         targets = load_targets(repo, under)
-        head, branch = _head(repo, answer())
-    committed: dict[bytes, str] = {}
-    if head is not None:
-        found = at_revision(repo.git, head, under, ancestors=True)
-        committed = {data_path(path): blob for path, blob in found}
+        head, branch = _head(repo, asked.answer((0, 128))[1])
+        found = pointers() if head is not None else []
+    committed = {data_path(path): blob for path, blob in found}
     remote = None if options.no_remote else _remote_name(repo, options.remote)
     with reporter.task("Comparing", unit="files") as task:
         checker = _Checker(repo, options, Inspector(repo, task), scope, remote)
