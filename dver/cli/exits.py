@@ -27,6 +27,12 @@ EXIT_STOPPED = 143
 
 def report(app: App, error: BaseException) -> int:
     """Show an error as text or as JSON and return the exit code it stands for."""
+    if isinstance(error, click.exceptions.Exit):
+        try:
+            app.console.flush()
+        except (OutputClosedError, DverError) as unsaid:
+            return report(app, unsaid)
+        return error.exit_code
     try:
         code = _report(app, error)
         app.console.flush()
@@ -46,8 +52,6 @@ def _report(app: App, error: BaseException) -> int:
     if isinstance(error, OutputClosedError):
         app.console.abandon_output()
         return EXIT_OUTPUT_CLOSED
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
     if isinstance(error, KeyboardInterrupt | click.Abort):
         code = EXIT_STOPPED if isinstance(error, StoppedError) else EXIT_INTERRUPTED
         _show(app, "interrupted", "interrupted", code)

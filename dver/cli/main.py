@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,23 +23,31 @@ _GARBAGE_THRESHOLD = 50_000
 
 
 def program() -> int:
-    """Run the command line of this process, which is to end with the exit code returned.
+    """Run the command line of this process, and end it, or return the exit code to end it with.
 
-    A tenth of a short command would go into looking for garbage among the code that it loads.
+    A tenth of a short command would go into looking for garbage among the code that it loads, and
+    another into taking all of that apart in the end.
     """
     gc.set_threshold(_GARBAGE_THRESHOLD)
     code = main()
-    gc.freeze()
+    if all(thread.daemon for thread in threading.enumerate()[1:]):
+        atexit._run_exitfuncs()  # noqa: SLF001 - it has no other name
+        with contextlib.suppress(OSError, ValueError):  # closed; Python has its own words for that
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+            os._exit(code)
     return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Nothing but interpreter exits leaves this."""
     args = list(sys.argv[1:] if argv is None else argv)
-    if args == ["--version"]:
+    if args == ["--version"] and sys.stdout is not None:
         # Answered without importing anything else: scripts and shell prompts ask often.
-        sys.stdout.write(f"dver {dver.__version__}\n")
-        return 0
+        with contextlib.suppress(OSError):  # there are words for it below
+            os.write(sys.stdout.fileno(), f"dver {dver.__version__}\n".encode())
+            return 0
     try:
         from dver.cli.context import App
         from dver.cli.stopping import stopped_by_signals

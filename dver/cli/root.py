@@ -77,7 +77,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         import dver
 
-        click.echo(f"dver {dver.__version__}")
+        app_of(ctx).console.print(f"dver {dver.__version__}")
         ctx.exit(0)
 
 

@@ -93,10 +93,8 @@ output, sys.argv = sys.argv[1], ["dver", *sys.argv[2:]]
 sys.setprofile(profile)
 code = 0
 try:
-    from dver.cli.main import program
-    program()
-except SystemExit as done:
-    code = done.code
+    from dver.cli.main import main
+    code = main()
 finally:
     sys.setprofile(None)
     with open(output, "w") as file:
