@@ -37,6 +37,7 @@ FRAME_MAGIC = b"DVFR"
 HEADER = struct.Struct("<8sH6s16s")
 FRAME = struct.Struct("<4sBBHIIQ32s")
 ROW = struct.Struct("<32sIIIBBHQ")
+_ROW_WORDS, _OID_WORDS = ROW.size // 4, OID_SIZE // 4
 _OID_OF_ROW = struct.Struct(f"{OID_SIZE}s{ROW.size - OID_SIZE}x")
 TRAILER = struct.Struct("<IIQQQ8s")
 
@@ -175,13 +176,43 @@ def oids_of(rows: bytes | memoryview) -> Iterator[Oid]:
     return chain.from_iterable(_OID_OF_ROW.iter_unpack(memoryview(rows)[:whole]))
 
 
-def offsets_of(rows: bytes) -> array[int]:
-    """Return the offsets of the frames that joined rows of a footer list, in their order."""
-    words = array("I")
-    words.frombytes(rows[: len(rows) - len(rows) % ROW.size])
+class Columns(NamedTuple):
+    """Rows of a footer taken apart: entry i of each column belongs to row i, ``oids`` are joined.
+
+    ``stored`` are lengths without the frame headers.
+    """
+
+    oids: bytes
+    offsets: array[int]
+    stored: array[int]
+    kinds: bytes
+
+
+def columns(rows: bytes) -> Columns:
+    """Take joined rows of a footer apart, in a dozen steps whatever their number."""
+    words = _words(rows)
+    oids = array("I", bytes(len(words) // _ROW_WORDS * OID_SIZE))
+    for column in range(_OID_WORDS):
+        oids[column::_OID_WORDS] = words[column::_ROW_WORDS]
+    kinds = rows[OID_SIZE + 12 :: ROW.size]
     if sys.byteorder == "big":
         words.byteswap()
-    return words[OID_SIZE // 4 :: ROW.size // 4]
+    offsets, stored = words[_OID_WORDS::_ROW_WORDS], words[_OID_WORDS + 1 :: _ROW_WORDS]
+    return Columns(oids.tobytes(), offsets, stored, kinds)
+
+
+def offsets_of(rows: bytes) -> array[int]:
+    """Return the offsets of the frames that joined rows of a footer list, in their order."""
+    words = _words(rows)
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words[_OID_WORDS::_ROW_WORDS]
+
+
+def _words(rows: bytes) -> array[int]:
+    words = array("I")
+    words.frombytes(rows[: len(rows) - len(rows) % ROW.size])
+    return words
 
 
 def walk_footer(rows: bytes, trailer: bytes, pack_size: int) -> Iterator[Frame]:

@@ -223,12 +223,22 @@ def oids_of(rows: bytes | memoryview) -> Iterator[Oid]:
     return itertools.chain.from_iterable(_OID_OF_ROW.iter_unpack(rows))
 
 
-def columns(rows: bytes) -> Columns:
-    """Take joined rows apart."""
+def ordinals_of(rows: bytes) -> array[int]:
+    """Return the ordinals of the packs that joined rows name."""
+    return _numbers(rows)[8::_ROW_WORDS]
+
+
+def _numbers(rows: bytes) -> array[int]:
     words = array("I")
     words.frombytes(rows)
     if sys.byteorder == "big":
         words.byteswap()
+    return words
+
+
+def columns(rows: bytes) -> Columns:
+    """Take joined rows apart."""
+    words = _numbers(rows)
     return Columns(
         list(oids_of(rows)),
         words[8::_ROW_WORDS],

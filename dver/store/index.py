@@ -7,6 +7,7 @@ import mmap
 import operator
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import compress
@@ -184,6 +185,13 @@ class Segment:
         body = self._data[self.layout.rows_at : self.layout.trailer_at]
         for oid, ordinal, *place, _ in segment.ROW.iter_unpack(body):
             yield Oid(oid), Place(packs[ordinal], *place)
+
+    def rows_by_pack(self) -> list[int]:
+        """Return how many rows name each pack, in the order of ``packs``."""
+        counts: Counter[int] = Counter()
+        for _, block in self.blocks():
+            counts.update(segment.ordinals_of(block))
+        return [counts[ordinal] for ordinal in range(len(self.packs))]
 
     def check(self) -> None:
         """Check the whole segment. Raises CorruptError."""

@@ -430,11 +430,15 @@ class Store:
             hint="run 'dver fsck --repair', then 'dver fetch' to get a good copy",
         )
 
+    def pack_path(self, name: bytes) -> str:
+        """Return the file of a pack of a local store."""
+        return os.path.join(self.local_directory(), layout.pack_key(name))
+
     def _pack_file(self, name: bytes) -> OpenFile:
         file = self._packs.get(name)
         if file is not None:
             return file
-        path = os.path.join(self.local_directory(), layout.pack_key(name))
+        path = self.pack_path(name)
         try:
             return self._packs.open(name, path)
         except FileNotFoundError as error:

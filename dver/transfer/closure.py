@@ -20,11 +20,13 @@ from typing import Literal
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError
 from dver.base.oid import Oid, split_oids
+from dver.formats import pack
 from dver.formats.pack import LIST_KINDS
 from dver.formats.root import RootObject
-from dver.formats.segment import Columns, Place, columns
+from dver.formats.segment import Columns, Place, columns, oids_of
 from dver.formats.tree import DIRECTORY, MAX_DEPTH, Tree
 from dver.store.index import Segment, Striking
+from dver.store.packfile import read_rows
 from dver.store.store import Store
 from dver.store.treediff import unequal
 from dver.store.walk import join
@@ -32,6 +34,7 @@ from dver.transfer.ranges import Wanted
 
 Reason = Literal["missing", "damaged", "purged"]
 
+_LISTS = frozenset(LIST_KINDS)
 _SOLID = bytes(kind not in LIST_KINDS for kind in range(256))
 
 
@@ -236,6 +239,8 @@ class Closure:
         spooled = self._presence.spooled
         index = self._local.index
         for segment in index.segments:
+            if self._take_whole(segment, oids, scope):
+                continue
             packs = [name for name, _ in segment.packs]
             striking = Striking(oids)
             for rows in segment.among(oids):
@@ -246,6 +251,34 @@ class Closure:
                 scope.objects += len(new)
                 striking.add(map(found.oids.__getitem__, solid))
             striking.finish()
+
+    def _take_whole(self, segment: Segment, oids: set[bytes], scope: _Scope) -> bool:
+        """Do the same at once for all that a segment names, if that is wanted; say whether it was.
+
+        So it is when what was added is pushed for the first time. The footers of the packs have
+        the frames in order already, where rows of the segment would have to be sorted by pack.
+        """
+        if len(segment) > len(oids) or self._presence.spooled or self._local.index.lost_packs:
+            return False
+        if not all(map(oids.__contains__, segment.oids())):
+            return False
+        wanted = Wanted()
+        for (name, _), rows in zip(segment.packs, segment.rows_by_pack(), strict=True):
+            try:
+                footer = pack.columns(read_rows(self._local.pack_path(name)))
+            except (OSError, CorruptError):
+                return False
+            # Frames that the index does not name were found to be unsound.
+            if len(footer.kinds) != rows or not _LISTS.isdisjoint(footer.kinds):
+                return False
+            wanted.add_whole(name, footer)
+        scope.wanted.update(wanted)
+        scope.objects += len(segment)
+        striking = Striking(oids)
+        for _, block in segment.blocks():
+            striking.add(oids_of(block))
+        striking.finish()
+        return True
 
     # one object after the other
 

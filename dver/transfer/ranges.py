@@ -116,6 +116,11 @@ class Wanted:
                 map(rows.stored.__getitem__, mine),
             )
 
+    def add_whole(self, name: bytes, footer: pack.Columns) -> None:
+        """Want all frames of a pack, by what its footer says."""
+        frames = self.packs.setdefault(name, Frames())
+        frames.extend((footer.oids,), footer.offsets, footer.stored)
+
     def in_order_of(self, oids: Iterable[bytes]) -> None:
         """Put the packs in the order in which their first frames are named among ``oids``."""
         firsts = {
@@ -127,9 +132,11 @@ class Wanted:
             self.packs = {name: self.packs[name] for name in (*dict.fromkeys(found), *self.packs)}
 
     def update(self, other: Wanted) -> None:
-        """Want all that another wants too."""
+        """Want all that another wants too, which is not to be used any more: it is not copied."""
         for name, frames in other.packs.items():
-            mine = self.packs.setdefault(name, Frames())
+            mine = self.packs.setdefault(name, frames)
+            if mine is frames:
+                continue
             mine.oids += frames.oids
             mine.offsets.extend(frames.offsets)
             mine.lengths.extend(frames.lengths)

@@ -19,7 +19,6 @@ from dver.base.errors import CorruptError
 from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.base.regular import open_regular
 from dver.formats import pack
-from dver.store import layout
 from dver.store.index import Index
 from dver.store.packfile import PackBuilder, check_pack, read_rows, verify_frame
 from dver.store.store import Store
@@ -85,7 +84,7 @@ def choose(
     small: list[tuple[bytes, int]] = []
     for name, found in wanted.packs.items():
         frames = found if found.is_distinct() else found.ordered()
-        path = pack_path(store, name)
+        path = store.pack_path(name)
         try:
             size = os.stat(path).st_size
             content = _content_size(path, size)
@@ -108,11 +107,6 @@ def choose(
     return choice
 
 
-def pack_path(store: Store, name: bytes) -> str:
-    """Return the file of a pack of a local store."""
-    return os.path.join(store.local_directory(), layout.pack_key(name))
-
-
 def _content_size(path: str, size: int) -> int:
     return size - pack.HEADER.size - pack.TRAILER.size - len(read_rows(path))
 
@@ -123,7 +117,7 @@ def whole_upload(store: Store, name: bytes, size: int, wanted: Frames) -> Upload
     The pack may hold frames that this store found to be unsound, or chunk lists that it never
     verified, and so does not index; they are left out of the rows.
     """
-    path = pack_path(store, name)
+    path = store.pack_path(name)
     return Upload(name, size, path, _indexed_rows(store.index, read_rows(path), wanted))
 
 
@@ -194,7 +188,7 @@ def _verified(
     store: Store, name: bytes, frames: Frames, damaged: dict[Oid, Reason]
 ) -> Iterator[tuple[pack.Frame, bytes]]:
     try:
-        with open(open_regular(pack_path(store, name)), "rb", buffering=0) as file:
+        with open(open_regular(store.pack_path(name)), "rb", buffering=0) as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError, CorruptError) as error:
         reason: Reason = "missing" if isinstance(error, FileNotFoundError) else "damaged"

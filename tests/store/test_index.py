@@ -109,6 +109,12 @@ def test_rows_of_a_footer(ordinal: int, oids: list[bytes]) -> None:
     assert segment.rows_of_footer(footer, ordinal) == expected
     assert list(segment.oids_of(expected)) == list(pack.oids_of(footer + b"torn")) == oids
     assert pack.offsets_of(footer + b"torn").tolist() == [f.offset for f in frames]
+    taken = pack.columns(footer)
+    assert taken.oids == b"".join(oids)
+    assert taken.offsets == pack.offsets_of(footer)
+    assert taken.stored.tolist() == [f.stored for f in frames]
+    assert list(taken.kinds) == [f.kind for f in frames]
+    assert list(segment.ordinals_of(expected)) == [ordinal] * len(frames)
 
 
 @given(

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from dver.base.errors import CorruptError
 from dver.storage.base import Storage
 from dver.store import index
 from dver.transfer.closure import Closure, Offer, Presence
@@ -80,3 +81,51 @@ def test_what_is_in_a_lost_local_pack_is_not_here(alice: Clone, bob: Clone) -> N
     lost = closure.add(Offer(tree))
     assert {one.path for one in lost} == {f"data/d000/f{i:05}" for i in range(50)}
     assert all(oid != one.oid for _, oid, _, _ in wanted_of(closure) for one in lost)
+
+
+@pytest.mark.parametrize(
+    ("change", "whole"),
+    [
+        ("nothing", True),
+        ("more wanted", True),
+        ("a part is there", False),
+        ("a large file", False),
+        ("a frame that is not indexed", False),
+        ("no footer", False),
+    ],
+)
+def test_what_was_just_added_is_wanted_by_whole_packs(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch, change: str, whole: bool
+) -> None:
+    content = many(100)
+    bob.push(bob.add("other", content["d000"] if change == "a part is there" else b"other"))
+    if change == "a large file":
+        content["large"] = noise(1, 20_000)
+    if change == "more wanted":
+        alice.add("part", content["d001"])
+    tree = Offer(alice.add("data", content))
+    if change == "a frame that is not indexed":
+        counted = index.Segment.rows_by_pack
+        monkeypatch.setattr(
+            index.Segment, "rows_by_pack", lambda self: [n - 1 for n in counted(self)]
+        )
+    if change == "no footer":
+
+        def damaged(path: str) -> bytes:
+            raise CorruptError(path)
+
+        monkeypatch.setattr("dver.transfer.closure.read_rows", damaged)
+    closure = closure_of(alice)
+    taken = []
+    take = closure._take_whole
+    monkeypatch.setattr(
+        closure, "_take_whole", lambda *args: taken.append(take(*args)) or taken[-1]
+    )
+    assert closure.add(tree) == []
+    assert all(taken) is whole
+    assert taken
+    single = closure_of(alice)
+    monkeypatch.setattr(single, "_whole_tree", lambda *_: False)
+    assert single.add(tree) == []
+    assert wanted_of(closure) == wanted_of(single)
+    assert closure.objects == single.objects
