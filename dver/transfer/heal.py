@@ -317,7 +317,7 @@ class Healer:
             for name in sorted(bad):
                 uploads += self._copied(name, wanted, spool)
             if uploads:
-                self._send(uploads, self._remote.list_packs(), bad)
+                self._send(uploads, self._remote.list_packs())
 
     def _copied(self, name: bytes, wanted: set[Oid], spool: Spool) -> Iterator[Upload]:
         """Yield new packs of the good frames of a pack that are wanted, and want them no more."""
@@ -348,21 +348,19 @@ class Healer:
             for builder in builders.values():
                 builder.abandon()
 
-    def _send(
-        self,
-        uploads: Sequence[Upload],
-        listed: dict[bytes, int],
-        lost: frozenset[bytes] = frozenset(),
-    ) -> None:
-        """Send packs, or take note of those that are there, and write segments that name them."""
+    def _send(self, uploads: Sequence[Upload], listed: dict[bytes, int]) -> None:
+        """Send packs, or take note of those that are there, and write segments that name them.
+
+        Those packs may be damaged, so no row of theirs may take the place of an older one.
+        """
         session = Session(self._remote, self._reporter, self._remote.jobs)
+        session.merges = False
         # No root comes of it, so it is not announced as a push.
         session.id = layout.new_session(collection=True)
         self._remote.forget_listing()
         session.watch.begin()
         self._remote.refresh_index(whole=True)
         listed = listed or self._remote.list_packs()
-        session.avoid(frozenset(), lost)
         total = sum(one.size for one in uploads if one.name not in listed)
         for upload, sound in session.send(uploads, listed, total):
             if not sound:

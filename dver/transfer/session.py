@@ -69,7 +69,7 @@ class Session:
     """One push under its own random ``id``, which becomes the name of its root.
 
     ``sent_packs`` and ``sent_bytes`` count what went out so far. ``watch`` notices collections of
-    garbage.
+    garbage. ``merges`` says whether older segments that are short go into new ones.
     """
 
     def __init__(self, remote: Remote, reporter: Reporter, jobs: int) -> None:
@@ -77,6 +77,7 @@ class Session:
         self.watch = Watch(remote)
         self.sent_packs = 0
         self.sent_bytes = 0
+        self.merges = True
         self._remote = remote
         self._reporter = reporter
         self._jobs = jobs
@@ -117,7 +118,8 @@ class Session:
     def _make_segments(
         self, packs: Sequence[FinishedPack], live: Sequence[Segment]
     ) -> Iterator[bytes]:
-        return build_segments(packs, live, bytes.fromhex(self.id), self._worse)
+        older = live if self.merges else ()
+        return build_segments(packs, older, bytes.fromhex(self.id), self._worse)
 
     def avoid(self, doomed: frozenset[bytes], lost: frozenset[bytes]) -> None:
         """Take note of packs that may go at any moment, and of those that are gone."""
