@@ -27,7 +27,7 @@ from dver.base.errors import (
     ObjectNotFound,
     RemoteError,
 )
-from dver.base.oid import OID_SIZE, Oid, oid_of
+from dver.base.oid import OID_SIZE, Oid
 from dver.base.reporter import Reporter, Task
 from dver.formats import pack, segment
 from dver.formats import root as roots
@@ -46,7 +46,7 @@ from dver.store.strays import DAMAGED_SEGMENT, footer_rows, irregular, unindexed
 from dver.store.windows import windows
 from dver.store.writer import encode_rows
 from dver.transfer.gc.rows import replace_segments
-from dver.transfer.gc.trash import put_and_check
+from dver.transfer.gc.trash import put_and_check, put_segment
 from dver.transfer.remote import Remote, RemoteStore, lost_packs
 from dver.transfer.session import Session
 from dver.transfer.spool import Spool
@@ -385,9 +385,7 @@ class Healer:
         obsolete = remote.index.names.keys() - {one.name for one in live}
         made = replace_segments(live, bad, (lost | bad,), obsolete, bytes.fromhex(own))
         for data in made.segments:
-            name = bytes(oid_of(data))
-            put_and_check(remote, layout.segment_key(name), data)
-            remote.index.put_aside(name, data)
+            put_segment(remote, data)
         for name in made.replaced:
             remote.storage.delete(layout.segment_key(name))
 

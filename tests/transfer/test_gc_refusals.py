@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dver.base.errors import CorruptError, RefusedError, RemoteError
+from dver.base.errors import CorruptError, ObjectNotFound, RefusedError, RemoteError
 from dver.storage.base import Entry, Storage
 from dver.storage.memory import MemoryStorage
 from dver.store import layout
@@ -50,6 +50,18 @@ def test_a_listing_that_fails_deletes_nothing(
         assert seen
         assert set(garbage) <= set(keys(bucket))
         assert keys(bucket) == before
+
+
+def test_a_segment_that_does_not_arrive_deletes_nothing(
+    alice: Clone, bucket: Storage, garbage: list[str]
+) -> None:
+    alice.push(alice.add("data", b"data"))
+    there = keys(bucket, "index/")
+    alice.storage.hook = lambda verb, key: verb != "put" or not key.startswith("index/")
+    with pytest.raises(ObjectNotFound, match="index/"):
+        gc(alice, grace=0)
+    assert keys(bucket, "index/") == there
+    assert set(garbage) <= set(keys(bucket))
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

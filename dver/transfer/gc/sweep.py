@@ -18,7 +18,6 @@ from dver.base.errors import (
     RemoteError,
     SystemFailure,
 )
-from dver.base.oid import oid_of
 from dver.formats import notice
 from dver.formats.notice import Kind, Notice, Unused
 from dver.store import layout
@@ -26,7 +25,7 @@ from dver.store.store import Store
 from dver.transfer.gc.reach import Hole, Reach
 from dver.transfer.gc.rows import replace_segments
 from dver.transfer.gc.survey import Survey, announced, present_roots, survey
-from dver.transfer.gc.trash import put_and_check
+from dver.transfer.gc.trash import put_and_check, put_segment
 from dver.transfer.remote import Remote, lost_packs
 from dver.transfer.workers import each
 
@@ -178,9 +177,7 @@ class Sweep:
             bytes.fromhex(self._own),
         )
         for data in made.segments:
-            name = bytes(oid_of(data))
-            put_and_check(remote, layout.segment_key(name), data)
-            remote.index.put_aside(name, data)
+            put_segment(remote, data)
         old = (obsolete | set(made.replaced)) & settled
         self._done.segments = len(old)
         self._delete([layout.segment_key(name) for name in sorted(old)])

@@ -13,6 +13,7 @@ from dver.base.errors import (
     RemoteError,
     SystemFailure,
 )
+from dver.base.oid import oid_of
 from dver.base.reporter import Reporter
 from dver.formats import notice
 from dver.formats import root as roots_format
@@ -37,6 +38,20 @@ def put_and_check(remote: Remote, key: str, data: bytes) -> None:
             f"{remote.description} said it stored {key}, and has something else there",
             hint="check its URL and endpoint with 'dver remote check'",
         )
+
+
+def put_segment(remote: Remote, data: bytes) -> None:
+    """Write a segment and read it back. Raises as :func:`put_and_check`."""
+    name = bytes(oid_of(data))
+    try:
+        put_and_check(remote, layout.segment_key(name), data)
+    except ObjectNotFound:
+        # A push may have read it and merged it into its own, and a collection deleted it then.
+        remote.forget_listing()
+        remote.refresh_index(whole=True)
+        if name not in remote.index.superseded():
+            raise
+    remote.index.put_aside(name, data)
 
 
 def drop(remote: Remote, root: Root, own: str, now: int) -> str:
