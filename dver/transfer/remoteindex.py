@@ -46,6 +46,8 @@ class RemoteIndex:
         self._distant: dict[bytes, DistantSegment] = {}
         #: The names in the last listing, with their sizes in bytes.
         self.names: dict[bytes, int] = {}
+        #: When those were written, by the storage's clock; 0 where it does not tell.
+        self._times: dict[bytes, float] = {}
         #: Segments once seen here that are gone though nothing supersedes them.
         self.lost: frozenset[bytes] = frozenset()
         #: Segments in the last listing whose bytes are not what they should be; they are ignored.
@@ -55,13 +57,14 @@ class RemoteIndex:
 
     def refresh(self, listed: Mapping[str, Entry], *, whole: bool) -> None:
         """Take over a listing of ``index/`` and read the segments that are new in it."""
-        self.names = {}
+        self.names, self._times = {}, {}
         self.is_outdated = False
         self.damaged.clear()
         for key, entry in listed.items():
             name = layout.name_of(key)
             if name is not None and key == layout.segment_key(name):
                 self.names[name] = entry.size
+                self._times[name] = entry.modified or 0.0
         known = self._open_cached()
         # What is no longer as long as it was is not what was read.
         for name in [
@@ -197,34 +200,37 @@ class RemoteIndex:
     # reading
 
     def _read_new(self, *, whole: bool) -> None:
-        """Read the new segments, the longest first, since those may supersede the others.
+        """Read the new segments, the latest first, since those may supersede the others.
 
-        Batches double in length: the first few tell whether the rest is needed at all. Three short
-        ones cost less than to wait for the first.
+        With the first comes the longest: nothing has superseded that as a rule. While what is read
+        spares others it is one at a time; else batches double in length.
         """
-        batch = 1
-        while True:
-            gone = self.superseded()
-            new = [
-                name
-                for name in self.names
-                if name not in self._whole and name not in self._distant and name not in gone
-            ]
-            if not new:
-                break
-            new.sort(key=lambda name: (-self.names[name], name))
-            if sum(self.names[name] for name in new[1:4]) <= SMALL:
-                batch = max(batch, 4)
-            for name, segment in each(self.jobs, new[:batch], self._opener(whole=whole)):
+        new = self._unread()
+        chosen = list(dict.fromkeys((*new[:1], *sorted(new, key=self.names.__getitem__)[-1:])))
+        batch = 0
+        while chosen:
+            for name, segment in each(self.jobs, chosen, self._opener(whole=whole)):
                 if segment is None:
                     del self.names[name]  # damaged, or merged into another since the listing
                 elif isinstance(segment, Segment):
                     self._whole[name] = segment
                 else:
                     self._distant[name] = segment
-            batch *= 2
+            left = len(new) - len(chosen)
+            new = self._unread()
+            batch = 1 if len(new) < left else max(1, batch * 2)
+            chosen = new[:batch]
         if whole:
             self.segments()
+
+    def _unread(self) -> list[bytes]:
+        """Return the listed segments that count and were not read yet, the latest first.
+
+        Of those written in the same second the longest, which cannot be part of another.
+        """
+        read = {*self._whole, *self._distant, *self.superseded()}
+        new = [name for name in self.names if name not in read]
+        return sorted(new, key=lambda name: (-self._times[name], -self.names[name], name))
 
     def _opener(self, *, whole: bool) -> Callable[[bytes], Segment | DistantSegment | None]:
         def open_one(name: bytes) -> Segment | DistantSegment | None:

@@ -14,11 +14,15 @@ from dver.store.packfile import FinishedPack
 #: With more rows than this, directories get a segment of their own: it is short, so readers
 #: download it as a whole and find their way through directories without further requests.
 SPLIT_ROWS = 10_000
-#: When this many segments are no longer than one of these limits (bytes), they are merged.
-MERGE_COUNT = 16
-#: More rows than this are put in order with less memory, which takes a quarter longer.
+#: Segments up to this length (bytes) are merged into the next one that is written: each of them
+#: costs a new clone one request, which is worth about so many bytes.
+SHORT = 256 << 10
+#: A longer one is merged into one of which it makes no more than so many times the rest, and
+#: beyond the second length (bytes) into none.
+_RATIO, _LONGEST = 2, 16 << 20
+#: More rows than this are put in order with less memory, which takes a quarter longer; nothing
+#: older is merged with them.
 _MANY_ROWS = 200_000
-_MERGE_LIMITS = (8 << 20, 512 << 10)
 _OID = slice(0, OID_SIZE)
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)
 
@@ -31,27 +35,43 @@ def build_segments(
 ) -> Iterator[bytes]:
     """Yield the bytes of the segments for some new packs.
 
-    ``live`` are the segments that count now; when too many of them are short, they are merged into
-    the last one yielded, which names them as superseded. ``salt`` is the session of who writes
-    them, random by default. Of several rows for an object those in packs of ``worse`` give way to
-    others, those in its last set to all.
+    ``live`` are the segments that count now; short ones among them are merged into those yielded,
+    each of which names as superseded what it holds itself, so that neither needs the other.
+    ``salt`` is the session of who writes them, random by default. Of several rows for an object
+    those in packs of ``worse`` give way to others, those in its last set to all.
     """
     salt = salt or os.urandom(16)
-    rows = sum(len(one.rows) for one in packs) // pack.ROW.size
+    groups = [packs]
     trees = [one for one in packs if _has_trees(one)]
-    if rows > SPLIT_ROWS and 0 < len(trees) < len(packs):
-        yield _merged(trees, (), salt, worse)
-        packs = [one for one in packs if not _has_trees(one)]
-    yield _merged(packs, short_ones(live), salt, worse)
+    if _rows(packs) > SPLIT_ROWS and 0 < len(trees) < len(packs):
+        # Old segments that are short go with the directories: they may hold some themselves.
+        groups = [trees, [one for one in packs if not _has_trees(one)]]
+    for group in groups:
+        old = due(live, _rows(group))
+        yield _merged(group, old, salt, worse)
+        live = [one for one in live if one not in old]
 
 
-def short_ones(live: Sequence[Segment]) -> list[Segment]:
-    """Return the segments that are due to be merged: none, or at least MERGE_COUNT."""
-    for limit in _MERGE_LIMITS:
-        short = [one for one in live if one.layout.size <= limit]
-        if len(short) >= MERGE_COUNT:
-            return short
-    return []
+def due(live: Sequence[Segment], rows: int) -> list[Segment]:
+    """Return the segments to be merged into one that has so many new rows.
+
+    From the shortest on, each that is short, or at most _RATIO times as long as the new one has
+    become by then. What is left is several times as long as all that is shorter, so there are few.
+    """
+    if rows > _MANY_ROWS:
+        return []
+    found: list[Segment] = []
+    length = rows * segment.ROW.size
+    for one in sorted(live, key=operator.attrgetter("size")):
+        if one.size > max(SHORT, min(_RATIO * length, _LONGEST)):
+            break
+        found.append(one)
+        length += one.size
+    return found
+
+
+def _rows(packs: Sequence[FinishedPack]) -> int:
+    return sum(len(one.rows) for one in packs) // pack.ROW.size
 
 
 def _has_trees(one: FinishedPack) -> bool:

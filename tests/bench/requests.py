@@ -12,6 +12,9 @@ from tests.bench.cloud import Cloud
 from tests.bench.lab import Lab, fresh_store
 from tests.bench.measure import run
 
+#: After so many pushes of 100 changed files each one file is pulled again.
+SMALL_PUSHES = (5, 10, 20)
+
 Keep = Callable[[dict[str, Any]], None]
 
 
@@ -93,7 +96,7 @@ def sharing(counting: Counting) -> None:
 
 
 def in_large_remote(counting: Counting) -> None:
-    """Count for one file in a remote that holds a million objects."""
+    """Count for one file in a remote of a million objects, before and after small pushes."""
     lab, cloud = counting.lab, counting.cloud
     count = lab.many(1_000_000)
     repo = lab.repo("requests-large")
@@ -101,7 +104,15 @@ def in_large_remote(counting: Counting) -> None:
     cloud.attach(repo)
     workloads.commit(repo, lab.env)
     counting.command(f"push {count:,} objects", repo, "push")
-    clone = lab.clone(repo, "requests-large-clone")
     name = f"pull of one file, cold, {count:,} objects in the remote"
     one = "data/00000/00000007.bin"
-    counting.command(name, clone, "pull", one, requests=8, received=3e6)
+    pushes = 0
+    for target in (0, 1, *SMALL_PUSHES):
+        while pushes < target:
+            pushes += 1
+            workloads.change_in_store(repo, lab.many(100), seed=pushes)
+            workloads.commit(repo, lab.env)
+            lab.call(repo, *lab.dver, "push", env=cloud.env)
+        clone = lab.clone(repo, f"requests-large-clone-{pushes}")
+        later = f", small pushes since then: {pushes}" if pushes else ""
+        counting.command(name + later, clone, "pull", one, requests=8, received=3e6)

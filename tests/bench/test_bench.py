@@ -167,6 +167,19 @@ def test_a_store_made_without_files_is_whole(count: int, git_repo: GitRepo) -> N
     assert len(list((git_repo.path / "data").rglob("*.bin"))) == count
 
 
+def test_a_store_changed_without_files_is_whole(git_repo: GitRepo) -> None:
+    dver = Dver(git_repo.path, in_process=True)
+    dver("init")
+    workloads.tree_in_store(git_repo.path, 3000)
+    dver("checkout")
+    before = {path: path.read_bytes() for path in (git_repo.path / "data").rglob("*.bin")}
+    workloads.change_in_store(git_repo.path, 2, seed=3)
+    dver("fsck", "--full")
+    dver("checkout")
+    assert before.keys() == set((git_repo.path / "data").rglob("*.bin"))
+    assert sum(path.read_bytes() != data for path, data in before.items()) == 2
+
+
 def test_the_proxy_counts_what_it_forwards() -> None:
     with scripted_server() as script:
         script.replies = [Reply(200, b"stored"), Reply(404, b""), Reply(200, b"more")]

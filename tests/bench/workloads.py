@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dver.base.oid import oid_of
@@ -94,6 +95,27 @@ def with_rows(source: Path, target: Path, number: int, *, seed: int = 5) -> None
     for at in sorted(rng.sample(range(1, len(lines)), number), reverse=True):
         lines.insert(at, _row(rng, 10**9 + at).encode())
     target.write_bytes(b"".join(lines))
+
+
+def change_in_store(repo: Path, number: int, *, seed: int) -> None:
+    """Give one file in each of so many directories of :func:`tree_in_store` new content."""
+    store = Store.open(LocalStorage(repo / ".git" / "dver"))
+    named = pointer.decode((repo / "data.dver").read_bytes())
+    top = list(trees.decode(store.read(named.oid)))
+    rng = random.Random(seed)
+    step = max(len(top) // number, 1)
+    with store.writer() as writer:
+        for at in range(seed % step, len(top), step)[:number]:
+            entries = list(trees.decode(store.read(top[at].oid)))
+            which = seed % len(entries)
+            new = writer.add(rng.randbytes(64))
+            entries[which] = Entry(FILE, entries[which].name, 64, new)
+            oid = writer.add(trees.encode(trees.build(entries, 0)), pack.TREE)
+            top[at] = replace(top[at], oid=oid)
+        whole = trees.build(top, named.files or 0)
+        oid = writer.add(trees.encode(whole), pack.TREE)
+        writer.commit()
+    (repo / "data.dver").write_bytes(pointer.encode(Pointer("tree", oid, whole.size, whole.files)))
 
 
 def tree_in_store(repo: Path, count: int, *, seed: int = 6) -> None:

@@ -122,7 +122,6 @@ def test_what_only_doomed_packs_hold_stops_it_unless_it_is_copied(
 def test_merging_keeps_the_row_that_will_be_there_longest(
     monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr("dver.transfer.segments.MERGE_COUNT", 2)
     oid, packs = Oid(b"o" * 32), [bytes([65 + number]) * 32 for number in range(3)]
     made = []
     for name in packs:

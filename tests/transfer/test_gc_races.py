@@ -263,7 +263,6 @@ def test_segments_are_merged_while_their_packs_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inner: str
 ) -> None:
     """Who merges keeps one row for each object, which may be that in the pack that goes."""
-    monkeypatch.setattr("dver.transfer.segments.MERGE_COUNT", 2)
     number = deleted = 0
     while True:
         world = World(tmp_path / str(number))

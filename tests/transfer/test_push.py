@@ -8,7 +8,7 @@ import pytest
 
 from dver.base.errors import SystemFailure
 from dver.formats import root as roots
-from dver.storage.base import Storage
+from dver.storage.base import Entry, Storage
 from dver.storage.local import LocalStorage
 from dver.store.index import Segment
 from dver.store.packfile import FinishedPack
@@ -89,6 +89,10 @@ def test_many_small_local_packs_become_one(bucket: Storage, alice: Clone, bob: C
     assert not bob.fetch(*objects).lost
 
 
+def segments_read(clone: Clone) -> list[str]:
+    return [key for verb, key, _ in clone.storage.log if key.startswith("index/") and verb == "get"]
+
+
 def test_segments_are_merged_before_there_are_many(
     tmp_path: Path, bucket: Storage, alice: Clone
 ) -> None:
@@ -98,17 +102,51 @@ def test_segments_are_merged_before_there_are_many(
         alice.push(objects[-1])
     bob = Clone(tmp_path / "bob", bucket)
     assert not bob.fetch(*objects).lost
-    segments = [
-        key for verb, key, _ in bob.storage.log if key.startswith("index/") and verb == "get"
-    ]
-    assert len(segments) < 20
+    assert len(segments_read(bob)) == 1
     # Superseded segments count for nothing, and their rows are all in the one that replaced them.
     remote = bob.remote()
     remote.refresh_index()
-    assert len(remote.index.segments()) <= 17
+    assert len(remote.index.segments()) == 1
     assert {oid for oid, _ in remote.locate([one.oid for one in objects])} == {
         one.oid for one in objects
     }
+
+
+def test_a_new_clone_reads_no_segment_that_another_replaces(
+    tmp_path: Path, bucket: Storage, alice: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dver.transfer.segments.SHORT", 1000)
+    objects, most = [], 0
+    for i in range(40):
+        objects.append(alice.add(f"m{i}", many(i % 7 + 1, seed=i)))
+        alice.push(objects[-1])
+        bob = Clone(tmp_path / f"bob{i}", bucket)
+        remote = bob.remote()
+        remote.refresh_index()
+        assert len(segments_read(bob)) == len(remote.index.segments())
+        most = max(most, len(segments_read(bob)))
+    assert 2 < most < 6
+    assert not bob.fetch(*objects).lost
+
+
+def test_whatever_the_times_of_segments_all_that_count_are_read(
+    tmp_path: Path, bucket: Storage, alice: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A remote may have been copied, in any order, or not tell times at all."""
+    objects = []
+    for i in range(12):
+        monkeypatch.setattr("dver.transfer.segments.SHORT", 1000 if i < 6 else 1 << 20)
+        objects.append(alice.add(f"m{i}", many(4, seed=i)))
+        alice.push(objects[-1])
+    listed = bucket.list
+    for order in (1.0, -1.0, None):
+
+        def turned(prefix: str, order: float | None = order) -> Iterator[Entry]:
+            for one in listed(prefix):
+                yield one._replace(modified=None if order is None else order * (one.modified or 0))
+
+        monkeypatch.setattr(bucket, "list", turned)
+        assert not Clone(tmp_path / f"bob{order}", bucket).fetch(*objects).lost
 
 
 def test_a_superseded_segment_counts_while_its_successor_is_absent(

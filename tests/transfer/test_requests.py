@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,22 @@ def test_a_thousand_changed_files_take_eight(alice: Clone, bob: Clone, short: On
     assert pushed.requests <= 8
     bob.fetch(changed)
     assert bob.content(changed) == alice.content(changed)
+
+
+def test_small_pushes_cost_a_new_clone_no_requests(
+    tmp_path: Path, bucket: Storage, alice: Clone
+) -> None:
+    content = many(400)
+    taken = set()
+    for number in range(8):
+        content["d007"] = many(50, seed=number + 1)["d000"]
+        tree = alice.add("data", content)
+        alice.push(tree)
+        fetched = Clone(tmp_path / str(number), bucket).fetch(tree, inside=(b"d002/f00101",))
+        assert not fetched.lost
+        taken.add(fetched.requests)
+    # The listing, what it is, the segment, two directories, the file.
+    assert taken == {6}
 
 
 def test_an_emptied_place_is_seen_in_one_request(
