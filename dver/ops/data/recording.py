@@ -185,17 +185,20 @@ class Recorder:
     # finishing
 
     def _finish(self, one: Recording) -> None:
+        old = one.job.old
+        # Only a comparison with what was recorded reads them again before they are committed.
+        compared = old is not None and old.kind == "tree" and not one.job.replaces
         built: dict[Oid, bytes] = {}
         for scan in one.scans.values():
             for oid, data in build_trees(scan, known=self._store.has):
                 self._writer.add(data, pack.TREE)
-                built[oid] = data
+                if compared and not one.job.parts:
+                    built[oid] = data
         if one.job.parts:
             one.pointer = self._splice(one)
         elif one.scans:
             one.pointer = pointer_of(one.scans[b""])
-            old = one.job.old
-            if old is not None and old.kind == "tree" and not one.job.replaces:
+            if old is not None and compared:
                 shown = show(self._repo.display(one.job.path))
                 source = EncodedTrees(built)
                 refuse_dropping(self._store, old, one.pointer, one.known, source, shown)
