@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dver.base.dataclass import dataclass
 from dver.base.oid import OID_SIZE, Oid, oid_of
@@ -48,6 +48,16 @@ _NOTHING = bytes(OID_SIZE)
 Expected = Callable[[int, int], "array[int]"]
 
 
+class Taker(Protocol):
+    """Whoever is told what became of the files."""
+
+    def put(self, first: int, oids: bytes, stats: array[int]) -> None:
+        """Take what reading some neighbours told, from the ``first`` on, as in :class:`Ingested`.
+
+        Not called for several at the same time.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Ingested:
     """What became of the files, in their order.
@@ -59,6 +69,17 @@ class Ingested:
 
     oids: bytearray
     stats: array[int]
+
+    @classmethod
+    def of(cls, count: int) -> Ingested:
+        """Return room for so many files."""
+        return cls(bytearray(OID_SIZE * count), array("Q", bytes(8 * STAT_FIELDS)) * count)
+
+    def put(self, first: int, oids: bytes, stats: array[int]) -> None:
+        """Take what reading some neighbours told, from the ``first`` on."""
+        end = first + len(oids) // OID_SIZE
+        self.oids[first * OID_SIZE : end * OID_SIZE] = oids
+        self.stats[first * STAT_FIELDS : end * STAT_FIELDS] = stats
 
     def oid(self, i: int) -> Oid:
         """Return the oid of the i-th file."""
@@ -75,6 +96,23 @@ def ingest_files(
     expected: Expected | None = None,
     sums: Sums | None = None,
 ) -> Ingested:
+    """Hash regular files, and store them with a writer, as :func:`ingest_into` does."""
+    got = Ingested.of(len(paths))
+    ingest_into(got, writer, paths, sizes, task=task, workers=workers, expected=expected, sums=sums)
+    return got
+
+
+def ingest_into(
+    taker: Taker,
+    writer: Writer | None,
+    paths: Sequence[bytes],
+    sizes: Sequence[int],
+    *,
+    task: Task,
+    workers: int | None = None,
+    expected: Expected | None = None,
+    sums: Sums | None = None,
+) -> None:
     """Hash regular files and, with a writer, store what the store does not have.
 
     ``paths`` are absolute; ``sizes`` are the expected lengths in bytes, which only steer the work.
@@ -82,24 +120,18 @@ def ingest_files(
     read needs no other check that it did not change meanwhile.
     ``sums`` are what other names promise of the files: one that breaks its promise is not stored,
     and has no oid in the result. Symlinks are never followed. A file that vanishes or changes while
-    it is read raises RefusedError, one that cannot be read SystemFailure. ``task`` advances by
-    files.
+    it is read raises RefusedError, one that cannot be read SystemFailure; then the ``taker`` may
+    have been told of others. ``task`` advances by files.
     """
-    oids = bytearray(OID_SIZE * len(paths))
-    stats = array("Q", bytes(8 * STAT_FIELDS * len(paths)))
 
     def place(at: Sequence[int], got: tuple[bytes, bytes]) -> None:
-        rows = array("Q", got[1])
-        first, end = at[0], at[-1] + 1
-        if end - first == len(at):
-            oids[first * OID_SIZE : end * OID_SIZE] = got[0]
-            stats[first * STAT_FIELDS : end * STAT_FIELDS] = rows
-            task.advance(len(at))
-            return
-        for i, where in enumerate(at):
-            oids[where * OID_SIZE : (where + 1) * OID_SIZE] = got[0][i * OID_SIZE :][:OID_SIZE]
-            row = rows[i * STAT_FIELDS : (i + 1) * STAT_FIELDS]
-            stats[where * STAT_FIELDS : (where + 1) * STAT_FIELDS] = row
+        oids, rows = got[0], array("Q", got[1])
+        if at[-1] + 1 - at[0] == len(at):
+            taker.put(at[0], oids, rows)
+        else:
+            for i, where in enumerate(at):
+                row = rows[i * STAT_FIELDS : (i + 1) * STAT_FIELDS]
+                taker.put(where, oids[i * OID_SIZE : (i + 1) * OID_SIZE], row)
         task.advance(len(at))
 
     large = [i for i, size in enumerate(sizes) if size >= _LARGE]
@@ -124,7 +156,6 @@ def ingest_files(
                 oid, row = big.add(paths[i], None if sums is None else sums.part([i]))
                 place([i], (oid or _NOTHING, array("Q", row).tobytes()))
             big.finish()
-    return Ingested(oids, stats)
 
 
 def _worth_workers(small: Sequence[int], sizes: Sequence[int]) -> bool:

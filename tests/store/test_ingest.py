@@ -62,6 +62,36 @@ def test_files_become_objects(
         assert tuple(result.stats[5 * i : 5 * i + 5]) == row
 
 
+class Heard:
+    """Notes how many files were told of at once, from which on."""
+
+    def __init__(self) -> None:
+        self.oids: dict[int, bytes] = {}
+        self.calls: list[tuple[int, int]] = []
+
+    def put(self, first: int, oids: bytes, stats: array[int]) -> None:
+        assert len(oids) * 5 == len(stats) * 32
+        self.calls.append((first, len(oids) // 32))
+        for i in range(len(oids) // 32):
+            self.oids[first + i] = oids[32 * i : 32 * i + 32]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_taker_is_told_of_neighbours_at_once(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "_WORTH_FILES", 1)
+    monkeypatch.setattr(ingest, "_BATCH_FILES", 2)
+    monkeypatch.setattr(ingest, "_LARGE", 100)
+    contents = [b"0", b"1", b"2", bytes(200), b"4", b"5"]
+    paths, sizes = make(tmp_path / "data", contents)
+    heard = Heard()
+    ingest.ingest_into(heard, None, paths, sizes, task=Task(), workers=workers)
+    assert heard.oids == {i: oid_of(data) for i, data in enumerate(contents)}
+    # A batch around the large file is no neighbours.
+    assert sorted(heard.calls) == [(0, 2), (2, 1), (3, 1), (4, 1), (5, 1)]
+
+
 def test_a_large_file_is_cut_like_one_in_memory(store: Store, tmp_path: Path) -> None:
     data = random.Random(3).randbytes((9 << 20) + 12345)
     paths, sizes = make(tmp_path / "data", [data])

@@ -12,6 +12,7 @@ from dver.formats import pack
 from dver.formats import tree as trees
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, Entry
+from dver.store import ingest
 from dver.workspace import hashing
 from dver.workspace.building import Replacement, Splice, build_trees, entry_of, pointer_of
 from dver.workspace.filescan import scan_file
@@ -129,15 +130,18 @@ def test_a_file_that_changes_while_it_is_read(
 ) -> None:
     bench.write({b"%03d" % i: b"%d" % i for i in range(40)} | {b"sub/x": b"1"})
     scan = bench.scan()
-    really = hashing.ingest_files
+    really = ingest.ingest_into
 
-    def unstable(writer: object, paths: object, *rest: object, **options: object) -> object:
+    def unstable(
+        taker: object, writer: object, paths: object, *rest: object, **options: object
+    ) -> None:
         for i in range(len(paths)):
             if paths[i].endswith(b"/007"):
                 raise RefusedError("a file changed", paths=["007"])
-        return really(writer, paths, *rest, **options)
+        really(taker, writer, paths, *rest, **options)
 
-    monkeypatch.setattr(hashing, "ingest_files", unstable)
+    monkeypatch.setattr(ingest, "ingest_into", unstable)
+    monkeypatch.setattr(hashing, "ingest_into", unstable)
     with pytest.raises(RefusedError):
         fill_scan(scan, None)
     fill_scan(scan, None, lenient=True)
