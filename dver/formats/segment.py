@@ -44,7 +44,9 @@ _OID_OF_ROW = struct.Struct(f"{OID_SIZE}s{PLACE.size}x")
 MIN_FANOUT_BITS, MAX_FANOUT_BITS = 4, 20
 _RESERVED = bytes(16)
 _BLOCK = 4096
-_SORTED_AT_ONCE = 1 << 16
+#: A pack of small files has some ten thousand rows; its part of a group is as long as a block.
+_GROUPS = 64
+_BLOCK_ROWS = 1024
 _KINDS = frozenset(pack.KINDS)
 _CODECS = frozenset((pack.RAW, pack.ZSTD))
 _ROW_WORDS, _FOOTER_WORDS = ROW.size // 4, pack.ROW.size // 4
@@ -122,31 +124,34 @@ def encode(
     ``rows`` are 52-byte rows in ascending order, one per oid, whose pack ordinals index ``packs``,
     which holds (name, size) in ascending order of name.
     """
-    return b"".join(pieces(b"".join(rows), packs, salt, superseded))
+    return b"".join(pieces([b"".join(rows)], packs, salt, superseded))
 
 
 def pieces(
-    rows: bytes | bytearray,
+    blocks: Sequence[bytes],
     packs: Sequence[tuple[bytes, int]],
     salt: bytes,
     superseded: Iterable[bytes] = (),
-) -> list[bytes | bytearray]:
-    """Return a segment's bytes in pieces, of which the rows, joined and in order, are one."""
-    count = len(rows) // ROW.size
+) -> list[bytes]:
+    """Return a segment's bytes in pieces; ``blocks`` are joined rows, all together in order."""
+    count = sum(map(len, blocks)) // ROW.size
     bits = fanout_bits(count)
     old = sorted(set(superseded))
     header = HEADER.pack(MAGIC, 1, bits, ROW.size, len(packs), count, len(old), 0, salt, _RESERVED)
     head = b"".join(
-        (header, *(PACK.pack(name, size) for name, size in packs), *old, _fanout(rows, bits))
+        (header, *(PACK.pack(name, size) for name, size in packs), *old, _fanout(blocks, bits))
     )
     check = Checksummer(head)
-    check.update(rows)
-    return [head, rows, TRAILER.pack(check.intdigest(), END_MAGIC)]
+    for block in blocks:
+        check.update(block)
+    return [head, *blocks, TRAILER.pack(check.intdigest(), END_MAGIC)]
 
 
-def _fanout(rows: bytes | bytearray, bits: int) -> bytes:
+def _fanout(blocks: Sequence[bytes], bits: int) -> bytes:
     """Return the fanout table of rows in order: one search per bucket, not a step per row."""
-    firsts = array("I", memoryview(rows).cast("I")[::_ROW_WORDS].tobytes())
+    firsts = array("I")
+    for block in blocks:
+        firsts.frombytes(memoryview(block).cast("I")[::_ROW_WORDS].tobytes())
     if sys.byteorder == "little":
         firsts.byteswap()  # oids are in the order of their bytes
     shift = 32 - bits
@@ -171,24 +176,36 @@ def rows_of_footer(footer: bytes | memoryview, ordinal: int) -> bytes:
     return rows.tobytes()
 
 
-def in_order(rows: bytes | bytearray) -> bytearray:
-    """Return joined rows in ascending order, each oid once.
+def in_order(joined: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield blocks of rows, ascending and each oid once, of rows that were joined in any order.
 
-    They are sorted in groups by the first byte of their oids, which are spread evenly: as objects
-    of Python all rows of a million would take 100 MB beside the 50 that they are.
+    Rows are put in groups by the first byte of their oids, which are spread evenly. So there are
+    never many as objects of Python, which take twice as much again as the rows, and what was
+    given is let go of group by group, in pieces like those that come out, while the others are
+    still waited for: a million rows take their 50 MB once.
     """
-    size = ROW.size
-    firsts = rows[::size]
-    groups = min(max(len(firsts) // _SORTED_AT_ONCE, 1), 256)
-    ordered = bytearray()
-    for group in range(groups):
-        low, high = 256 * group // groups, 256 * (group + 1) // groups
-        marks = firsts.translate(bytes(low) + b"\1" * (high - low) + bytes(256 - high))
-        starts = itertools.compress(range(0, len(rows), size), marks)
-        some = [bytes(rows[at : at + size]) for at in starts]
+    groups: list[list[bytes]] = [[] for _ in range(_GROUPS)]
+    for rows in joined:
+        ordered = b"".join(sorted(split(rows)))
+        firsts = ordered[:: ROW.size]
+        start = 0
+        for number, group in enumerate(groups, 1):
+            end = bisect_left(firsts, 256 * number // _GROUPS, start)
+            if start < end:
+                group.append(ordered[start * ROW.size : end * ROW.size])
+            start = end
+    for group in groups:
+        some = [row for piece in group for row in split(piece)]
+        group.clear()
         some.sort()
-        ordered += b"".join(distinct(some))
-    return ordered
+        some = distinct(some)
+        for at in range(0, len(some), _BLOCK_ROWS):
+            yield b"".join(some[at : at + _BLOCK_ROWS])
+
+
+def split(rows: bytes) -> list[bytes]:
+    """Return joined rows one by one."""
+    return [rows[at : at + ROW.size] for at in range(0, len(rows), ROW.size)]
 
 
 def distinct(rows: list[bytes]) -> list[bytes]:

@@ -153,7 +153,7 @@ def sweep(store: Store, marks: Marks, todo: Plan) -> None:
         publish_packs(top, copies)
         rows, table = _surviving(marks, set(todo.delete) | set(todo.rewrite), copies)
         if rows:
-            write_segment(top, b"".join(rows), table, superseded=old)
+            write_segment(top, [b"".join(rows)], table, superseded=old)
         for name in old:
             fsio.remove(os.path.join(top, layout.segment_key(name)))
         fsio.sync_dir(os.path.join(top, "index"))

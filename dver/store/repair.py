@@ -256,7 +256,7 @@ def _write_index(store: Store, packs: list[FinishedPack], plan: Plan) -> None:
     old = [one.name for one in plan.before.segments] + plan.before.obsolete
     if rows:
         rows = _without_torn_lists(store, rows, table, plan)
-        write_segment(top, b"".join(rows), table, superseded=old)
+        write_segment(top, [b"".join(rows)], table, superseded=old)
     for name in old:
         fsio.remove(os.path.join(top, layout.segment_key(name)))
     fsio.sync_dir(os.path.join(top, "index"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from dver.base import fsio
@@ -247,8 +247,9 @@ class Writer:
         self._adopted = list(finished)
         finished = [one for one in finished if one.rows]
         if finished:
+            rows = list(blocks_of_rows(finished))
             publish_packs(self.directory, finished)
-            write_segment(self.directory, joined_rows(finished), _table(finished))
+            write_segment(self.directory, rows, _table(finished))
             self._store.refresh()
         for one in self._adopted:
             with contextlib.suppress(OSError):
@@ -283,28 +284,27 @@ def _table(finished: Iterable[FinishedPack]) -> list[tuple[bytes, int]]:
     return sorted((one.name, one.size) for one in finished)
 
 
-def joined_rows(finished: Sequence[FinishedPack]) -> bytearray:
-    """Return the segment rows of some packs in ascending order, each oid once."""
-    joined = bytearray()
-    for number, one in enumerate(sorted(finished, key=lambda one: one.name)):
-        joined += segment.rows_of_footer(one.rows, number)
-    return segment.in_order(joined)
+def blocks_of_rows(finished: Iterable[FinishedPack]) -> Iterator[bytes]:
+    """Yield the segment rows of some packs in ascending order, each oid once, in blocks."""
+    packs = sorted(finished, key=lambda one: one.name)
+    return segment.in_order(
+        segment.rows_of_footer(one.rows, number) for number, one in enumerate(packs)
+    )
 
 
-def encode_rows(finished: Sequence[FinishedPack]) -> list[bytes]:
+def encode_rows(finished: Iterable[FinishedPack]) -> list[bytes]:
     """Return the same, row by row."""
-    rows, size = bytes(joined_rows(finished)), segment.ROW.size
-    return [rows[at : at + size] for at in range(0, len(rows), size)]
+    return [row for block in blocks_of_rows(finished) for row in segment.split(block)]
 
 
 def write_segment(
     directory: str,
-    rows: bytes | bytearray,
+    blocks: Sequence[bytes],
     table: Sequence[tuple[bytes, int]],
     superseded: Iterable[bytes] = (),
 ) -> bytes:
-    """Write a segment of joined rows durably into a local store and return its name."""
-    data = segment.pieces(rows, table, os.urandom(16), superseded)
+    """Write a segment of rows, joined in blocks, durably into a local store and return its name."""
+    data = segment.pieces(blocks, table, os.urandom(16), superseded)
     hasher = Hasher()
     for piece in data:
         hasher.update(piece)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
+from operator import attrgetter, itemgetter, not_
 
 from dver.base.oid import OID_SIZE
 from dver.formats import pack, segment
@@ -20,8 +21,7 @@ SHORT = 256 << 10
 #: A longer one is merged into one of which it makes no more than so many times the rest, and
 #: beyond the second length (bytes) into none.
 _RATIO, _LONGEST = 2, 16 << 20
-#: More rows than this are put in order with less memory, which takes a quarter longer; nothing
-#: older is merged with them.
+#: With more rows than this nothing older is merged: that takes more memory for each row.
 _MANY_ROWS = 200_000
 _OID = slice(0, OID_SIZE)
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)
@@ -41,13 +41,18 @@ def build_segments(
     those in packs of ``worse`` give way to others, those in its last set to all.
     """
     salt = salt or os.urandom(16)
-    groups = [packs]
-    trees = [one for one in packs if _has_trees(one)]
-    if _rows(packs) > SPLIT_ROWS and 0 < len(trees) < len(packs):
+    kinds = [one.rows[44 :: pack.ROW.size] for one in packs]
+    counts = list(map(len, kinds))
+    trees = [any(kind in some for kind in _TREE_KINDS) for some in kinds]
+    groups = [(packs, sum(counts))]
+    if sum(counts) > SPLIT_ROWS and any(trees) and not all(trees):
         # Old segments that are short go with the directories: they may hold some themselves.
-        groups = [trees, [one for one in packs if not _has_trees(one)]]
-    for group in groups:
-        old = due(live, _rows(group))
+        groups = [
+            (list(compress(packs, chosen)), sum(compress(counts, chosen)))
+            for chosen in (trees, list(map(not_, trees)))
+        ]
+    for group, rows in groups:
+        old = due(live, rows)
         yield _merged(group, old, salt, worse)
         live = [one for one in live if one not in old]
 
@@ -62,21 +67,12 @@ def due(live: Sequence[Segment], rows: int) -> list[Segment]:
         return []
     found: list[Segment] = []
     length = rows * segment.ROW.size
-    for one in sorted(live, key=operator.attrgetter("size")):
+    for one in sorted(live, key=attrgetter("size")):
         if one.size > max(SHORT, min(_RATIO * length, _LONGEST)):
             break
         found.append(one)
         length += one.size
     return found
-
-
-def _rows(packs: Sequence[FinishedPack]) -> int:
-    return sum(len(one.rows) for one in packs) // pack.ROW.size
-
-
-def _has_trees(one: FinishedPack) -> bool:
-    kinds = one.rows[44 :: pack.ROW.size]
-    return any(kind in kinds for kind in _TREE_KINDS)
 
 
 def _merged(
@@ -91,28 +87,16 @@ def _merged(
     names = sorted(table)
     ordinals = {name: number for number, name in enumerate(names)}
     listed = [(name, table[name]) for name in names]
-    new = bytearray()
-    for one in packs:
-        new += segment.rows_of_footer(one.rows, ordinals[one.name])
-    if not old and len(new) > _MANY_ROWS * segment.ROW.size:
-        ordered = segment.in_order(new)
-        del new
-        return b"".join(segment.pieces(ordered, listed, salt))
-    rows = _split(bytes(new))
-    rows.sort()
-    rows = segment.distinct(rows)
+    new = segment.in_order(segment.rows_of_footer(one.rows, ordinals[one.name]) for one in packs)
+    if not old:
+        return b"".join(segment.pieces(list(new), listed, salt))
     # A new place goes before an old one: the old one may be the reason for the new.
-    if old:
-        rows += _renumbered(old, ordinals, worse)
-        rows.sort(key=operator.itemgetter(_OID))
-        rows = segment.distinct(rows)
+    rows = [row for block in new for row in segment.split(block)]
+    rows += _renumbered(old, ordinals, worse)
+    rows.sort(key=itemgetter(_OID))
+    rows = segment.distinct(rows)
     superseded = {name for one in old for name in (one.name, *one.superseded)}
     return segment.encode(rows, listed, salt, superseded)
-
-
-def _split(rows: bytes) -> list[bytes]:
-    size = segment.ROW.size
-    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 def _renumbered(

@@ -207,14 +207,16 @@ def test_distinct_rows_keep_the_first_of_each_oid(numbers: list[tuple[int, int]]
 
 
 @given(
-    st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.sampled_from(range(3)))),
+    st.lists(st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.sampled_from(range(3))))),
     st.sampled_from([1, 3, 100]),
 )
-def test_joined_rows_are_put_in_order_group_by_group(
-    numbers: list[tuple[bytes, int]], at_once: int
+def test_rows_of_several_packs_are_put_in_order_group_by_group(
+    packs: list[list[tuple[bytes, int]]], block: int
 ) -> None:
-    rows = [oid * 32 + bytes([where]) * 20 for oid, where in numbers]
-    kept = {row[:32]: row for row in sorted(rows, reverse=True)}
+    rows = [[oid * 32 + bytes([where]) * 20 for oid, where in one] for one in packs]
+    kept = {row[:32]: row for row in sorted((row for one in rows for row in one), reverse=True)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segment, "_SORTED_AT_ONCE", at_once)
-        assert segment.in_order(b"".join(rows)) == b"".join(sorted(kept.values()))
+        patch.setattr(segment, "_BLOCK_ROWS", block)
+        blocks = list(segment.in_order(b"".join(one) for one in rows))
+    assert all(0 < len(one) <= block * 52 for one in blocks)
+    assert b"".join(blocks) == b"".join(sorted(kept.values()))

@@ -8,7 +8,7 @@ from dver.base.oid import Oid
 from dver.formats import pack
 from dver.store.packfile import PackBuilder
 from dver.store.store import Store
-from dver.store.writer import _table, joined_rows, publish_packs, write_segment
+from dver.store.writer import _table, blocks_of_rows, publish_packs, write_segment
 
 
 def forge(store: Store, objects: Iterable[tuple[bytes, int, bytes]]) -> bytes:
@@ -23,6 +23,6 @@ def forge(store: Store, objects: Iterable[tuple[bytes, int, bytes]]) -> bytes:
     builder.finish()
     done = builder.result()
     publish_packs(directory, [done])
-    write_segment(directory, joined_rows([done]), _table([done]))
+    write_segment(directory, list(blocks_of_rows([done])), _table([done]))
     store.refresh()
     return done.name

@@ -183,7 +183,7 @@ def test_a_chunk_that_the_index_has_not_as_it_should(filled: Store, what: str) -
         elif what == "longer":
             raw = int.from_bytes(row[44:48], "little") + 1
             rows.append(row[:44] + raw.to_bytes(4, "little") + row[48:])
-    write_segment(filled.local_directory(), b"".join(rows), one.packs, [one.name])
+    write_segment(filled.local_directory(), [b"".join(rows)], one.packs, [one.name])
     gone = what == "gone"
     told = ("object-torn", (oid_of(LARGE),)) if gone else ("object-damaged", (chunk,))
     assert check(filled) == [told]
