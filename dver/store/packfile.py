@@ -32,12 +32,36 @@ _row = pack.ROW.pack
 
 @dataclass(frozen=True, slots=True)
 class FinishedPack:
-    """A complete pack in a temporary file: its name, size in bytes, and footer rows."""
+    """A complete pack in a file of its own: its name, size in bytes, and footer rows if at hand."""
 
     temp: str
     name: bytes
     size: int
-    rows: bytes
+    held: bytes | None = None
+
+    @property
+    def rows(self) -> bytes:
+        """The footer rows; read from the file, if they are not at hand, and compared with the name.
+
+        Raises CorruptError or SystemFailure if they cannot be read.
+        """
+        if self.held is not None:
+            return self.held
+        try:
+            with open(open_regular(self.temp), "rb", buffering=0) as file:
+                header, rows, trailer, _ = read_ends(file.fileno())
+        except OSError as error:
+            raise fsio.failure(error, "read", self.temp) from error
+        if pack.name_of(header, rows, trailer) != self.name:
+            raise CorruptError(f"{fsio.show(self.temp)}: a new pack is not as it was written")
+        return rows
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no rows count."""
+        if self.held is not None:
+            return not self.held
+        return self.size <= pack.HEADER.size + pack.TRAILER.size
 
 
 class PackBuilder:
@@ -54,6 +78,7 @@ class PackBuilder:
         self._pending_size = 0
         self._written = Checksummer()
         self._rows: list[bytes] = []
+        self._footer = b""
         self._syncing = syncing
         self._synced: Future[None] | None = None
         self._name = b""
@@ -92,7 +117,8 @@ class PackBuilder:
     def finish(self) -> None:
         """Write the footer and begin to make the file durable; nothing can be added any more."""
         self.flush()
-        rows = b"".join(self._rows)
+        rows = self._footer = b"".join(self._rows)
+        self._rows.clear()
         trailer = pack.encode_trailer(self._header, self._written.intdigest(), rows)
         self._name = pack.name_of(self._header, rows, trailer)
         fsio.write_all(self._fd, rows + trailer, self.temp)
@@ -107,7 +133,7 @@ class PackBuilder:
         else:
             fsio.sync_file(self._fd, self.temp)
         self._close()
-        return FinishedPack(self.temp, self._name, self.size, b"".join(self._rows))
+        return FinishedPack(self.temp, self._name, self.size, self._footer)
 
     def abandon(self) -> None:
         """Remove the file."""

@@ -245,7 +245,7 @@ class Writer:
         self.stored_bytes += self.packs.stored_bytes
         self.new_objects += self.packs.new_objects
         self._adopted = list(finished)
-        finished = [one for one in finished if one.rows]
+        finished = [one for one in finished if not one.is_empty]
         if finished:
             rows = list(blocks_of_rows(finished))
             publish_packs(self.directory, finished)

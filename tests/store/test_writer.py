@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from dver.base import fsio
+from dver.base.errors import CorruptError, SystemFailure
 from dver.base.oid import EMPTY, oid_of
 from dver.formats import pack
 from dver.storage.local import LocalStorage
-from dver.store.packfile import read_footer
+from dver.store.packfile import FinishedPack, read_footer
 from dver.store.store import Store
+from dver.store.writer import PackSet
 from tests.formats.samples import pack_name
 
 
@@ -200,3 +202,51 @@ def test_a_crash_at_any_step_of_a_commit_leaves_the_store_sound(tmp_path: Path) 
     assert outcomes[0] == (True, False)
     assert outcomes[-1] == (False, True)
     assert sum(crashed for crashed, _ in outcomes) > 8
+
+
+def left_by_a_worker(store: Store) -> FinishedPack:
+    packs = PackSet(store, os.path.join(store.local_directory(), "tmp"))
+    for n in range(10):
+        packs.add(noise(100, n))
+    (done,) = packs.finish()
+    left = FinishedPack(done.temp, done.name, done.size)
+    assert not left.is_empty
+    assert left.rows == done.rows
+    return left
+
+
+def test_a_pack_that_a_worker_left_is_taken_over(store: Store) -> None:
+    with store.writer() as writer:
+        writer.adopt(left_by_a_worker(store))
+        writer.commit()
+    assert [store.read(oid_of(noise(100, n))) for n in range(10)] == [
+        noise(100, n) for n in range(10)
+    ]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_pack_that_is_not_as_a_worker_left_it_is_refused(store: Store, gone: bool) -> None:
+    left = left_by_a_worker(store)
+    os.chmod(left.temp, 0o600)
+    with open(left.temp, "r+b") as file:
+        file.seek(left.size - pack.TRAILER.size - pack.ROW.size)
+        file.write(b"?")
+    if gone:
+        os.unlink(left.temp)
+    with pytest.raises(SystemFailure if gone else CorruptError), store.writer() as writer:
+        writer.adopt(left)
+        writer.commit()
+    # Nothing got a name, and nothing is left behind.
+    directory = Path(store.local_directory())
+    assert not files_below(directory / "packs")
+    assert not files_below(directory / "tmp")
+
+
+def test_a_pack_without_rows_that_count_is_not_published(store: Store) -> None:
+    left = left_by_a_worker(store)
+    with store.writer() as writer:
+        writer.adopt(FinishedPack(left.temp, left.name, left.size, b""))
+        writer.commit()
+    directory = Path(store.local_directory())
+    assert not files_below(directory / "packs")
+    assert not files_below(directory / "tmp")
