@@ -29,7 +29,8 @@ def scan_after(
 ) -> Scan | None:
     """Return the state of the plan's path if it is a directory now, with its trees built.
 
-    ``made`` are the outputs of each new directory, ``removed`` the directories that are gone.
+    ``made`` are the outputs of each new directory, ``removed`` the directories that are gone. The
+    plan is used up: columns of its batches become those of the state.
     """
     current = plan.current
     states: dict[bytes, DirState] = {}
@@ -73,14 +74,11 @@ def distrust(state: DirState, moment: int) -> None:
 
 def _made(output: Output, path: bytes) -> DirState:
     batch = output.batch
-    state = DirState(
-        path,
-        list(batch.names),
-        bytearray(batch.kinds),
-        array("Q", batch.sizes),
-        bytearray(batch.oids),
-        output.rows,
-    )
+    # The state's columns can be changed. The plan has them from now on too, since otherwise a
+    # million files would take 50 MiB twice.
+    batch.names, batch.sizes = names, sizes = list(batch.names), array("Q", batch.sizes)
+    batch.kinds, batch.oids = kinds, oids = bytearray(batch.kinds), bytearray(batch.oids)
+    state = DirState(path, names, kinds, sizes, oids, output.rows)
     at = state.kinds.find(DIRECTORY)
     while at >= 0:
         state.set_row(at, DIR_ROW)

@@ -63,8 +63,8 @@ def apply_plan(
     ``modes`` are link modes in order of preference. ``moment`` is the stat index's from before the
     scan. ``task`` advances by files. What goes wrong with single paths is in ``failed``, and the
     rest is done; see :func:`failure_of`. Raises RefusedError, with nothing done, if the plan has
-    conflicts, and SystemFailure when the disk is full or cannot be used at all. The plan's scan
-    is used up.
+    conflicts, and SystemFailure when the disk is full or cannot be used at all. The plan is used
+    up.
     """
     if plan.conflicts:
         count = len(plan.conflicts)
