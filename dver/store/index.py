@@ -30,6 +30,8 @@ _BLOCK = 1 << 14
 #: So many oids of what was found are kept, of 65 bytes each.
 _MOST_FOUND = 1 << 17
 
+_CAN_LET_GO = hasattr(mmap, "MADV_DONTNEED") and hasattr(mmap.mmap, "madvise")
+
 #: Going over so many rows costs as much as looking one up.
 _SWEEP = 12
 
@@ -125,8 +127,7 @@ class Segment:
 
     def oids(self) -> Iterator[Oid]:
         """Yield the oids in ascending order."""
-        rows = memoryview(self._data)[self.layout.rows_at : self.layout.trailer_at]
-        return segment.oids_of(rows)
+        return itertools.chain.from_iterable(segment.oids_of(rows) for _, rows in self.blocks())
 
     def among(self, oids: AbstractSet[bytes]) -> Iterator[bytes]:
         """Yield the rows of those objects that the segment has, joined, some thousands at a time.
@@ -172,6 +173,19 @@ class Segment:
         for start in range(self._rows_at, self._end, _BLOCK * _ROW_SIZE):
             end = min(start + _BLOCK * _ROW_SIZE, self._end)
             yield (start - self._rows_at) // _ROW_SIZE, self._data[start:end]
+            self._let_go(start, end)
+
+    def let_go(self) -> None:
+        """Count what was looked at as memory of this process no longer.
+
+        It stays in the system's cache, from where the next look-up has it back.
+        """
+        self._let_go(0, len(self._data))
+
+    def _let_go(self, start: int, end: int) -> None:
+        if _CAN_LET_GO and isinstance(self._data, mmap.mmap):
+            start -= start % mmap.PAGESIZE
+            self._data.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def row(self, number: int) -> tuple[Oid, Place]:
         """Return the (oid, place) of the row of that number."""
@@ -275,6 +289,11 @@ class Index:
     def __len__(self) -> int:
         """Return the number of rows, which counts an object twice if two segments have it."""
         return sum(len(one) for one in self.segments)
+
+    def let_go(self) -> None:
+        """Count what was looked at as memory of this process no longer; nothing is closed."""
+        for one in self.segments:
+            one.let_go()
 
     @property
     def state(self) -> int:

@@ -169,6 +169,7 @@ class _Checkout:
             in_place = [Output.of(batch, batch.path) for batch in plan.batches]
             outputs = [*(output for group in fresh for output in group), *in_place]
             write_files(outputs, self._safe, self._store, modes, workers=workers, task=task)
+            self._store.index.let_go()
             for output in outputs:
                 self._write_symlinks(output, task)
                 self._count(output)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -163,3 +164,19 @@ def test_striking_out(found: list[int], oids: set[int]) -> None:
     striking.add(rows[5:])
     striking.finish()
     assert left == {bytes([one]) * 32 for one in oids.difference(found)}
+
+
+def test_what_was_let_go_of_is_found_again(tmp_path: Path) -> None:
+    oids = sorted(oid_of(b"%d" % n) for n in range(40_000))
+    rows = [segment.encode_place(oid, 0, Place(PACK, 32, n, n, 1, 0)) for n, oid in enumerate(oids)]
+    path = tmp_path / "segment"
+    data = segment.encode(rows, [(PACK, 1 << 30)], bytes(16))
+    path.write_bytes(data)
+    one = Segment.map(str(path), oid_of(data))
+    for _ in range(2):
+        assert list(one.oids()) == oids
+        assert b"".join(block for _, block in one.blocks()) == b"".join(rows)
+        one.let_go()
+        found = one.find(oids[20_000])
+        assert found is not None
+        assert found.stored == 20_000
