@@ -28,7 +28,7 @@ from dver.transfer.uploads import (
     choose,
     copy_frames,
     spooled_uploads,
-    whole_upload,
+    whole_uploads,
 )
 from dver.transfer.watch import Overtaken
 
@@ -336,14 +336,11 @@ class _Push:
     def _send(self, spool: Spool, left: list[Upload], wanted: Wanted) -> dict[Oid, Reason]:
         """Send packs, and return the frames that cannot be sent."""
         choice = choose(self._local, wanted, self._listed, self._unsendable)
-        ready = left + [
-            whole_upload(self._local, name, size, wanted.packs[name])
-            for name, size in choice.arrived + choice.whole
-        ]
+        ready = [*left, *whole_uploads(self._local, choice.arrived + choice.whole, wanted)]
         damaged: dict[Oid, Reason] = {}
         if not choice.copied.packs:
             self._session.foresee(ready)
-        for upload in self._send_packs(spool, ready, sum(one.size for one in ready)):
+        for upload in self._send_packs(spool, ready, sum(one.size for one in ready), wanted):
             frames = wanted.packs.get(upload.name)
             if upload.spooled or frames is None:
                 damaged.update(dict.fromkeys(pack.oids_of(upload.rows), "damaged"))
@@ -355,13 +352,21 @@ class _Push:
             damaged.update(dict.fromkeys(pack.oids_of(upload.rows), "damaged"))
         return damaged
 
-    def _send_packs(self, spool: Spool, uploads: Iterable[Upload], total: int) -> list[Upload]:
-        """Send packs that are not there yet, and return those that are not sound."""
+    def _send_packs(
+        self, spool: Spool, uploads: Iterable[Upload], total: int, wanted: Wanted | None = None
+    ) -> list[Upload]:
+        """Send packs that are not there yet, and return those that are not sound.
+
+        What was sent is no longer ``wanted``.
+        """
         bad = []
         for upload, sound in self._session.send(uploads, self._listed, total):
             if not sound:
                 bad.append(upload)
-            elif upload.spooled and upload.path:
+                continue
+            if wanted is not None:
+                wanted.packs.pop(upload.name, None)
+            if upload.spooled and upload.path:
                 spool.keep_rows(upload.name, upload.size, upload.rows)
         return bad
 

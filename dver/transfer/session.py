@@ -82,6 +82,7 @@ class Session:
         self._reporter = reporter
         self._jobs = jobs
         self._pending: list[FinishedPack] = []
+        self._pending_rows = 0
         self._unverified: list[FinishedPack] = []
         self._segments: list[_Sent] = []
         self._is_announced = False
@@ -97,9 +98,11 @@ class Session:
 
         What was built is used only if just these are sent, and all are sound.
         """
-        packs = [FinishedPack("", one.name, one.size, one.rows) for one in uploads]
-        rows = sum(len(one.rows) for one in packs) // pack.ROW.size
-        if self._jobs < 2 or self._pending or not _WORTH_ROWS <= rows <= _TOO_MANY_ROWS:
+        packs = [one.finished for one in uploads]
+        rows = sum(len(one.held or b"") for one in packs) // pack.ROW.size
+        if self._jobs < 2 or self._pending or rows < _WORTH_ROWS:
+            return
+        if rows > _TOO_MANY_ROWS or any(one.held is None for one in packs):
             return
         from concurrent.futures import ThreadPoolExecutor
 
@@ -152,22 +155,18 @@ class Session:
                     self._count(upload, fresh=listed.get(upload.name) != upload.size)
                 task.advance(upload.size)
                 yield upload, sound
-                if self.pending_rows >= CHECKPOINT_ROWS:
+                if self._pending_rows >= CHECKPOINT_ROWS:
                     self.publish_index()
 
     def _count(self, upload: Upload, *, fresh: bool) -> None:
-        finished = FinishedPack("", upload.name, upload.size, upload.rows)
+        finished = upload.finished
         self._pending.append(finished)
+        self._pending_rows += len(finished.rows) // pack.ROW.size
         self.watch.rely((upload.name,))
         if fresh:
             self._unverified.append(finished)
             self.sent_packs += 1
             self.sent_bytes += upload.size
-
-    @property
-    def pending_rows(self) -> int:
-        """How many rows of sent packs are not in a segment yet."""
-        return sum(len(one.rows) for one in self._pending) // pack.ROW.size
 
     # step 2: segments
 
@@ -179,6 +178,7 @@ class Session:
         for data, _ in each(min(self._jobs, 2), self._build(), self._put_segment):
             self._remote.index.put_aside(bytes(oid_of(data)), data)
         self._pending.clear()
+        self._pending_rows = 0
         told = self._remote.look_around(anew=True)
         self._verify_packs(listed=told)
         self._verify_segments(self._remote.list_segments() if told else {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
 from dver.base import fsio
@@ -20,7 +20,7 @@ from dver.base.oid import OID_SIZE, Oid, split_oids
 from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.store.index import Index
-from dver.store.packfile import PackBuilder, check_pack, read_rows, verify_frame
+from dver.store.packfile import FinishedPack, PackBuilder, check_pack, read_rows, verify_frame
 from dver.store.store import Store
 from dver.transfer.closure import Reason
 from dver.transfer.ranges import Frames, Wanted
@@ -31,18 +31,33 @@ PACK_TARGET = 64 << 20
 #: Shorter packs (bytes) are merged on their way when there are more than a few of them.
 SMALL_PACK = 16 << 20
 _FEW = 4
+#: The rows of more packs, taken together, are read from the packs again when they are needed.
+_HELD_ROWS = 300_000
 _TREE_KINDS = (pack.TREE, pack.TREE_LIST)
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A finished pack on this disk: its name, its size in bytes, its path and its footer rows."""
+    """A finished pack on this disk: its name, its size in bytes, its path and its footer rows.
+
+    Rows that are not ``held`` are all those in the file, and are read from it.
+    """
 
     name: bytes
     size: int
     path: str
-    rows: bytes
+    held: bytes | None
     spooled: bool = False
+
+    @property
+    def rows(self) -> bytes:
+        """The footer rows. Raises CorruptError or SystemFailure if they cannot be read."""
+        return self.finished.rows
+
+    @property
+    def finished(self) -> FinishedPack:
+        """The same without what is of no use once it was sent."""
+        return FinishedPack(self.path, self.name, self.size, self.held)
 
 
 @dataclass(slots=True)
@@ -111,14 +126,20 @@ def _content_size(path: str, size: int) -> int:
     return size - pack.HEADER.size - pack.TRAILER.size - len(read_rows(path))
 
 
-def whole_upload(store: Store, name: bytes, size: int, wanted: Frames) -> Upload:
-    """Return a local pack as an upload; ``wanted`` are the frames of it that the index gave.
+def whole_uploads(
+    store: Store, packs: Sequence[tuple[bytes, int]], wanted: Wanted
+) -> Iterator[Upload]:
+    """Yield local packs, given by name and size, as uploads; ``wanted`` is all that is to be sent.
 
-    The pack may hold frames that this store found to be unsound, or chunk lists that it never
+    A pack may hold frames that this store found to be unsound, or chunk lists that it never
     verified, and so does not index; they are left out of the rows.
     """
-    path = store.pack_path(name)
-    return Upload(name, size, path, _indexed_rows(store.index, read_rows(path), wanted))
+    few = sum(len(wanted.packs[name]) for name, _ in packs) <= _HELD_ROWS
+    for name, size in packs:
+        path = store.pack_path(name)
+        rows = read_rows(path)
+        indexed = _indexed_rows(store.index, rows, wanted.packs[name])
+        yield Upload(name, size, path, None if indexed is rows and not few else indexed)
 
 
 def _indexed_rows(index: Index, rows: bytes, wanted: Frames) -> bytes:

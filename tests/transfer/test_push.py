@@ -12,7 +12,7 @@ from dver.storage.base import Entry, Storage
 from dver.storage.local import LocalStorage
 from dver.store.index import Segment
 from dver.store.packfile import FinishedPack
-from dver.transfer import session
+from dver.transfer import session, uploads
 from dver.transfer.segments import build_segments
 from tests.transfer.world import Clone, flat, many, noise
 
@@ -316,3 +316,24 @@ def test_segments_built_ahead_name_what_was_sent_and_nothing_else(
     if not damaged:
         bob.fetch(tree)
         assert bob.content(tree) == flat(content)
+
+
+@pytest.mark.parametrize("held", [0, 1 << 20])
+def test_rows_of_packs_are_held_or_read_again(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr(uploads, "_HELD_ROWS", held)
+    monkeypatch.setattr(session, "_WORTH_ROWS", 1)
+    made: list[bool] = []
+    monkeypatch.setattr(
+        session.Session,
+        "foresee",
+        lambda _, ready: made.extend(one.held is not None for one in ready),
+    )
+    content = many(300, size=2000)
+    tree = alice.add("data", content)
+    assert alice.push(tree).session
+    assert made
+    assert set(made) == {held > 0}
+    bob.fetch(tree)
+    assert bob.content(tree) == flat(content)
