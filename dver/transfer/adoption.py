@@ -39,12 +39,12 @@ class Adopted(NamedTuple):
     """What is sound in a pack: values that can travel between processes.
 
     ``rows`` are the footer rows of all frames that verified, but for top lists, which nobody can
-    verify alone. ``objects`` counts those that were wanted, without chunks and lists. ``lists`` are
-    the wanted lists as (frame's fields, stored bytes, content), ``lost`` the joined oids of what
-    was wanted and is not sound.
+    verify alone; None if these are all rows of the pack, as of most. ``objects`` counts those that
+    were wanted, without chunks and lists. ``lists`` are the wanted lists as (frame's fields, stored
+    bytes, content), ``lost`` the joined oids of what was wanted and is not sound.
     """
 
-    rows: bytes
+    rows: bytes | None
     objects: int
     lists: list[_List]
     lost: bytes
@@ -107,7 +107,8 @@ def _sound(data: mmap.mmap, view: memoryview, footer: bytes, size: int, wanted: 
                     lists.append((tuple(frame), data[at : at + length], bytes(content)))
     finally:
         content = None  # or else nobody could close the map, when an error holds this frame
-    return Adopted(_without(footer, unsound), objects, lists, b"".join(missing))
+    rows = _without(footer, unsound) if unsound else None
+    return Adopted(rows, objects, lists, b"".join(missing))
 
 
 def _unpacked(codec: int, stored: Buffer, raw: int) -> Buffer | None:

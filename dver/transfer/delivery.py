@@ -49,7 +49,7 @@ class Got:
 class Batch:
     """What one request brought.
 
-    ``whole`` is a durable pack in the spool with the footer rows of all frames that verified;
+    ``whole`` is a durable pack in the spool, of whose footer rows all frames that verified count;
     ``got`` then holds the wanted lists among them only, and ``objects`` counts all that was
     wanted of it but chunks and lists below the top. ``between`` are chunks that lay between wanted
     lists and so came with them, unverified: see :meth:`Delivery.open_chunk`.
@@ -90,7 +90,10 @@ class Delivery:
         self._refreshed = False
 
     def read(self, wanted: Wanted, reads: list[Read]) -> Iterator[Batch]:
-        """Yield what was wanted by the requests that :meth:`plan` returned, in their order."""
+        """Yield what was wanted by the requests that :meth:`plan` returned, in their order.
+
+        What came with a whole pack is taken out of what is ``wanted``.
+        """
         whole = [read for read in reads if read.whole]
         with self._adopters, contextlib.ExitStack() as held:
             if self._make_spool is not None and whole:
@@ -106,6 +109,8 @@ class Delivery:
                     if got is not None:
                         del batch.failed[oid]
                         batch.got.append(got)
+                if read.whole:
+                    del wanted.packs[read.pack]
                 yield batch
 
     def plan(self, wanted: Wanted) -> list[Read]:

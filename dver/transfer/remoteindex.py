@@ -160,9 +160,9 @@ class RemoteIndex:
         for one in sorted(near, key=len, reverse=True):
             _want_rows(wanted, one, oids, sizes)
         for name in sorted(self._distant.keys() - gone, key=lambda n: -self.names[n]):
-            asked = [Oid(oid) for oid in oids]
+            asked = [Oid(oid) for oid in oids] if len(oids) <= _FEW else []
             distant = self._distant[name]
-            if len(asked) > _FEW or not distant.is_worth(asked):
+            if len(oids) > _FEW or not distant.is_worth(asked):
                 _want_rows(wanted, self._come_near(name), oids, sizes)
                 continue
             for oid, place in distant.find(asked):

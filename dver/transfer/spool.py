@@ -27,6 +27,7 @@ from dver.store import layout
 
 _PACK = ".pack"
 _ROWS = ".rows"
+_AT_ONCE = 1 << 20
 _LOCK = "lock"
 
 
@@ -115,5 +116,8 @@ def hash_file(path: str | Path) -> bytes:
     if os.path.exists(path) and not os.path.isfile(path):
         raise CorruptError(f"{fsio.show(path)} is no regular file")
     hasher = Hasher()
-    hasher.update_mmap(path)
+    # Mapped, it would count as memory of this process.
+    with open(path, "rb", buffering=0) as file:
+        while data := file.read(_AT_ONCE):
+            hasher.update(data)
     return hasher.digest()

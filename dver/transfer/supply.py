@@ -35,7 +35,8 @@ class Supply:
 
         ``sizes`` of the contents, where known, tell how much of a pack chunk lists stand for.
         """
-        absent = dict.fromkeys(oids)
+        # A million oids in one more dictionary take 40 MiB.
+        absent = oids if isinstance(oids, Mapping) else dict.fromkeys(oids)
         if not absent:
             return Wanted()
         if not self._ready:

@@ -57,6 +57,8 @@ class Descent:
     failed: dict[Oid, Reason]
     purged: AbstractSet[Oid] = frozenset()
     files: dict[Oid, int] = field(default_factory=dict)
+    #: Each size once, as an object; a million of them take 32 MB.
+    _sizes: dict[int, int] = field(default_factory=dict)
 
     def run(self, wants: Iterable[Want]) -> None:
         """Go down from all of these. Raises FormatError for trees no directory ever had."""
@@ -112,10 +114,11 @@ class Descent:
                     self.files[entry.oid] = entry.size
             return
         oids = list(split_oids(tree.oids))
+        sizes = map(self._sizes.setdefault, tree.sizes, tree.sizes)
         if DIRECTORY not in tree.kinds:
-            self.files.update(zip(oids, tree.sizes, strict=True))
+            self.files.update(zip(oids, sizes, strict=True))
             return
-        for oid, size, kind in zip(oids, tree.sizes, tree.kinds, strict=True):
+        for oid, size, kind in zip(oids, sizes, tree.kinds, strict=True):
             if kind == DIRECTORY:
                 below[oid, ()] = None
             else:

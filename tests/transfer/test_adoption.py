@@ -9,6 +9,7 @@ import pytest
 from dver.base.errors import FormatError
 from dver.base.oid import OID_SIZE, oid_of
 from dver.formats import pack
+from dver.store.packfile import FinishedPack
 from dver.transfer.adoption import adopt
 from tests.formats import samples
 
@@ -30,6 +31,16 @@ def test_what_is_not_its_oid_is_left_out(tmp_path: Path) -> None:
     assert found.objects == 1
     lost = {found.lost[at : at + OID_SIZE] for at in range(0, len(found.lost), OID_SIZE)}
     assert lost == {liar.oid, frames[0].oid}
+
+
+def test_of_a_sound_pack_no_rows_are_sent_around(tmp_path: Path) -> None:
+    data, frames = samples.sample_pack()
+    path, name, size = write(tmp_path / "pack", data)
+    found = adopt(path, name, size, b"".join(one.oid for one in frames))
+    whole = FinishedPack(path, name, size, found.rows)
+    top = [one for one in frames if one.kind in pack.TOP_KINDS]
+    assert (found.rows is None) == (not top)
+    assert whole.rows == b"".join(pack.encode_row(one) for one in frames if one not in top)
 
 
 def test_a_footer_that_breaks_off_in_the_middle_is_an_error_of_its_own(tmp_path: Path) -> None:
