@@ -6,6 +6,7 @@ import itertools
 import mmap
 import operator
 import os
+import stat
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +14,13 @@ from collections.abc import Set as AbstractSet
 from itertools import compress
 
 from dver.base.errors import CorruptError
-from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, checksum, oid_of, split_oids
 from dver.base.osat import NATIVE
+from dver.base.quoting import show
 from dver.base.regular import open_regular
 from dver.formats import segment
 from dver.formats.segment import Place
+from dver.store import layout
 
 _FANOUT = struct.Struct("<II")
 _ROW_SIZE = segment.ROW.size
@@ -331,6 +333,31 @@ class SoundFirst(Index):
         wanted = set(oids)
         found = self._rest.places(wanted)
         return {**super().places(wanted.difference(found)), **found}
+
+
+def odd_packs(
+    directory: str, segments: Sequence[Segment]
+) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Return the packs that segments name and a local store lacks, and those of other accounts.
+
+    Packs that a segment of another account names count as its own: what it says may be wrong.
+    """
+    account = os.geteuid() if hasattr(os, "geteuid") else 0
+    lost, foreign = set(), set()
+    for name in {name for one in segments for name, _ in one.packs}:
+        try:
+            found = os.stat(os.path.join(directory, layout.pack_key(name)))
+        except OSError:
+            lost.add(name)
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            lost.add(name)
+        elif found.st_uid != account:
+            foreign.add(name)
+    for one in segments:
+        if one.owner not in (None, account):
+            foreign.update(name for name, _ in one.packs)
+    return frozenset(lost), frozenset(foreign)
 
 
 def are_all(found: Sequence[bytes], oids: AbstractSet[bytes]) -> bool:

@@ -12,6 +12,7 @@ from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, FormatError
 from dver.base.oid import Checksummer, Oid, checksum, list_name_of, oid_of
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.regular import open_regular
 from dver.formats import pack
 from dver.formats.pack import TOP_KINDS
@@ -53,7 +54,7 @@ class FinishedPack:
         except OSError as error:
             raise fsio.failure(error, "read", self.temp) from error
         if pack.name_of(header, rows, trailer) != self.name:
-            raise CorruptError(f"{fsio.show(self.temp)}: a new pack is not as it was written")
+            raise CorruptError(f"{show(self.temp)}: a new pack is not as it was written")
         return rows
 
     @property
@@ -219,7 +220,7 @@ def read_footer(path: str) -> list[pack.Frame]:
         try:
             return _footer(lambda length, at: fsio.pread(fd, length, at), os.fstat(fd).st_size)
         except CorruptError as error:
-            raise type(error)(f"{fsio.show(path)}: {error.message}") from error
+            raise type(error)(f"{show(path)}: {error.message}") from error
 
 
 def walk_footer(path: str | os.PathLike[str]) -> Iterator[pack.Frame]:

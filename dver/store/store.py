@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -29,7 +28,7 @@ from dver.formats.segment import Place
 from dver.formats.storeinfo import Chunker, StoreInfo
 from dver.storage.base import Storage
 from dver.store import layout
-from dver.store.index import Index, Segment
+from dver.store.index import Index, Segment, odd_packs
 
 if TYPE_CHECKING:
     from dver.formats.chunklist import ChunkList
@@ -117,30 +116,7 @@ class Store:
                 raise fsio.failure(error, "read", os.path.join(directory, text)) from error
         segments.sort(key=len, reverse=True)
         self._settled.clear()
-        self.index = Index(segments, *self._odd_packs(segments))
-
-    def _odd_packs(self, segments: Iterable[Segment]) -> tuple[frozenset[bytes], frozenset[bytes]]:
-        """Return the packs that are named and not there, and those of other accounts.
-
-        Packs that a segment of another account names count as its own: what it says may be wrong.
-        """
-        top = self.local_directory()
-        account = os.geteuid() if hasattr(os, "geteuid") else 0
-        lost, foreign = set(), set()
-        for name in {name for one in segments for name, _ in one.packs}:
-            try:
-                found = os.stat(os.path.join(top, layout.pack_key(name)))
-            except OSError:
-                lost.add(name)
-                continue
-            if not stat.S_ISREG(found.st_mode):
-                lost.add(name)
-            elif found.st_uid != account:
-                foreign.add(name)
-        for one in segments:
-            if one.owner not in (None, account):
-                foreign.update(name for name, _ in one.packs)
-        return frozenset(lost), frozenset(foreign)
+        self.index = Index(segments, *odd_packs(self.local_directory(), segments))
 
     def local_directory(self) -> str:
         """Return the directory of a local store. Raises ValueError for any other."""

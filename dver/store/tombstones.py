@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, DverError, FormatError
-from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.base.regular import read_regular
 from dver.formats import purged as notes
 from dver.formats.purged import Purged

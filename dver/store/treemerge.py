@@ -16,8 +16,8 @@ from typing import Literal
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, RefusedError
-from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, oid_of
+from dver.base.quoting import show
 from dver.formats import names
 from dver.formats import tree as trees
 from dver.formats.tree import DIRECTORY, EMPTY, EXECUTABLE, FILE, Entry, Tree

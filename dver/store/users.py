@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dver.base import fsio
 from dver.base.errors import RefusedError
-from dver.base.fsio import show
 from dver.base.oid import oid_of
+from dver.base.quoting import show
 
 _DIRECTORY = "users"
 
