@@ -1,4 +1,4 @@
-"""Every write, fsync and rename on a local disk passes through here; and how paths are shown.
+"""Every write, fsync and rename on a local disk passes through here.
 
 The order that makes a file durable is: write a temporary file in the same directory, fsync it,
 rename it into place, fsync the directory. :func:`write_atomic` does all four for a small file;
@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 import sys
 import threading
@@ -24,8 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dver.base.errors import SystemFailure
 from dver.base.osat import DIRECTORY, NATIVE, fchmod, osat
-
-PathLike = str | bytes | os.PathLike[str]
+from dver.base.quoting import PathLike, show
 
 TEMP_PREFIX = ".dver-tmp-"
 
@@ -78,23 +76,6 @@ def explained(doing: str, path: PathLike) -> Iterator[None]:
         raise failure(error, doing, path) from error
 
 
-def show(path: PathLike) -> str:
-    """Return a path as one line of printable text, quoted as git quotes when it needs to be.
-
-    That is git's quoting with ``core.quotePath`` off: a name with a double quote, a backslash or
-    anything that does not print stands in double quotes with C escapes, and letters of any script
-    stay readable. What git would still print raw but a terminal could be fooled by, such as a
-    right-to-left override, is escaped byte by byte; and so that a hint with such a name in it can
-    be pasted into a shell, what a shell would act on is put in quotes too, ``$`` and the backquote
-    escaped.
-    """
-    plain = os.fspath(path)
-    text = plain.decode("utf-8", "surrogateescape") if isinstance(plain, bytes) else plain
-    if text.isprintable() and _MUST_QUOTE.search(text) is None:
-        return text
-    return '"' + "".join(map(_escaped, text)) + '"'
-
-
 def symlink_above(
     root: bytes, path: bytes, seen: dict[bytes, bytes | None] | None = None
 ) -> bytes | None:
@@ -114,33 +95,6 @@ def symlink_above(
     if seen is not None:
         seen[parent] = found
     return found
-
-
-_QUOTED = {
-    '"': '\\"',
-    "\\": "\\\\",
-    "\a": "\\a",
-    "\b": "\\b",
-    "\t": "\\t",
-    "\n": "\\n",
-    "\v": "\\v",
-    "\f": "\\f",
-    "\r": "\\r",
-    "$": "\\044",
-    "`": "\\140",
-}
-# On Windows a backslash is a separator of directories, and no file name can hold one.
-_MUST_QUOTE = re.compile(r"""["`$;&|<>]""" if os.name == "nt" else r"""["`$;&|<>\\]""")
-
-
-def _escaped(char: str) -> str:
-    if char in _QUOTED:
-        return _QUOTED[char]
-    if char.isprintable():
-        return char
-    if "\udc80" <= char <= "\udcff":
-        return f"\\{ord(char) - 0xDC00:03o}"
-    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
 def create_temp(directory: PathLike, *, mode: int = 0o666) -> tuple[int, str]:

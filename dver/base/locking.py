@@ -12,7 +12,8 @@ from typing import Self
 
 from dver.base import clock
 from dver.base.errors import LockedError
-from dver.base.fsio import OPEN_FLAGS, SYNC_UNSUPPORTED, explained, make_dirs, share, show
+from dver.base.fsio import OPEN_FLAGS, SYNC_UNSUPPORTED, explained, make_dirs, share
+from dver.base.quoting import show
 
 #: After so many seconds of waiting it is told.
 _PATIENCE = 2.0

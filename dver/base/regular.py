@@ -9,8 +9,9 @@ import threading
 from collections import OrderedDict
 
 from dver.base.errors import CorruptError
-from dver.base.fsio import OPEN_FLAGS, PathLike, show
+from dver.base.fsio import OPEN_FLAGS
 from dver.base.osat import NATIVE
+from dver.base.quoting import PathLike, show
 
 #: With O_NONBLOCK a FIFO that nobody writes to opens at once; of regular files it changes nothing.
 _FLAGS = os.O_RDONLY | OPEN_FLAGS | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.ops.making.contrast import ContrastResult
 from dver.ui.console import Console
 from dver.ui.tables import columns

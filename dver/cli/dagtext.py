@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.ops.making.dag import DagResult, DagStep
 from dver.ui.console import Console
 

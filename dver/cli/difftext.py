@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.ops.data.diff import DiffResult, DiffTotals, FileChange, TargetChange
 from dver.ui.console import Console, Style
 from dver.ui.humanize import count, delta, size

@@ -13,7 +13,8 @@ import click
 
 import dver
 from dver.base.errors import EXIT_BUG, EXIT_INTERRUPTED, DverError, SystemFailure, UsageError
-from dver.base.fsio import failure, show
+from dver.base.fsio import failure
+from dver.base.quoting import show
 from dver.base.redact import printable, redact, without_homes
 from dver.cli.command import UnknownCommandError
 from dver.cli.context import App

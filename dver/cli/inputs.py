@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dver.base.errors import NotFoundError, UsageError
-from dver.base.fsio import explained, show
+from dver.base.fsio import explained
+from dver.base.quoting import show
 from dver.cli.command import AFTER_DASHES
 
 if TYPE_CHECKING:

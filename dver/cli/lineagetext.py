@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.redact import printable
 from dver.ops.making.lineage import LineageObject, LineageRecord, LineageResult
 from dver.ui.console import Console

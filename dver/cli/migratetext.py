@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from dver.base.errors import MissingContentError, RefusedError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli.render import RECORDS
 from dver.ops.migration.result import MigratedTarget, NotMigrated
 from dver.ui.console import Console

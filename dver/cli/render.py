@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.formats.recordpath import DIRECTORY
 from dver.ui.console import Console
 from dver.ui.humanize import count, size

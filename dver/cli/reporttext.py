@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli.markdown import code, folded, table
 from dver.lineage.compared import Difference
 from dver.ops.data.diff import DiffResult, FileChange, TargetChange

@@ -7,7 +7,7 @@ import os
 import click
 
 from dver.base.errors import DverError, NotFoundError, UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli.command import Lazy
 from dver.cli.context import app_of
 from dver.cli.options import global_options

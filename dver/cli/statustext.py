@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli.render import content
 from dver.ops.data.status import FileChange, StatusResult, TargetStatus
 from dver.ui.console import Console, Style

@@ -19,6 +19,7 @@ from typing import Any
 
 from dver.base import fsio
 from dver.base.errors import ConfigError
+from dver.base.quoting import show
 
 Tree = dict[str, "str | Tree"]
 
@@ -41,7 +42,7 @@ def read(path: Path, *, shared: bool = False) -> bytes | None:
     if shared and (path.is_symlink() or path.parent.is_symlink()):
         link = path.parent if path.parent.is_symlink() else path
         raise ConfigError(
-            f"{fsio.show(link)} is a symlink, which dver does not follow",
+            f"{show(link)} is a symlink, which dver does not follow",
             hint="replace it by what it leads to",
         )
     try:
@@ -52,7 +53,7 @@ def read(path: Path, *, shared: bool = False) -> bytes | None:
         raise fsio.failure(error, "read", path) from error
     try:
         if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            raise ConfigError(f"{fsio.show(path)} is no file")
+            raise ConfigError(f"{show(path)} is no file")
         return os.read(fd, MAX_SIZE + 1)
     except OSError as error:
         raise fsio.failure(error, "read", path) from error
@@ -229,5 +230,5 @@ def flatten(tree: Tree, origin: str) -> dict[str, str]:
 def show_path(path: Path, base: Path | None) -> str:
     """Return how a file is named in messages: relative to the repository when it is inside."""
     if base is not None and path.is_relative_to(base):
-        return fsio.show(path.relative_to(base))
-    return fsio.show(os.fspath(path))
+        return show(path.relative_to(base))
+    return show(os.fspath(path))

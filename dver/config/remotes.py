@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, NotFoundError, RefusedError, UsageError
+from dver.base.quoting import show
 from dver.config import edit, schema, trust
 from dver.config.load import Config, check_url
 from dver.config.schema import Level, Scalar
@@ -140,7 +140,7 @@ def location_of(config: Config, name: str, url: str, level: Level) -> str:
         return path
     if config.paths.root is None or level == "user":
         raise ConfigError(
-            f"the directory of the remote {name!r} is a relative path: {fsio.show(path)}",
+            f"the directory of the remote {name!r} is a relative path: {show(path)}",
             hint=(
                 "write an absolute path"
                 if config.paths.root is not None
@@ -266,9 +266,9 @@ def _refuse_half_a_url(url: str) -> None:
     if "@" in start:
         better = f"sftp://{start[:-1]}/{rest}"
     raise UsageError(
-        f"{fsio.show(url)} is no URL, since '://' is missing",
-        hint=f"if you mean {fsio.show(better)}, write that; for a directory of this name write"
-        f" {fsio.show('./' + url)}",
+        f"{show(url)} is no URL, since '://' is missing",
+        hint=f"if you mean {show(better)}, write that; for a directory of this name write"
+        f" {show('./' + url)}",
     )
 
 

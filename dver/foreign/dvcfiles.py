@@ -12,7 +12,7 @@ from typing import Any
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.foreign import plainyaml
 from dver.foreign.plainyaml import mapping, number_of, sequence, text_of
 from dver.formats import names

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dver.base.errors import ConfigError, DverError, ObjectNotFound, RemoteError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.foreign import dvcproject
 from dver.foreign.dvcproject import DvcRemote, Project
 from dver.storage.base import Storage

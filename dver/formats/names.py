@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 
 from dver.base.errors import FormatError
-from dver.base.fsio import show
+from dver.base.quoting import show
 
 MAX_NAME = 255
 

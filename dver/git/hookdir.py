@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from dver.base import fsio
 from dver.base.errors import RefusedError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.git.hookscripts import BEFORE, HOOKS, owner
 from dver.git.repository import Git
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from dver.base import fsio
 from dver.base.errors import DverError, RefusedError, SystemFailure
+from dver.base.quoting import show
 from dver.git.repository import Git
 
 NAME = b".gitignore"
@@ -46,7 +47,7 @@ def add(git: Git, paths: Iterable[bytes]) -> list[bytes]:
             raise RefusedError(
                 "git would not ignore the data: a rule in a .gitignore brings it back",
                 hint="git check-ignore --no-index -v PATH names the rule; remove it",
-                paths=[fsio.show(path) for path in seen],
+                paths=[show(path) for path in seen],
             )
     return [_join(directory, NAME) for directory in before]
 
@@ -117,7 +118,7 @@ def _edit(
     link = fsio.symlink_above(os.fsencode(git.root), _join(directory, NAME))
     if link is not None:
         raise RefusedError(
-            f"{fsio.show(link)} is a symlink where a directory is needed, and dver never writes"
+            f"{show(link)} is a symlink where a directory is needed, and dver never writes"
             " through symlinks",
             hint="move it away and run the same command again",
         )
@@ -141,7 +142,7 @@ def _read(path: bytes) -> bytes | None:
     if os.path.islink(path):
         # git does not follow one either; writing through it could leave the repository.
         raise RefusedError(
-            f"{fsio.show(path)} is a symlink, which git does not read",
+            f"{show(path)} is a symlink, which git does not read",
             hint="replace it by a file",
         )
     try:
@@ -152,7 +153,7 @@ def _read(path: bytes) -> bytes | None:
     except OSError as error:
         raise fsio.failure(error, "read", path) from error
     if len(data) > _MAX_SIZE:
-        raise SystemFailure(f"{fsio.show(path)} is larger than {_MAX_SIZE >> 20} MiB")
+        raise SystemFailure(f"{show(path)} is larger than {_MAX_SIZE >> 20} MiB")
     return data
 
 

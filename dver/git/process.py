@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import IO, Self
 
 from dver.base.errors import DverError, RepositoryError, SystemFailure
-from dver.base.fsio import show
+from dver.base.quoting import show
 
 Arg = str | bytes
 

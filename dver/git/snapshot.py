@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.git.repository import Git
 
 #: A file larger than this is data, not code (bytes), and so is more than this in total.

@@ -15,8 +15,8 @@ from typing import Any
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
-from dver.base.fsio import show
 from dver.base.oid import Oid, parse_oid
+from dver.base.quoting import show
 from dver.lineage import values
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")

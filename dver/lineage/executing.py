@@ -15,7 +15,7 @@ from typing import IO, Literal
 from dver.base import clock
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, SystemFailure
-from dver.base.fsio import show
+from dver.base.quoting import show
 
 #: So much of the end of what a command prints is kept (bytes).
 KEPT_OUTPUT = 16 << 20

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
-from dver.base.fsio import failure, show
+from dver.base.fsio import failure
 from dver.base.oid import Hasher, Oid, finish
+from dver.base.quoting import show
 from dver.formats import pack
 from dver.formats import tree as trees
 from dver.formats.kinds import DIRECTORY, EXECUTABLE, FILE

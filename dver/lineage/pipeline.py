@@ -16,7 +16,7 @@ from dataclasses import field, replace
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, NotFoundError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.lineage.pipelinefile import NAME, Step
 
 #: The role of a file that a command names and nobody declared: a script, mostly.

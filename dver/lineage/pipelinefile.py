@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.config import document
 
 #: The one place of the file: the top of the repository.

@@ -11,6 +11,7 @@ from dver.base import clock, fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError
 from dver.base.oid import Oid, oid_of
+from dver.base.quoting import show
 from dver.formats import pack, record, recordpath
 from dver.formats.record import (
     Actor,
@@ -128,9 +129,7 @@ def write(repo: Repo, record_id: Oid, data: bytes) -> bytes:
     try:
         with open(absolute, "rb") as file:
             if oid_of(file.read()) != record_id:
-                raise CorruptError(
-                    f"{fsio.show(repo.display(path))} is damaged", hint="move it away"
-                )
+                raise CorruptError(f"{show(repo.display(path))} is damaged", hint="move it away")
             return path
     except FileNotFoundError:
         pass

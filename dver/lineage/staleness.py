@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from dver.base.dataclass import dataclass
-from dver.base.fsio import show
 from dver.base.oid import Oid, short_oid
+from dver.base.quoting import show
 from dver.formats.record import Item, Record, Value
 from dver.lineage.looking import Seen
 from dver.lineage.pipelinefile import Step

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dver.base.errors import FormatError, NotFoundError
-from dver.base.fsio import failure, show
+from dver.base.fsio import failure
+from dver.base.quoting import show
 from dver.formats.record import Metric, Value, ValueType
 
 #: A file of parameters or metrics is not larger than this (bytes).

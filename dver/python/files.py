@@ -7,7 +7,7 @@ import os
 from typing import Literal, TextIO, overload
 
 from dver.base.errors import UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.git.pointers import data_path, is_pointer_path
 from dver.ops.looking.streams import VersionFile, open_node
 from dver.ops.looking.view import View

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dver.base.errors import UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.git.repository import Git
 
 _WINDOWS = os.sep == "\\"

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from dver.base.errors import RefusedError
-from dver.base.fsio import show
+from dver.base.quoting import show
 
 #: A remote and a store that share any of these are one, whatever leads to them.
 _PARTS = ("packs", "index")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dver.base import fsio
 from dver.base.errors import ConfigError
+from dver.base.quoting import show
 from dver.base.reporter import SILENT, Reporter
 from dver.storage.base import Storage
 from dver.storage.options import flag, seconds
@@ -114,7 +114,7 @@ def _check(scheme: str, rest: str) -> None:
         raise ConfigError(f"{scheme}:// is no place for a remote")
     if scheme in S3_SCHEMES and not authority:
         raise ConfigError(
-            f"the URL {scheme}://{fsio.show(rest)} names no bucket", hint="s3://BUCKET/PREFIX"
+            f"the URL {scheme}://{show(rest)} names no bucket", hint="s3://BUCKET/PREFIX"
         )
 
 

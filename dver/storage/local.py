@@ -12,6 +12,7 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.errors import AlreadyExists, CorruptError, ObjectNotFound, SystemFailure
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.regular import open_regular
 from dver.storage import files
 from dver.storage.base import Entry, Facts, Storage, check_key, valid_key
@@ -29,7 +30,7 @@ class LocalStorage(Storage):
 
     def __init__(self, root: Path | str) -> None:
         self.root = os.path.abspath(root)
-        self.description = fsio.show(self.root)
+        self.description = show(self.root)
         self.facts = Facts(conditional_create=True, connections=4, local=True)
 
     def local_path(self, key: str) -> str:

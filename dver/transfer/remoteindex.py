@@ -11,6 +11,7 @@ from dver.base import fsio
 from dver.base.errors import CorruptError, FormatError, ObjectNotFound
 from dver.base.oid import Oid, checksum
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.regular import open_regular
 from dver.formats.pack import LIST_KINDS
 from dver.formats.segment import Place, columns
@@ -314,7 +315,7 @@ def _read_head(path: Path) -> bytes:
         data = file.read()
     head = data[:-_CHECK]
     if checksum(head).to_bytes(_CHECK, "little") != data[-_CHECK:]:
-        raise CorruptError(f"{fsio.show(path)} does not match its checksum")
+        raise CorruptError(f"{show(path)} does not match its checksum")
     return head
 
 

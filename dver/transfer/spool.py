@@ -21,6 +21,7 @@ from dver.base.errors import CorruptError, LockedError
 from dver.base.locking import Lock
 from dver.base.oid import Hasher
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.regular import read_regular
 from dver.formats import pack
 from dver.store import layout
@@ -114,7 +115,7 @@ class Spool:
 def hash_file(path: str | Path) -> bytes:
     """Return the BLAKE3 of a file's bytes. Raises CorruptError if it is none, or OSError."""
     if os.path.exists(path) and not os.path.isfile(path):
-        raise CorruptError(f"{fsio.show(path)} is no regular file")
+        raise CorruptError(f"{show(path)} is no regular file")
     hasher = Hasher()
     # Mapped, it would count as memory of this process.
     with open(path, "rb", buffering=0) as file:

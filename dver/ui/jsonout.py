@@ -11,8 +11,8 @@ from pathlib import PurePath
 from typing import Any
 
 from dver.base.errors import EXIT_NEGATIVE, DverError
-from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, PREFIX
+from dver.base.quoting import show
 
 #: The version of the envelope and of every result's fields. New fields do not raise it.
 SCHEMA = 1

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
-from dver.base.fsio import show
 from dver.base.oid import OID_SIZE, Oid, oid_of
+from dver.base.quoting import show
 from dver.formats import tree as trees
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import STAT_FIELDS

@@ -19,9 +19,10 @@ from dataclasses import replace
 
 from dver.base import clock, errors, fsio
 from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailure
-from dver.base.fsio import OPEN_FLAGS, show
+from dver.base.fsio import OPEN_FLAGS
 from dver.base.oid import Oid, format_oid
 from dver.base.osat import NOFOLLOW, fchmod, osat
+from dver.base.quoting import show
 from dver.base.reporter import Task
 from dver.formats import names
 from dver.formats.statindex import STAT_FIELDS

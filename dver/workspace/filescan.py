@@ -7,8 +7,9 @@ from array import array
 from typing import TYPE_CHECKING
 
 from dver.base.errors import RefusedError
-from dver.base.fsio import failure, show
+from dver.base.fsio import failure
 from dver.base.osat import HAS_MODES, osat
+from dver.base.quoting import show
 from dver.formats.kinds import EXECUTABLE, FILE, SYMLINK
 from dver.formats.statindex import KnownFile
 from dver.workspace.stamp import is_stamped

@@ -13,9 +13,10 @@ from typing import Any
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError
-from dver.base.fsio import OPEN_FLAGS, explained, show
+from dver.base.fsio import OPEN_FLAGS, explained
 from dver.base.oid import checksum
 from dver.base.osat import NOFOLLOW, osat
+from dver.base.quoting import show
 
 NAME = b".dverignore"
 _MAX_SIZE = 1 << 20

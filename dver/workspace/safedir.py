@@ -17,6 +17,7 @@ from typing import Self
 from dver.base import fsio
 from dver.base.errors import RefusedError
 from dver.base.osat import DIRECTORY, OPEN_DIR, osat
+from dver.base.quoting import show
 
 # Descriptors kept open on the way to the last directory; deeper ones are found again when needed.
 _KEPT = 48
@@ -112,7 +113,7 @@ class SafeRoot:
 
 def _in_the_way(path: bytes) -> RefusedError:
     return RefusedError(
-        f"{fsio.show(path)} is a symlink or a file where a directory is needed,"
+        f"{show(path)} is a symlink or a file where a directory is needed,"
         " and dver never writes through symlinks",
         hint="move it away and run the same command again",
         paths=[os.fsdecode(path)],

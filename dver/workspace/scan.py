@@ -19,9 +19,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from dver.base.errors import FormatError, RefusedError
-from dver.base.fsio import TEMP_PREFIX, failure, show
+from dver.base.fsio import TEMP_PREFIX, failure
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.osat import HAS_MODES, OPEN_DIR, osat
+from dver.base.quoting import show
 from dver.base.reporter import Task
 from dver.formats import names as naming
 from dver.formats.statindex import NO_OID, ROW_SIZE, STAT_FIELDS, KnownDir, KnownTree

@@ -14,8 +14,9 @@ import unicodedata
 from collections.abc import Collection, Sequence
 
 from dver.base.errors import RefusedError
-from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX, show
+from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.formats.names import unfit_for_windows
 from dver.store.walk import join
 from dver.workspace.plan import CheckoutPlan

@@ -20,6 +20,7 @@ from dver.base.errors import CorruptError, DverError, RefusedError, SystemFailur
 from dver.base.fsio import OPEN_FLAGS, TEMP_PREFIX
 from dver.base.oid import OID_SIZE, Oid
 from dver.base.osat import NATIVE, NOFOLLOW, osat
+from dver.base.quoting import show
 from dver.formats.statindex import NO_ROW, ROW_SIZE, STAT_FIELDS, Buffer
 from dver.formats.tree import EXECUTABLE
 from dver.store.store import Store
@@ -298,7 +299,7 @@ class Worker:
         self._root = SafeRoot(root)
         if self._root.identity() != identity:
             self._root.close()
-            raise RefusedError(f"{fsio.show(root)} was replaced during the checkout")
+            raise RefusedError(f"{show(root)} was replaced during the checkout")
         self._write = GroupWriter(self._root, Store.open(LocalStorage(store_directory)), modes)
 
     def __call__(self, job: tuple[int, list[tuple[Any, ...]]]) -> tuple[bytes, list[Failure]]:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from dver.base import clock, fsio, locking
+from dver.base import clock, locking
 from dver.base.errors import LockedError, SystemFailure
 from dver.base.locking import Lock
+from dver.base.quoting import show
 
 HOLD = """
 import sys
@@ -266,7 +267,7 @@ def test_file_systems_without_locks_are_let_pass(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert free(path, exclusive=True)
-    assert fsio.show(path)
+    assert show(path)
 
 
 def test_a_failing_lock_call_is_a_system_failure(

@@ -48,11 +48,11 @@ ALLOWED = {"--help": {"bz2", "lzma", "shutil"}}
 MOST_MODULES = {
     "--version": 3,
     "--help": 20,
-    "status": 76,
-    "diff": 81,
-    "checkout": 100,
-    "log data.csv": 64,
-    "add data.csv": 104,
+    "status": 77,
+    "diff": 82,
+    "checkout": 101,
+    "log data.csv": 65,
+    "add data.csv": 105,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli import options
 from dver.cli.command import declare
 from dver.cli.context import App

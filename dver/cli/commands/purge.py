@@ -7,7 +7,7 @@ import sys
 import click
 
 from dver.base.errors import RefusedError, UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App

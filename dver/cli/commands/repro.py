@@ -6,7 +6,7 @@ import threading
 
 import click
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli import completion, options
 from dver.cli.command import declare
 from dver.cli.context import App

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dver.base.errors import EXIT_NEGATIVE, EXIT_OK, UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli import options as shared
 from dver.cli.command import declare
 from dver.cli.context import App

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.ops.making.runs import RunRow, RunsOptions, RunsResult, runs

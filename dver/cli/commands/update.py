@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dver.base.errors import EXIT_NEGATIVE
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.redact import printable
 from dver.cli import options
 from dver.cli.command import declare

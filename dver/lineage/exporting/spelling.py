@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import dver
 from dver.base.dataclass import dataclass
-from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.formats.record import Record
 
 #: Names of what only dver defines; ``docs/how-to/standards.md`` says what each means.

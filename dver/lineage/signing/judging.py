@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
-from dver.base.fsio import show
 from dver.base.oid import oid_of
+from dver.base.quoting import show
 from dver.formats import canonical
 from dver.lineage.exporting.intoto import STATEMENT
 from dver.lineage.exporting.spelling import RECORD, Recorded, text

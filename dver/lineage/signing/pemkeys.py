@@ -10,7 +10,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from dver.base.errors import FormatError, NotFoundError, RefusedError, SystemFailure
-from dver.base.fsio import failure, show
+from dver.base.fsio import failure
+from dver.base.quoting import show
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurve

@@ -13,7 +13,7 @@ from typing import Self
 
 from dver.base import fsio
 from dver.base.errors import FormatError, NotFoundError, RefusedError, SystemFailure
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.lineage.signing.signers import NAMESPACE
 
 MAGIC = b"SSHSIG"

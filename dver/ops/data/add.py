@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RefusedError, RepositoryError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.git import ignorefile
 from dver.git.pointers import pointer_path

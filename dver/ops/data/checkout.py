@@ -14,7 +14,7 @@ from dver.base.errors import (
     RefusedError,
     RepositoryError,
 )
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer, origin_lines
 from dver.formats.tree import DIRECTORY

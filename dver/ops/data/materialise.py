@@ -12,8 +12,9 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.clearing import clear_away
 from dver.base.errors import FormatError, RefusedError, SystemFailure
-from dver.base.fsio import explained, show
+from dver.base.fsio import explained
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats import names
 from dver.formats.tree import DIRECTORY, SYMLINK, Entry

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, RefusedError, RepositoryError, UsageError
-from dver.base.fsio import show
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.git import ignorefile
 from dver.git.pointers import data_path, is_pointer_path, pointer_path

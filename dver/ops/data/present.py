@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dver.base.errors import MissingContentError
-from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter, Task
 from dver.formats.pointer import Pointer
 from dver.formats.statindex import KnownTree

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError, NotFoundError, RefusedError
-from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter, Task
 from dver.formats import pack
 from dver.formats.pointer import Pointer

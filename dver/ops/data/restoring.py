@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError, MissingContentError, RefusedError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter, Task
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, Entry

@@ -17,7 +17,7 @@ from dver.base.errors import (
     RepositoryError,
     UsageError,
 )
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.git import ignorefile
 from dver.git.pointers import at_revision, data_path, is_pointer_path, pointer_path

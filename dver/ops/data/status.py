@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError, RepositoryError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer, origin_lines
 from dver.git.pointers import asked_at_revision, data_path, is_pointer_path, pointer_path

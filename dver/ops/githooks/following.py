@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dver.base.errors import ConfigError, DverError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.ops.data.checkout import CheckedOutTarget, CheckoutOptions, checkout
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats import conflict
 from dver.git.pointers import data_path, is_pointer_path, pointer_path, read_blobs

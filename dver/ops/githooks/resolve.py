@@ -16,7 +16,7 @@ from dver.base.errors import (
     RefusedError,
     RepositoryError,
 )
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats import conflict
 from dver.formats.names import problem

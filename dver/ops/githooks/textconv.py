@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import DverError, FormatError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry, Tree

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.tree import DIRECTORY, SYMLINK
 from dver.ops.targets.scope import Scope

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.config.load import environment
 from dver.formats.tree import DIRECTORY, Entry

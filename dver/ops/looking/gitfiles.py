@@ -10,8 +10,8 @@ from pathlib import Path
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError, RepositoryError
-from dver.base.fsio import show
 from dver.base.osat import fchmod
+from dver.base.quoting import show
 from dver.formats import names
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE
 from dver.git.process import split_nul

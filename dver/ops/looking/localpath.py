@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from dver.base import fsio
 from dver.base.errors import DverError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid, oid_of
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.reporter import SILENT
 from dver.formats.statindex import ROW_SIZE, KnownFile
 from dver.formats.tree import DIRECTORY, EXECUTABLE, SYMLINK, Entry

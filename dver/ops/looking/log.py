@@ -15,8 +15,8 @@ from dver.base.errors import (
     MissingContentError,
     NotFoundError,
 )
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter, Task
 from dver.formats import pointer as pointers
 from dver.formats.tree import DIRECTORY, Entry

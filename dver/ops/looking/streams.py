@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dver.base import fsio
 from dver.base.errors import CorruptError, DverError
-from dver.base.fsio import show
 from dver.base.oid import Hasher, Oid, finish, format_oid
+from dver.base.quoting import show
 from dver.base.regular import open_regular
 from dver.ops.looking.view import IsDirectoryError, Node, View
 

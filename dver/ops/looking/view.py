@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.formats.pointer import Pointer
 from dver.formats.tree import DIRECTORY, EXECUTABLE, FILE, SYMLINK
 from dver.git import listing

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.formats.record import Record
 from dver.lineage.exporting.contents import Contents, StoreContents
 from dver.lineage.exporting.spelling import Recorded

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.lineage.graph import Edge, Graph, Walker
 from dver.lineage.index import LineageIndex
 from dver.ops.making.maker import Asked, find

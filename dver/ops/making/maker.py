@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError
-from dver.base.fsio import show
 from dver.base.oid import EMPTY, Oid
+from dver.base.quoting import show
 from dver.formats.record import Record
 from dver.lineage.keeping import content_of
 from dver.ops.targets.versions import entry_at, locate, typed_path, version_at

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid, oid_of
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.canonical import dump, to_plain
 from dver.formats.kinds import DIRECTORY, EXECUTABLE

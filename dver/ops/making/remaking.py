@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError
-from dver.base.fsio import show
 from dver.base.oid import short_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.record import Item, Metric, Record
 from dver.lineage import executing, values

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RefusedError
-from dver.base.fsio import show
 from dver.base.oid import Oid, parse_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.record import Record
 from dver.git.pointers import pointer_path

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dver.base.errors import MissingContentError, NotFoundError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.git.pointers import pointer_path
 from dver.lineage import executing

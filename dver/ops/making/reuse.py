@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dver.base import fsio
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer
 from dver.formats.record import Item, Parent, Record
@@ -130,7 +130,7 @@ def _make_room(repo: Repo, items: Sequence[Item], reporter: Reporter) -> None:
         if (found.kind, found.oid) == (one.kind, one.oid):
             continue
         if writer.new_objects:  # nobody had recorded it
-            shown = fsio.show(repo.display(path))
+            shown = show(repo.display(path))
             reporter.note(
                 f"what {shown} held is in the store as {format_oid(found.oid)} until the next gc"
             )

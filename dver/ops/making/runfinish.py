@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, RefusedError
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.record import Item, Metric, Undeclared
 from dver.formats.recordpath import DIRECTORY as RECORDS

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.formats import origin as origins
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer

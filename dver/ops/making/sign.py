@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, NotFoundError, RefusedError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid, oid_of
+from dver.base.quoting import show
 from dver.formats import recordpath
 from dver.formats.record import Record
 from dver.git.pointers import read_blobs

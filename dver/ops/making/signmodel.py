@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import MissingContentError, UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.formats.kinds import DIRECTORY, SYMLINK
 from dver.lineage.exporting.contents import StoreContents
 from dver.lineage.signing import dsse, models, pemkeys

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.foreign.dvcfiles import Out
 from dver.formats.pointer import Pointer
 from dver.git.pointers import pointer_path

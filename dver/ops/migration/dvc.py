@@ -15,8 +15,8 @@ from dver.base.errors import (
     RepositoryError,
     UsageError,
 )
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.foreign.adopting import Adopter, Contents
 from dver.foreign.dvcfiles import Origin, Out

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, RefusedError
-from dver.base.fsio import show
 from dver.base.oid import Oid
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.base.reporter import Reporter, Task
 from dver.foreign.dvcfiles import read_dvc_file
 from dver.foreign.dvcsteps import quoted

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import FormatError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.config import sources
 from dver.foreign import dvcfiles, dvcproject, lfsfiles
 from dver.foreign.dvcfiles import LOCK, PIPELINE, DvcFile, LockedStage, Out

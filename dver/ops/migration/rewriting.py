@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from dver.base.errors import RefusedError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import SILENT, Reporter
 from dver.foreign.dvcfiles import Out
 from dver.formats import pointer as pointers

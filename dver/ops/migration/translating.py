@@ -20,7 +20,7 @@ from dver.base.errors import (
     MissingContentError,
     RefusedError,
 )
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import SILENT, Reporter
 from dver.foreign.adopting import Adopter, Contents
 from dver.foreign.dvcfiles import Out

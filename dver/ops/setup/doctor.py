@@ -19,6 +19,7 @@ import dver
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError
+from dver.base.quoting import show
 from dver.base.redact import printable, redact, without_homes
 from dver.base.reporter import Reporter
 from dver.base.workers import usable_cores
@@ -223,7 +224,7 @@ def _sharing(path: Path) -> Iterator[Check]:
     closed = sorted(entry.name for entry in inner if entry.stat().st_mode & bits != bits)
     if closed:
         value = f"no, the group cannot write to {', '.join(closed)}"
-        yield Check("store", "shared", value, "problem", f"chmod -R g+rwX {fsio.show(path)}")
+        yield Check("store", "shared", value, "problem", f"chmod -R g+rwX {show(path)}")
     else:
         yield Check("store", "shared", "with its group")
 

@@ -12,9 +12,9 @@ import dver
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError, RepositoryError, UsageError
-from dver.base.fsio import show
 from dver.base.locking import Lock
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.git import drivers
 from dver.git.drivers import DRIVER, DRIVERS
 from dver.git.hookdir import Found, HookDir

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError, RepositoryError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats import storeinfo
 from dver.repo.layout import COMMITTED_CONFIG

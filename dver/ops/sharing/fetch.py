@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RemoteError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.pointer import origin_lines
 from dver.ops.targets.lost import lost_error

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, FormatError, MissingContentError, NotFoundError
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.pointer import Pointer
 from dver.ops.data.materialise import scratch_beside

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import RefusedError, RepositoryError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.origin import Origin
 from dver.formats.pointer import Pointer

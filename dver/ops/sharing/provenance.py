@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import ConfigError, DverError, FormatError, RefusedError, UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.config import sources
 from dver.formats import origin as origins
 from dver.formats.origin import UNSEEN, Origin

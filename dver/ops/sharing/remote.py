@@ -10,7 +10,7 @@ from typing import Literal
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, RemoteError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.base.redact import printable, redact
 from dver.base.reporter import Reporter
 from dver.config import remotes, schema

@@ -17,8 +17,8 @@ from dver.base.errors import (
     NotFoundError,
     RefusedError,
 )
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pointer import Pointer

@@ -18,7 +18,7 @@ from dver.base.errors import (
     RemoteError,
     TransientError,
 )
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.formats import names
 from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pointer import Pointer

@@ -22,8 +22,8 @@ from dver.base.errors import (
     RepositoryError,
     UsageError,
 )
-from dver.base.fsio import show
 from dver.base.oid import format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats.origin import UNSEEN, Origin
 from dver.formats.pointer import Pointer

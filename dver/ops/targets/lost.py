@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dver.base.errors import CorruptError, DverError, MissingContentError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.ops.targets.remembered import missing_error
 
 if TYPE_CHECKING:

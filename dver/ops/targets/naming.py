@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from dver.base.errors import NotFoundError, UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.formats.pointer import SUFFIX
 
 _MAGIC = frozenset("*?[")

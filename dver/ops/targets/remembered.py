@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dver.base.errors import CorruptError, MissingContentError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.base.regular import read_regular
 from dver.formats import storeinfo
 from dver.formats.pointer import origin_lines

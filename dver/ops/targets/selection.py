@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import NotFoundError, RefusedError, UsageError
-from dver.base.fsio import failure, show
+from dver.base.fsio import failure
+from dver.base.quoting import show
 from dver.formats import names
 from dver.formats.pointer import Pointer
 from dver.git.pointers import data_path, is_pointer_path, pointer_path

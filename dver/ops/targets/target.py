@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dver.base import fsio
 from dver.base.errors import FormatError, RefusedError, SystemFailure
 from dver.base.osat import osat
+from dver.base.quoting import show
 from dver.formats import names
 from dver.formats import pointer as pointers
 from dver.formats.pointer import Pointer
@@ -114,7 +115,7 @@ def usable(repo: Repo, target: Target) -> Pointer:
     """Return a target's pointer. Raises FormatError, which names the file, if it is broken."""
     if target.pointer is not None:
         return target.pointer
-    name = fsio.show(repo.display(target.file.path))
+    name = show(repo.display(target.file.path))
     if target.problem is None:
         raise RefusedError(
             f"the pointer {name} is not in the work tree", hint=f"git checkout -- {name}"
@@ -180,7 +181,7 @@ def refuse_symlinks_above(root: bytes, paths: Iterable[bytes]) -> None:
         link = fsio.symlink_above(root, path, seen)
         if link is not None:
             raise RefusedError(
-                f"{fsio.show(link)} is a symlink where a directory is needed, and dver never"
+                f"{show(link)} is a symlink where a directory is needed, and dver never"
                 " writes through symlinks",
                 hint="move it away and run the same command again",
                 paths=[os.fsdecode(path)],

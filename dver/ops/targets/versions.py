@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, FormatError, NotFoundError
+from dver.base.quoting import show
 from dver.formats.pointer import Pointer, origin_lines
 from dver.formats.tree import DIRECTORY, Entry
 from dver.git.pointers import (
@@ -125,7 +125,7 @@ def _named(repo: Repo, path: bytes, where: str = "") -> Iterator[None]:
     try:
         yield
     except FormatError as error:
-        shown = fsio.show(repo.display(path))
+        shown = show(repo.display(path))
         raise FormatError(
             f"the pointer {shown}{where} is broken: {error.message}",
             hint=error.hint or broken_hint(shown),
@@ -174,9 +174,9 @@ def entry_at(repo: Repo, version: Version, located: Located, source: TreeSource)
         found = walk.find(source, entry.oid, located.inside)
     if found is None:
         raise NotFoundError(
-            f"{version.label} does not have {fsio.show(repo.display(located.path))}",
+            f"{version.label} does not have {show(repo.display(located.path))}",
             hint=_meant_version(repo, version, located.path)
-            or f"dver ls{_rev_option(version)} -R {fsio.show(repo.display(located.target))}",
+            or f"dver ls{_rev_option(version)} -R {show(repo.display(located.target))}",
         )
     return found
 
@@ -185,14 +185,14 @@ def _meant_version(repo: Repo, version: Version, path: bytes) -> str | None:
     """Return the hint for a path that was typed as PATH@REV, or as REV alone, for ``--rev``."""
     name, at, rev = path.rpartition(b"@")
     if version.rev is None and path and repo.git.is_revision(os.fsdecode(path)):
-        return f"'--rev {fsio.show(path)}' names that version"
+        return f"'--rev {show(path)}' names that version"
     if version.rev is not None or not at or not name or not rev:
         return None
     try:
         repo.git.resolve(os.fsdecode(rev))
     except DverError:
         return None
-    return f"'--rev {fsio.show(rev)} {fsio.show(repo.display(name))}' names that version"
+    return f"'--rev {show(rev)} {show(repo.display(name))}' names that version"
 
 
 def _rev_option(version: Version) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, MissingContentError, NotFoundError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid, parse_oid
+from dver.base.quoting import show
 from dver.formats import pack
 from dver.formats.tree import DIRECTORY
 from dver.ops.targets.select import select

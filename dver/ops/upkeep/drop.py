@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import DverError, NotFoundError, RefusedError, UsageError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid, parse_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.config.remotes import find_remote, list_remotes, require_trusted
 from dver.git.pointers import data_path, in_workspace

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, DverError, FormatError
-from dver.base.fsio import show
 from dver.base.oid import Oid, format_oid
+from dver.base.quoting import show
 from dver.base.reporter import Reporter
 from dver.formats import storeinfo
 from dver.ops.upkeep.recorded import Version, needed_files, versions

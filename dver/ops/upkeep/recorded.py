@@ -6,10 +6,10 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from dver.base import fsio
 from dver.base.dataclass import dataclass
 from dver.base.errors import CorruptError, FormatError, MissingContentError
 from dver.base.oid import Oid
+from dver.base.quoting import show
 from dver.formats import tree
 from dver.formats.pack import LIST_KINDS
 from dver.formats.pointer import Pointer
@@ -176,7 +176,7 @@ def _false_size(repo: Repo, version: Version, name: bytes, claimed: int, real: i
     where = repo.display(version.path)
     if version.commit:
         where = f"{version.commit[:10]}:{where}"
-    detail = f"of {fsio.show(name)} in it, {_told(claimed, real, 'bytes')}"
+    detail = f"of {show(name)} in it, {_told(claimed, real, 'bytes')}"
     return Finding("tree-false", where, detail, 0, ())
 
 

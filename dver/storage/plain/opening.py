@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from dver.base.errors import UsageError
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.storage.factory import NOT_PLACES, S3_SCHEMES
 from dver.storage.plain.base import Plain
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from dver.base.errors import ConfigError
-from dver.base.fsio import show
+from dver.base.quoting import show
 
 # With one of these in a profile, botocore gets its keys elsewhere than from the credentials file.
 _DYNAMIC = ("role_arn", "sso_session", "sso_start_url", "web_identity_token_file")

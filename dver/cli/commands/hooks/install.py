@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from dver.base.errors import EXIT_NEGATIVE, EXIT_OK
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.ops.setup.hooks import PARTS, HooksOptions, HooksResult, install_hooks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dver.base.fsio import show
+from dver.base.quoting import show
 from dver.cli.command import declare
 from dver.cli.context import App
 from dver.ops.sharing.remote import RemoteInfo, RemoteListResult, list_remotes
