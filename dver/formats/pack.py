@@ -29,7 +29,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from dver.base.errors import FormatError
-from dver.base.oid import OID_SIZE, Oid, checksum, oid_of
+from dver.base.oid import OID_SIZE, Hasher, Oid, checksum, finish
 
 MAGIC = b"DVERPACK"
 END_MAGIC = b"DVERPEND"
@@ -103,7 +103,10 @@ def encode_trailer(header: bytes, frames: int, rows: bytes) -> bytes:
 
 def name_of(header: bytes, rows: bytes, trailer: bytes) -> bytes:
     """Return the 32-byte name of a pack, which is all of it but the frames, hashed."""
-    return oid_of(header + rows + trailer)
+    hasher = Hasher()
+    for part in (header, rows, trailer):
+        hasher.update(part)
+    return finish(hasher)
 
 
 def frames_checksum(trailer: bytes) -> int:

@@ -32,8 +32,6 @@ _BLOCK = 1 << 14
 #: So many oids of what was found are kept, of 65 bytes each.
 _MOST_FOUND = 1 << 17
 
-_CAN_LET_GO = hasattr(mmap, "MADV_DONTNEED") and hasattr(mmap.mmap, "madvise")
-
 #: Going over so many rows costs as much as looking one up.
 _SWEEP = 12
 
@@ -185,9 +183,12 @@ class Segment:
         self._let_go(0, len(self._data))
 
     def _let_go(self, start: int, end: int) -> None:
-        if _CAN_LET_GO and isinstance(self._data, mmap.mmap):
+        data = self._data
+        if isinstance(data, bytes) or not hasattr(data, "madvise"):
+            return
+        if hasattr(mmap, "MADV_DONTNEED"):
             start -= start % mmap.PAGESIZE
-            self._data.madvise(mmap.MADV_DONTNEED, start, end - start)
+            data.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def row(self, number: int) -> tuple[Oid, Place]:
         """Return the (oid, place) of the row of that number."""
