@@ -109,16 +109,20 @@ def _fetch_files(
     local: Store,
     supply: Supply,
     receiver: Receiver,
-    files: Mapping[Oid, int],
+    files: dict[Oid, int],
     failed: dict[Oid, Reason],
 ) -> None:
+    """Fetch files, given with their sizes, and use them up."""
     completion = Completion(local, supply, receiver)
     group: list[Top] = []
     size = 0
     if not files:
         return
     label = f"Fetching from {supply.remote.name}"
-    for batch in supply.bring(files, failed, spool=receiver.spool, label=label, sizes=files):
+    wanted = supply.locate(files, failed, files)
+    if not wanted.has_lists:
+        files.clear()  # only lists need a size, and a million oids take 110 MiB
+    for batch in supply.deliver(wanted, failed, spool=receiver.spool, label=label):
         receiver.adopt(batch)
         for got in batch.got:
             if got.frame.kind not in LIST_KINDS:

@@ -141,6 +141,11 @@ class Wanted:
             mine.offsets.extend(frames.offsets)
             mine.lengths.extend(frames.lengths)
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether there are chunk lists of known size among the frames."""
+        return any(frames.to_come for frames in self.packs.values())
+
     def __len__(self) -> int:
         return sum(map(len, self.packs.values()))
 

@@ -64,10 +64,21 @@ class Supply:
         spool: Callable[[], Spool] | None,
         label: str,
         contents: bool = False,
-        sizes: Mapping[Oid, int] | None = None,
     ) -> Iterator[Batch]:
         """Yield what the remote has of some objects, as frames; the rest goes to ``failed``."""
-        wanted = self.locate(oids, failed, sizes)
+        wanted = self.locate(oids, failed)
+        yield from self.deliver(wanted, failed, spool=spool, label=label, contents=contents)
+
+    def deliver(
+        self,
+        wanted: Wanted,
+        failed: dict[Oid, Reason],
+        *,
+        spool: Callable[[], Spool] | None,
+        label: str,
+        contents: bool = False,
+    ) -> Iterator[Batch]:
+        """Yield the frames that were located; what turns out to be wrong goes to ``failed``."""
         if not len(wanted):
             return
         with self._reporter.task(label, unit="bytes") as task:

@@ -11,7 +11,7 @@ from dver.base.errors import RemoteError
 from dver.base.oid import oid_of
 from dver.formats import pack
 from dver.storage.base import Storage
-from dver.transfer import adoption, ranges, receiver
+from dver.transfer import adoption, fetch, ranges, receiver
 from tests.transfer.world import Broken, Clone, fail_at, flat, many, noise
 
 
@@ -58,6 +58,28 @@ def test_a_long_index_stays_in_the_remote_when_few_objects_are_wanted(
     # Whoever wants all of it takes the index whole, too.
     bob.fetch(tree)
     assert bob.content(tree) == flat(content)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_sizes_are_only_kept_for_chunk_lists(
+    alice: Clone, bob: Clone, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    content = many(20)
+    if large:
+        content["large"] = noise(1, 20_000)
+    tree = alice.add("data", content)
+    alice.push(tree)
+    kept: list[int] = []
+    opened = fetch._fetch_files
+
+    def watched(local, supply, receiver, files, failed):
+        opened(local, supply, receiver, files, failed)
+        kept.append(len(files))
+
+    monkeypatch.setattr(fetch, "_fetch_files", watched)
+    bob.fetch(tree)
+    assert bob.content(tree) == flat(content)
+    assert kept == [21 if large else 0]
 
 
 def test_parts_of_a_directory_bring_nothing_else(alice: Clone, bob: Clone) -> None:
