@@ -37,9 +37,11 @@ def pytest_configure() -> None:
 
     A shell starts what it runs in the background with SIGINT ignored, which every child inherits.
     And where the environment says that no bytecode is to be kept, as in many containers, each
-    command of thousands would compile all that it imports, for twice its processor time.
+    command of thousands would compile all that it imports, for twice its processor time. Where it
+    says that output is not to be buffered, commands would behave as they do for few users.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.pop("PYTHONUNBUFFERED", None)
     sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -174,7 +174,12 @@ class Console:
             self.complain(text)
 
     def complain(self, text: str) -> None:
-        """Write a line to standard error, whatever the verbosity. A closed stream is let pass."""
+        """Write a line to standard error, whatever the verbosity. A closed stream is let pass.
+
+        Where both streams lead to the same place, it stands behind what was printed before.
+        """
+        with contextlib.suppress(OSError, ValueError):  # standard output's own errors are met later
+            self._out.flush()
         with contextlib.suppress(OSError, ValueError):
             self._err.write(text + "\n")
             self._err.flush()

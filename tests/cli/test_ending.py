@@ -29,7 +29,6 @@ def ended(before: str, cwd: Path, *args: str, out: int = subprocess.PIPE) -> tup
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
     )
     return done.returncode, done.stdout
 

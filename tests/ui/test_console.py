@@ -24,6 +24,19 @@ class Broken(io.StringIO):
         raise self.error
 
 
+class Shared(io.RawIOBase):
+    """One of two streams that lead to the same place."""
+
+    def __init__(self, place: io.BytesIO) -> None:
+        self.place = place
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        return self.place.write(data)
+
+
 def console(out: io.StringIO, err: io.StringIO | None = None, **environ: str) -> Console:
     return Console(out=out, err=err or io.StringIO(), environ=environ)
 
@@ -115,6 +128,17 @@ def test_streams_that_were_closed_before_the_start(monkeypatch: pytest.MonkeyPat
         with pytest.raises(SystemFailure, match="standard output"):
             write()
     absent.abandon_output()
+
+
+def test_talk_stands_behind_what_was_printed_before() -> None:
+    place = io.BytesIO()
+    out, err = (io.TextIOWrapper(io.BufferedWriter(Shared(place))) for _ in range(2))
+    speaker = Console(out=out, err=err)
+    speaker.print("result")
+    speaker.warn("doubt")
+    speaker.print("more")
+    speaker.flush()
+    assert place.getvalue() == b"result\nwarning: doubt\nmore\n"
 
 
 def test_text_and_bytes_keep_their_order() -> None:
