@@ -11,6 +11,7 @@ import pytest
 
 from dver.base.errors import RepositoryError
 from dver.cli.context import App
+from dver.git.discovery import Search
 from tests.support.gitrepo import GitRepo
 
 
@@ -67,27 +68,26 @@ def test_a_reader_that_went_away_is_no_bug(tmp_path: Path, option: str) -> None:
         os.close(writer)
 
 
-def test_the_repository_is_looked_for_ahead(
-    git_repo: GitRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def looking(git_repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> tuple[App, Search]:
+    """A run in a repository, and the search for that which it has begun."""
     monkeypatch.chdir(git_repo.path)
     app = App(os.environ)
     app.look_ahead(["status"])
-    search = app._search
-    assert search is not None
+    assert app._search is not None
+    return app, app._search
+
+
+def test_the_repository_is_looked_for_ahead(git_repo: GitRepo, looking: tuple[App, Search]) -> None:
+    app, search = looking
     assert app.repo.root == git_repo.path
     assert app._search is None
+    assert search._asked._process.returncode == 0
     app.close()
 
 
-def test_a_search_that_nobody_needs_is_stopped(
-    git_repo: GitRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(git_repo.path)
-    app = App(os.environ)
-    app.look_ahead(["help"])
-    search = app._search
-    assert search is not None
+def test_a_search_that_nobody_needs_is_stopped(looking: tuple[App, Search]) -> None:
+    app, search = looking
     app.close()
     assert search._asked._process.returncode is not None
 
