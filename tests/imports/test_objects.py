@@ -21,7 +21,7 @@ from dver.storage.plain.base import Facts
 from dver.storage.plain.failing import ChangedError
 from dver.storage.plain.s3 import S3Plain
 from tests.imports.conftest import CONTENT
-from tests.imports.test_repositories import bring, move, origin, pointer_text, pulled
+from tests.imports.steps import bring, move, origin, pointer_text, pulled
 from tests.support.datarepo import DataRepo
 from tests.support.s3server import S3Server
 

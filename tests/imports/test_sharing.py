@@ -15,7 +15,7 @@ from dver.ops.making.lineage import LineageOptions, lineage
 from dver.ops.making.run import RunOptions, run
 from dver.ops.sharing.push import PushOptions, push
 from tests.imports.conftest import Web
-from tests.imports.test_repositories import bring, fresh_clone, pulled
+from tests.imports.steps import bring, fresh_clone, pulled
 from tests.support.datarepo import DataRepo
 
 

@@ -30,7 +30,7 @@ from dver.storage.plain.base import Facts
 from dver.storage.plain.failing import ChangedError
 from dver.storage.plain.http import HttpPlain
 from tests.imports.conftest import CONTENT, Web
-from tests.imports.test_repositories import bring, move, origin, pointer_text, pulled, state
+from tests.imports.steps import bring, move, origin, pointer_text, pulled, state
 from tests.support.cli import Dver
 from tests.support.datarepo import DataRepo
 
